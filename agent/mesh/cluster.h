@@ -1,0 +1,61 @@
+// A cluster: where requests can go and how they get there, compiled from ServiceEntry, Service and DestinationRule.
+// Immutable; shared between snapshots as long as nothing of it changes.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/core/address.h"
+#include "agent/core/error.h"
+#include "agent/core/limits.h"
+#include "agent/core/resource_ref.h"
+
+namespace sallyport::mesh {
+
+enum class Discovery : uint8_t { original_dst, static_, strict_dns, logical_dns };
+enum class Balancing : uint8_t { least_request, round_robin, random };
+enum class Originate : uint8_t { none, simple, mutual };
+
+// An endpoint as configured: an address, or a name to be resolved (strict_dns, logical_dns).
+struct Endpoint {
+  IpAddress ip;               // unset: `host` is resolved
+  std::string host;
+  uint16_t port = 0;
+  uint32_t weight = 1;
+};
+
+struct TlsOrigination {
+  Originate mode = Originate::none;
+  std::string sni;                        // empty with auto_sni: from the request's Host, without port
+  bool auto_sni = false;                  // HTTP clusters without sni
+  std::vector<std::string> names;         // subjectAltNames: one must match
+  bool auto_san = false;                  // names empty and sni unset: the SNI (Host) must match a SAN
+  bool skip_verify = false;
+  std::string certificate;                // certs::Vault name; empty: none
+  std::string roots;                      // certs::Vault name, "system" for the OS bundle; empty only with skip_verify
+  ResourceRefPtr rule;                    // the DestinationRule
+  int line = 0;                           // of its tls block
+};
+
+struct Cluster {
+  std::string name;                       // "outbound|80||edition.cnn.com", "PassthroughCluster", ...
+  std::string host;                       // service FQDN
+  uint16_t port = 0;                      // service port
+  Discovery discovery = Discovery::static_;
+  Balancing balancing = Balancing::least_request;
+  std::vector<Endpoint> endpoints;
+  uint16_t original_dst_port = 0;         // resolution NONE with targetPort: replaces the dialled port; 0: keep
+  TlsOrigination tls;
+  std::chrono::milliseconds connect_timeout = limits::connect_timeout;
+  std::chrono::milliseconds tcp_idle = limits::tcp_idle, http_idle = limits::http_idle;
+  std::optional<uint32_t> max_requests_per_connection;
+  ResourceRefPtr service;                 // ServiceEntry or Service; null for PassthroughCluster
+  ResourceRefPtr rule;                    // DestinationRule that applied; null when none
+  std::optional<Error> refused;           // fail closed: nobody may be sent to, and why (a broken rule or resource)
+};
+using ClusterPtr = std::shared_ptr<const Cluster>;
+
+}  // namespace sallyport::mesh

@@ -1,0 +1,86 @@
+// Everything a connection may ask of the configuration, as look-ups in constant time in the number of services.
+// Immutable once built; published whole (core/published.h); freed on the configuration thread.
+#pragma once
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/istio/resources.h"
+#include "agent/mesh/cluster.h"
+
+namespace sallyport::mesh {
+
+// Hash maps by string that can be asked with a string_view.
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
+};
+template <class V>
+using ByText = std::unordered_map<std::string, V, TextHash, std::equal_to<>>;
+
+struct RetryPolicy {
+  int attempts = limits::retries;         // further tries; connect failures and failed handshakes only
+};
+
+struct Route {
+  std::string name;                       // "default", "allow_any", "block_all"
+  ClusterPtr cluster;                     // null: direct_status is answered
+  int direct_status = 0;                  // 502 for block_all
+  std::chrono::milliseconds timeout{0};   // 0: none (Istio's default)
+  RetryPolicy retry;
+};
+
+struct VirtualHost {
+  std::string name;                       // "edition.cnn.com:80"
+  std::vector<Route> routes;              // first match wins; one catch-all until VirtualService comes
+  ResourceRefPtr from;
+};
+
+// Hosts of one route table: exact, then the longest matching `*.suffix`, then the fallback.
+template <class T>
+struct HostTable {
+  ByText<T> exact;                        // lower case, without port
+  ByText<T> suffix;                       // ".example.org" for `*.example.org`
+  // Longest wildcard first; nullptr when nothing matches. `host` is lower case.
+  const T* find(std::string_view host) const;
+};
+
+struct RouteTable {                       // "80": every HTTP service of that port
+  std::string name;
+  HostTable<std::shared_ptr<const VirtualHost>> hosts;
+  std::shared_ptr<const VirtualHost> fallback;   // allow_any or block_all
+};
+
+struct TcpRoute {
+  std::string name;                       // "-" in logs when empty
+  ClusterPtr cluster;                     // null: BlackHoleCluster, closed at once
+};
+
+// What listens on one address:port in Istio's sense (behind 15001).
+struct Listener {
+  std::string name;                       // "0.0.0.0_80", "10.1.2.3_443", "virtualOutbound"
+  bool declared_tcp = false;              // only TCP services: no sniffing, server-first protocols work
+  bool declared_http = false;             // HTTP declared here: bytes of a silent client are waited for
+  bool declared_tls = false;              // TLS/HTTPS declared here
+  std::shared_ptr<const RouteTable> http; // null: HTTP here is opaque bytes
+  HostTable<TcpRoute> by_sni;             // TLS services without an address
+  std::vector<std::pair<Cidr, TcpRoute>> by_cidr;  // TCP or TLS services with CIDR addresses; longest prefix first
+  std::optional<TcpRoute> tcp;            // TCP service of this address:port
+  // Otherwise: Snapshot::passthrough or black hole.
+};
+
+struct Snapshot {
+  uint64_t version = 0;
+  istio::Proxy proxy;
+  istio::MeshConfig mesh;
+  std::unordered_map<SocketAddress, std::shared_ptr<const Listener>, AddressHash> by_address;  // IP:port
+  std::unordered_map<uint16_t, std::shared_ptr<const Listener>> by_port;                       // 0.0.0.0:port
+  std::shared_ptr<const Listener> catch_all;     // "virtualOutbound": nothing declared
+  ClusterPtr passthrough, black_hole;            // PassthroughCluster, BlackHoleCluster
+  ClusterPtr inbound_passthrough;                // InboundPassthroughCluster
+  ByText<ClusterPtr> clusters;                   // by name
+};
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+}  // namespace sallyport::mesh

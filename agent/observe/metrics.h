@@ -1,0 +1,38 @@
+// Counters of one worker: written by that worker only (a plain relaxed load and store, no locked instruction), read by the
+// admin thread. Names in the output are Envoy's and Istio's.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "agent/observe/access_record.h"
+
+namespace sallyport::observe {
+
+class Counter {
+public:
+  void add(uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  void sub(uint64_t n = 1) { add(0 - n); }
+  uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+private:
+  std::atomic<uint64_t> value_{0};
+};
+
+struct WorkerMetrics {
+  Counter downstream_cx_total, downstream_cx_active;
+  Counter downstream_rq_total, downstream_rq_active;
+  Counter downstream_rq_by_class[6];        // [2] is 2xx; [0]: no answer was sent
+  Counter downstream_cx_rx_bytes, downstream_cx_tx_bytes;
+  Counter upstream_cx_total, upstream_cx_active, upstream_cx_connect_fail, upstream_cx_reused;
+  Counter upstream_rq_retry;
+  Counter tls_handshakes, tls_resumed, tls_failures, tls_verify_failures;
+  Counter dns_queries, dns_failures;
+  Counter no_route, blackholed, passthrough, loops_refused, descriptors_starved, protocol_errors;
+  void count_end(const AccessRecord& record);  // classes, bytes
+};
+
+// Prometheus text exposition of the sum over workers (plus the gauges the caller appends).
+std::string prometheus_text(const std::vector<const WorkerMetrics*>& workers);
+
+}  // namespace sallyport::observe

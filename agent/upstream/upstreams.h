@@ -1,0 +1,86 @@
+// A worker's view of the clusters: endpoints (resolved), balancing, idle connections, TLS sessions, and the connector that
+// joins them. One runtime a cluster and worker, made when first asked for and dropped after it was unused for a while.
+//
+// Threading: one a worker, its thread only. Ownership: owns idle connections; a Connection is owned by who acquired it.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/core/published.h"
+#include "agent/mesh/cluster.h"
+#include "agent/net/stream.h"
+#include "agent/observe/metrics.h"
+#include "certs/vault.h"
+#include "dns/resolver.h"
+
+namespace sallyport::upstream {
+
+class Runtime;                 // of one cluster; upstream/runtime.h
+
+// What a request or connection brings along for choosing and opening.
+struct Need {
+  std::string_view authority;          // Host without port after routing: SNI and name to verify (auto_sni); may be empty
+  SocketAddress original_destination;  // for Discovery::original_dst
+  bool http = true;                    // pooled connections may serve it
+  bool fresh = false;                  // no pooled one (the last was closed under us)
+  std::vector<SocketAddress>* avoid = nullptr;  // endpoints tried before: not again while others are left
+};
+
+class Connection {
+public:
+  Connection() = default;
+  Connection(Connection&&) noexcept;
+  Connection& operator=(Connection&&) noexcept;
+  ~Connection();                       // closes it, unless it was given back
+  explicit operator bool() const { return bool(stream); }
+  net::Stream stream;
+  SocketAddress host;                  // UPSTREAM_HOST
+  SocketAddress local;                 // UPSTREAM_LOCAL_ADDRESS
+  bool reused = false;                 // came from the pool
+  uint32_t requests = 0;               // served on it so far
+private:
+  friend class Upstreams;
+  friend class Runtime;
+  std::shared_ptr<void> place_;        // its pool key and its endpoint's active count
+};
+
+struct Failure {
+  Error error;
+  SocketAddress host;                  // the endpoint that was tried; unset when none was
+};
+using Acquired = boost::system::result<Connection, Failure>;
+
+class Upstreams {
+public:
+  struct Parts {
+    net::Loop& loop;
+    dns::Resolver& resolver;
+    const Published<certs::Vault>& vault;
+    observe::WorkerMetrics& metrics;
+  };
+  explicit Upstreams(Parts parts);
+  ~Upstreams();
+  Upstreams(const Upstreams&) = delete;
+
+  // A pooled connection if there is one: no suspension, no allocation. Empty when a new one has to be opened.
+  Connection take_idle(const mesh::Cluster& cluster, const Need& need);
+  // A pooled or new one: endpoint by the balancing policy, connect, TLS as the cluster says. `cluster` and what `need`
+  // views must outlive the task. Fail closed: a cluster with TLS is never reached in plaintext.
+  net::Task<Acquired> acquire(mesh::ClusterPtr cluster, Need need);
+  // Back into the pool: after a complete exchange on a connection that may be kept. REQUIRES: no unread bytes.
+  void give_back(Connection connection);
+  void drain();                        // closes all idle connections; later ones are not kept
+
+  struct EndpointInfo { SocketAddress address; std::string state; std::size_t active = 0, idle = 0; };
+  struct ClusterInfo { std::string name; std::vector<EndpointInfo> endpoints; std::string problem; };
+  std::vector<ClusterInfo> describe() const;   // for /clusters
+
+private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sallyport::upstream

@@ -1,0 +1,46 @@
+// Names to addresses by c-ares on the worker's loop, with a cache that honours TTLs, shares one query among all who ask
+// meanwhile, and keeps the last good answer when a refresh fails (Envoy's STRICT_DNS does; architecture, "dns").
+//
+// Threading: one a worker, its thread only.
+#pragma once
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/core/address.h"
+#include "agent/core/error.h"
+#include "agent/net/loop.h"
+
+namespace sallyport::dns {
+
+struct ResolverOptions {
+  std::vector<SocketAddress> servers;       // empty: /etc/resolv.conf
+  bool want_v4 = true, want_v6 = true;      // by the pod's own addresses
+  std::chrono::milliseconds timeout{5000};  // of one try
+  int tries = 2;
+};
+
+struct Answer {
+  std::vector<IpAddress> addresses;         // IPv4 and IPv6 as asked for; order as answered, v4 first
+  std::chrono::seconds ttl{0};              // the smallest
+  bool stale = false;                       // the last good one, kept since a refresh failed
+};
+
+class Resolver {
+public:
+  Resolver(net::Loop& loop, ResolverOptions options);
+  ~Resolver();                              // whoever waits is resumed with an error first
+  Resolver(const Resolver&) = delete;
+
+  // From the cache while the TTL holds, else by a query. Errors: Fault::no_endpoint (NXDOMAIN, no data), Fault::timed_out;
+  // the text names the host and the server's answer. An IP literal answers itself. Search domains are not applied: hosts
+  // in resources are full names.
+  net::Task<Result<Answer>> resolve(std::string host);
+
+private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sallyport::dns
