@@ -1,8 +1,15 @@
 // The redirect rules of a pod: a pure plan, and carrying it out through iptables-restore.
 // Facts: Istio's own chains, order and flags (istio-iptables).
+//
+// Threading: every call works on the calling thread's network namespace and blocks until iptables
+// is done. Ours are: the chains that Istio names (ISTIO_INBOUND, ISTIO_OUTPUT, ...), every rule
+// elsewhere that jumps to one of them, and rules with the comment "sallyport". All else in the
+// tables belongs to others and stays.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/core/address.h"
@@ -10,41 +17,65 @@
 
 namespace sallyport::rules {
 
-struct Options {                           // istio-iptables' flags, same meaning and defaults
-  uint16_t outbound_port = 15001;          // -p --envoy-port
-  uint16_t inbound_port = 15006;           // -z --inbound-capture-port
-  uint16_t tunnel_port = 15008;            // -e
-  std::vector<uint32_t> proxy_uids{1337};  // -u
-  std::vector<uint32_t> proxy_gids{1337};  // -g; default = uids
-  std::string inbound_ports;               // -b: "" nothing, "*" all, or a list
-  std::vector<uint16_t> exclude_inbound_ports;   // -d; only with "*"
-  std::string outbound_cidrs;              // -i: "" nothing, "*" all, or a list of both families
-  std::vector<Cidr> exclude_outbound_cidrs;      // -x
-  std::vector<uint16_t> outbound_ports;          // -q
+enum class Family : uint8_t { v4, v6 };
+enum class Backend : uint8_t { legacy, nft };
+
+struct Options {                                // istio-iptables' flags, same meaning and defaults
+  uint16_t outbound_port = 15001;               // -p --envoy-port
+  uint16_t inbound_port = 15006;                // -z --inbound-capture-port
+  uint16_t tunnel_port = 15008;                 // -e --inbound-tunnel-port
+  std::vector<uint32_t> proxy_uids{1337};       // -u
+  std::vector<uint32_t> proxy_gids{1337};       // -g; default = uids
+  std::string inbound_ports;                    // -b: "" nothing, "*" all, or a list
+  std::vector<uint16_t> exclude_inbound_ports;  // -d; only with "*"
+  std::string outbound_cidrs;                // -i: "" nothing, "*" all, or a list of both families
+  std::vector<Cidr> exclude_outbound_cidrs;  // -x
+  std::vector<uint16_t> outbound_ports;      // -q
   std::vector<uint16_t> exclude_outbound_ports;  // -o, TCP and UDP
   std::vector<std::string> exclude_interfaces;   // -c
+  std::vector<std::string> guest_interfaces;     // -k: what arrives there is treated as outbound
+  bool drop_invalid = false;                     // --drop-invalid
+  std::optional<Cidr> loopback_v4;  // ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR; default 127.0.0.1/32
+  std::optional<Backend> backend;   // --force-iptables-binary; default: detected
 };
 
-enum class Family : uint8_t { v4, v6 };
+// Lists as the flags take them: split at commas, empty items dropped. Ports are 1..65535, CIDRs
+// have their mask, ids (of users or groups) are numbers. Errors name `flag` and the item.
+Result<std::vector<uint16_t>> parse_ports(std::string_view list, std::string_view flag);
+Result<std::vector<Cidr>> parse_cidrs(std::string_view list, std::string_view flag);
+Result<std::vector<uint32_t>> parse_ids(std::string_view list, std::string_view flag);
+std::vector<std::string> split_list(std::string_view list);
+
 struct Plan {
-  // The iptables-restore input for one family: flushes and refills our chains and sets the jumps, one commit a table.
+  // The iptables-restore input for one family that fills an empty network namespace: our chains and
+  // the jumps to them, one commit a table. apply() makes from it what the present state needs.
   std::string restore_v4, restore_v6;
 };
 
-// Pure. Errors: a port, CIDR or list that is not valid, named with its flag.
+// Pure. Errors: a port, CIDR, interface or list that is not valid, named with its flag.
 Result<Plan> plan(const Options& options);
 
-enum class Backend : uint8_t { legacy, nft };
-
 struct Applied {
-  Backend backend_v4, backend_v6;
-  bool changed = false;                    // false: everything was there already
-  std::string report;                      // what was done, a line each, for the user
+  Backend backend_v4 = Backend::nft;
+  std::optional<Backend> backend_v6;  // unset: no IPv6 rules were needed, the report says why
+  bool changed = false;               // false: everything was there already
+  std::string report;                 // what was done, a line each, for the user
 };
-// Needs CAP_NET_ADMIN. Detects the backend without creating tables in the other one. On failure the rules are as before.
+
+// Makes the rules of this network namespace those of `options`, in one commit a table; what is
+// there already is not touched. IPv6 gets its rules wherever the kernel has IPv6 on; that they
+// can't be made is an error only when the namespace has an IPv6 address beyond loopback and
+// link-local. Also gives `lo` the address ::6, the source of the inbound side's connections to the
+// application (127.0.0.6 needs no such help). Needs CAP_NET_ADMIN. Detects the backend without
+// creating tables in the other one. On failure the rules are as before.
 Result<Applied> apply(const Options& options);
-Result<std::string> remove();              // removes our chains and jumps in both backends, whatever flags made them
-// Says whether the rules are in place and in order; the error names the first difference.
+
+// Removes our chains, jumps and the address ::6 in both backends and families, whatever flags made
+// them. Returns what was done, a line each. On failure the rules are as before.
+Result<std::string> remove();
+
+// Says whether the rules are in place and in order, and changes nothing. The error names the first
+// difference.
 Result<std::string> verify(const Options& options);
 
 }  // namespace sallyport::rules

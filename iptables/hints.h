@@ -1,0 +1,28 @@
+// What to do about a failure of iptables, told from what it printed. Pure.
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace sallyport::rules {
+
+inline constexpr std::string_view capability_hint =
+    ". Hint: run as root with the capabilities NET_ADMIN and NET_RAW over this network namespace "
+    "(in a pod: "
+    "securityContext.runAsUser 0 and capabilities.add [NET_ADMIN, NET_RAW] of the init container)";
+inline constexpr std::string_view program_hint =
+    ". Hint: install the iptables package, version 1.8 or newer";
+inline constexpr std::string_view module_hint =
+    ". Hint: the kernel lacks a module, and a container can't load it; load on the node: nf_nat "
+    "xt_REDIRECT xt_owner "
+    "xt_conntrack xt_tcpudp xt_comment, and nft_compat nft_chain_nat (nft) or iptable_nat and, for "
+    "IPv6, ip6table_nat "
+    "(legacy)";
+inline constexpr std::string_view lock_hint =
+    ". Hint: another program holds the lock of xtables; run again when it is done";
+inline constexpr std::string_view lock_file_hint =
+    ". Hint: the lock file of xtables can't be written; set XTABLES_LOCKFILE to a path that can be";
+
+// One of the above, or nothing.
+std::string_view hint_for(std::string_view errors);
+
+}  // namespace sallyport::rules
