@@ -1,0 +1,301 @@
+// `sallyport init`: istio-iptables' flags and environment, what is printed where, and the exit
+// codes.
+#include "agent/cli/init.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/iptables_namespace.h"
+
+namespace sallyport::cli {
+namespace {
+
+struct Outcome {
+  int exit_code;
+  std::string output, errors;
+};
+
+using Arguments = std::vector<std::string>;
+
+Outcome run_command(Arguments arguments) {
+  arguments.insert(arguments.begin(), "init");
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  const int code = run_init(static_cast<int>(arguments.size()), argv.data());
+  std::fflush(stdout);
+  return {code, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
+}
+
+// Sets a variable for the time of one test.
+class Environment {
+public:
+  Environment(std::string name, const std::string& value) : name_(std::move(name)) {
+    setenv(name_.c_str(), value.c_str(), 1);
+  }
+  ~Environment() { unsetenv(name_.c_str()); }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+private:
+  std::string name_;
+};
+
+rules::Options captured(void (*set)(rules::Options&) = [](rules::Options&) {}) {
+  rules::Options options;
+  set(options);
+  return options;
+}
+
+std::string dry_run_text(const rules::Options& options) {
+  const auto plan = rules::plan(options);
+  return "# IPv4\n" + plan->restore_v4 + "# IPv6\n" + plan->restore_v6;
+}
+
+using Changes = void (*)(rules::Options&);
+
+struct FlagCase {
+  Arguments short_form, long_form;
+  std::pair<std::string, std::string> environment;  // name and value; no name: there is none
+  Changes expected;
+};
+
+const FlagCase flag_cases[] = {
+    {{"-p", "16001"}, {"--envoy-port", "16001"}, {}, [](auto& o) { o.outbound_port = 16001; }},
+    {{"-z", "16006"},
+     {"--inbound-capture-port=16006"},
+     {"INBOUND_CAPTURE_PORT", "16006"},
+     [](auto& o) { o.inbound_port = 16006; }},
+    {{"-e", "16008"},
+     {"--inbound-tunnel-port", "16008"},
+     {"INBOUND_TUNNEL_PORT", "16008"},
+     [](auto& o) { o.tunnel_port = 16008; }},
+    {{"-u", "1,2"},
+     {"--proxy-uid", "1,2"},
+     {"PROXY_UID", "1,2"},
+     [](auto& o) {
+       o.proxy_uids = o.proxy_gids = {1, 2};
+     }},
+    {{"-g", "3"}, {"--proxy-gid", "3"}, {"PROXY_GID", "3"}, [](auto& o) { o.proxy_gids = {3}; }},
+    {{"-m", "REDIRECT"},
+     {"--istio-inbound-interception-mode", "REDIRECT"},
+     {"ISTIO_INBOUND_INTERCEPTION_MODE", "REDIRECT"},
+     [](auto&) {}},
+    {{"-b", "80,443"},
+     {"--istio-inbound-ports", "80,443"},
+     {"ISTIO_INBOUND_PORTS", "80,443"},
+     [](auto& o) { o.inbound_ports = "80,443"; }},
+    {{"-b", "*", "-d", "15090"},
+     {"--istio-inbound-ports=*", "--istio-local-exclude-ports", "15090"},
+     {},
+     [](auto& o) {
+       o.inbound_ports = "*";
+       o.exclude_inbound_ports = {15090};
+     }},
+    {{"-i", "*"},
+     {"--istio-service-cidr", "*"},
+     {"ISTIO_SERVICE_CIDR", "*"},
+     [](auto& o) { o.outbound_cidrs = "*"; }},
+    {{"-x", "10.0.0.0/8"},
+     {"--istio-service-exclude-cidr", "10.0.0.0/8"},
+     {"ISTIO_SERVICE_EXCLUDE_CIDR", "10.0.0.0/8"},
+     [](auto& o) { o.exclude_outbound_cidrs = {*Cidr::parse("10.0.0.0/8")}; }},
+    {{"-q", "80"},
+     {"--istio-outbound-ports", "80"},
+     {"ISTIO_OUTBOUND_PORTS", "80"},
+     [](auto& o) { o.outbound_ports = {80}; }},
+    {{"-o", "22"},
+     {"--istio-local-outbound-ports-exclude", "22"},
+     {"ISTIO_LOCAL_OUTBOUND_PORTS_EXCLUDE", "22"},
+     [](auto& o) { o.exclude_outbound_ports = {22}; }},
+    {{"-c", "net1,net2"},
+     {"--istio-exclude-interfaces", "net1,net2"},
+     {"ISTIO_EXCLUDE_INTERFACES", "net1,net2"},
+     [](auto& o) {
+       o.exclude_interfaces = {"net1", "net2"};
+     }},
+    {{"-k", "virt0"},
+     {"--kube-virt-interfaces", "virt0"},
+     {"KUBE_VIRT_INTERFACES", "virt0"},
+     [](auto& o) { o.guest_interfaces = {"virt0"}; }},
+    {{"--drop-invalid"},
+     {"--drop-invalid=true"},
+     {"INVALID_DROP", "true"},
+     [](auto& o) { o.drop_invalid = true; }},
+    {{"--drop-invalid"}, {}, {"DROP_INVALID", "1"}, [](auto& o) { o.drop_invalid = true; }},
+    {{},
+     {},
+     {"ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "127.0.0.0/8"},
+     [](auto& o) { o.loopback_v4 = Cidr::parse("127.0.0.0/8"); }},
+    // Taken, without effect.
+    {{"-t", "1337", "-r", "133"},
+     {"--dual-stack", "--reconcile", "--force-apply", "--log_output_level=default:info"},
+     {"ISTIO_DUAL_STACK", "true"},
+     [](auto&) {}},
+};
+
+TEST(Init, EveryFlagIsTakenShortLongAndFromTheEnvironment) {
+  for (const auto& c : flag_cases) {
+    const std::string expected = dry_run_text(captured(c.expected));
+    for (Arguments arguments : {c.short_form, c.long_form}) {
+      if (arguments.empty()) continue;
+      arguments.push_back("--dry-run");
+      const auto outcome = run_command(arguments);
+      EXPECT_EQ(outcome.output, expected) << arguments.front() << " " << outcome.errors;
+    }
+    if (c.environment.first.empty()) continue;
+    const Environment environment(c.environment.first, c.environment.second);
+    EXPECT_EQ(run_command({"-n"}).output, expected) << c.environment.first;
+  }
+}
+
+TEST(Init, TakesTheArgumentsOfIstiosInjectorWithTheirEmptyOnes) {
+  const auto outcome =
+      run_command({"-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT", "-i", "*", "-x",
+                   "", "-b", "*", "-d", "15090,15021,15020", "-q", "", "-n"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.errors, "");
+  EXPECT_EQ(outcome.output, dry_run_text(captured([](auto& o) {
+              o.outbound_cidrs = o.inbound_ports = "*";
+              o.exclude_inbound_ports = {15090, 15021, 15020};
+            })));
+}
+
+TEST(Init, TheCommandLineWinsOverTheEnvironment) {
+  const Environment ports("ISTIO_INBOUND_PORTS", "80"), dry_run("DRY_RUN", "true");
+  EXPECT_EQ(run_command({"-b", "81"}).output,
+            dry_run_text(captured([](auto& o) { o.inbound_ports = "81"; })));
+}
+
+TEST(Init, TheProxysUserNamesItsUid) {
+  const Environment environment("ENVOY_USER", "nobody");
+  EXPECT_EQ(run_command({"-n"}).output,
+            dry_run_text(captured([](auto& o) { o.proxy_uids = o.proxy_gids = {65534}; })));
+}
+
+TEST(Init, DryRunWritesTheFileThatIsAskedForAndNeedsNoCapability) {
+  char name[] = "/tmp/sallyport-init-XXXXXX";
+  const int fd = mkstemp(name);
+  ASSERT_GE(fd, 0);
+  close(fd);
+  {
+    const Environment environment("DRY_RUN_FILE_PATH", name);
+    const auto outcome = run_command({"-n"});
+    EXPECT_EQ(outcome.exit_code, 0);
+    std::ifstream file(name);
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), outcome.output);
+  }
+  std::filesystem::remove(name);
+  const Environment environment("DRY_RUN_FILE_PATH", "/nonexistent/file");
+  const auto outcome = run_command({"-n"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.errors,
+            "sallyport init: DRY_RUN_FILE_PATH: /nonexistent/file can't be written\n");
+}
+
+struct WrongCase {
+  Arguments arguments;
+  const char* told;
+};
+
+const WrongCase wrong_cases[] = {
+    {{"--no-such-flag"}, "--no-such-flag"},
+    {{"-p"}, "--envoy-port"},
+    {{"-p", ""}, "--envoy-port: exactly one port"},
+    {{"-p", "http"}, "--envoy-port: \"http\""},
+    {{"-z", "1,2"}, "--inbound-capture-port: exactly one port"},
+    {{"-e", "65536"}, "--inbound-tunnel-port: \"65536\""},
+    {{"-u", "root"}, "--proxy-uid: \"root\""},
+    {{"-g", "-1"}, "--proxy-gid"},
+    {{"-m", "TPROXY"}, "--istio-inbound-interception-mode: \"TPROXY\""},
+    {{"-b", "80,http"}, "--istio-inbound-ports: \"http\""},
+    {{"-d", "80:90"}, "--istio-local-exclude-ports: \"80:90\""},
+    {{"-i", "10.0.0.1"}, "--istio-service-cidr: \"10.0.0.1\""},
+    {{"-x", "*"}, "--istio-service-exclude-cidr: \"*\""},
+    {{"-q", "*"}, "--istio-outbound-ports: \"*\""},
+    {{"-o", "0"}, "--istio-local-outbound-ports-exclude: \"0\""},
+    {{"-c", "a b"}, "--istio-exclude-interfaces: \"a b\""},
+    {{"-k", "+"}, "--kube-virt-interfaces: \"+\""},
+    {{"--force-iptables-binary", "nftables"}, "--force-iptables-binary: \"nftables\""},
+    {{"--redirect-dns"}, "--redirect-dns"},
+    {{"--native-nftables"}, "--native-nftables"},
+    {{"--run-validation"}, "--run-validation"},
+    {{"--network-namespace", "/proc/1/ns/net"}, "--network-namespace"},
+    {{"--dry-run", "--verify"}, "--verify"},
+    {{"--cleanup-only", "--verify"}, "--verify"},
+};
+
+TEST(Init, AWrongFlagEndsWithTwoAndIsNamed) {
+  for (const auto& c : wrong_cases) {
+    const auto outcome = run_command(c.arguments);
+    EXPECT_EQ(outcome.exit_code, 2) << c.told;
+    EXPECT_NE(outcome.errors.find(c.told), std::string::npos)
+        << c.told << "\nis not in: " << outcome.errors;
+    EXPECT_EQ(outcome.output, "") << c.told;
+  }
+}
+
+TEST(Init, WhatIsNotSupportedIsNotIgnoredInTheEnvironmentEither) {
+  for (const auto& [name, value] : {std::pair{"ISTIO_META_DNS_CAPTURE", "true"},
+                                    {"REDIRECT_DNS", "true"},
+                                    {"ISTIO_OUTBOUND_OWNER_GROUPS", "web"},
+                                    {"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "202"},
+                                    {"ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "10.0.0.0/8"}}) {
+    const Environment environment(name, value);
+    const auto outcome = run_command({"-n"});
+    EXPECT_EQ(outcome.exit_code, 2) << name;
+    EXPECT_NE(outcome.errors.find(name), std::string::npos) << outcome.errors;
+  }
+}
+
+TEST(Init, HelpTellsFlagsEnvironmentAndExitCodes) {
+  const auto outcome = run_command({"--help"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  for (const char* text : {"--istio-service-cidr", "ISTIO_SERVICE_CIDR", "--verify",
+                           "--cleanup-only", "Exit codes", "126"}) {
+    EXPECT_NE(outcome.output.find(text), std::string::npos) << text;
+  }
+}
+
+class InitInNamespace : public rules::InNamespace {};
+
+TEST_F(InitInNamespace, InstallsVerifiesFindsDamageAndRemoves) {
+  const Arguments flags = {"-u", "1337", "-i", "*", "-b", "*"};
+  Arguments verify = flags;
+  verify.push_back("--verify");
+  EXPECT_EQ(run_command(verify).exit_code, 126);
+  const auto first = run_command(flags);
+  EXPECT_EQ(first.exit_code, 0) << first.errors;
+  EXPECT_NE(first.output.find("IPv4 (nft): 15 rules, set\n"), std::string::npos) << first.output;
+  EXPECT_NE(run_command(flags).output.find("IPv4 (nft): 15 rules, unchanged\n"), std::string::npos);
+  EXPECT_EQ(run_command(verify).exit_code, 0);
+  rules::run("iptables-nft -t nat -D OUTPUT -j ISTIO_OUTPUT");
+  const auto damaged = run_command(verify);
+  EXPECT_EQ(damaged.exit_code, 126);
+  EXPECT_EQ(
+      damaged.errors,
+      "sallyport init: IPv4: nat OUTPUT, of our rules there: rule 1 is missing: -j ISTIO_OUTPUT\n");
+  // Flags that the rules were made with do not matter, nor do unsupported ones of the environment.
+  const Environment environment("ISTIO_META_DNS_CAPTURE", "true");
+  const auto removed = run_command({"--cleanup-only"});
+  EXPECT_EQ(removed.exit_code, 0) << removed.errors;
+  EXPECT_EQ(all_rules().find("ISTIO"), std::string::npos);
+}
+
+TEST_F(InitInNamespace, ForcesTheBackendThatIsNamed) {
+  EXPECT_EQ(run_command({"--force-iptables-binary", "legacy"}).exit_code, 0);
+  EXPECT_NE(legacy_tables().find("nat"), std::string::npos);
+}
+
+TEST_F(InitInNamespace, FailsWithOneAndTheReasonWhereThereIsNoIptables) {
+  only_path();
+  const auto outcome = run_command({"-i", "*"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_NE(outcome.errors.find("install the iptables package"), std::string::npos)
+      << outcome.errors;
+  EXPECT_EQ(outcome.output, "");
+}
+
+}  // namespace
+}  // namespace sallyport::cli
