@@ -14,14 +14,15 @@ namespace sallyport {
 class IpAddress {
 public:
   IpAddress() = default;  // unset
-  static std::optional<IpAddress> parse(std::string_view text);  // "10.0.0.1", "2001:db8::1"; no brackets, no zone
+  static std::optional<IpAddress> parse(
+      std::string_view text);  // "10.0.0.1", "2001:db8::1"; no brackets, no zone
   static IpAddress v4(uint32_t host_order);
   static IpAddress v6(const in6_addr& bytes);
   bool is_set() const { return family_ != 0; }
   bool is_v4() const { return family_ == AF_INET; }
   bool is_v6() const { return family_ == AF_INET6; }
-  bool is_loopback() const;     // 127.0.0.0/8, ::1
-  bool is_unspecified() const;  // 0.0.0.0, ::
+  bool is_loopback() const;                        // 127.0.0.0/8, ::1
+  bool is_unspecified() const;                     // 0.0.0.0, ::
   const uint8_t* bytes() const { return bytes_; }  // 4 or 16 in network order
   std::string text() const;
   char* write(char* to) const;  // At most 45 characters, no NUL. Returns the end.
@@ -40,9 +41,10 @@ public:
   static constexpr std::size_t text_max = 48 + 6;
   SocketAddress() = default;
   SocketAddress(IpAddress ip, uint16_t port) : ip_(ip), port_(port) {}
-  static std::optional<SocketAddress> parse(std::string_view text);  // "1.2.3.4:80", "[2001:db8::1]:80"
-  static SocketAddress from(const sockaddr* address);                // unset when neither AF_INET nor AF_INET6
-  socklen_t fill(sockaddr_storage& storage) const;                   // Returns the length for connect/bind.
+  static std::optional<SocketAddress> parse(
+      std::string_view text);                          // "1.2.3.4:80", "[2001:db8::1]:80"
+  static SocketAddress from(const sockaddr* address);  // unset when neither AF_INET nor AF_INET6
+  socklen_t fill(sockaddr_storage& storage) const;     // Returns the length for connect/bind.
   const IpAddress& ip() const { return ip_; }
   uint16_t port() const { return port_; }
   bool is_set() const { return ip_.is_set(); }
@@ -58,7 +60,8 @@ private:
 
 class Cidr {
 public:
-  static std::optional<Cidr> parse(std::string_view text);  // "10.0.0.0/8"; a lone address is /32 or /128
+  static std::optional<Cidr> parse(
+      std::string_view text);  // "10.0.0.0/8"; a lone address is /32 or /128
   bool contains(const IpAddress& ip) const;
   const IpAddress& network() const { return network_; }  // host bits cleared
   int prefix() const { return prefix_; }

@@ -1,10 +1,12 @@
-// Errors are values: what went wrong, on whose side, whether another try can help, and a sentence for the operator.
-// They travel unchanged from where they arise to the access log, the response and the metrics.
+// Errors are values: what went wrong, on whose side, whether another try can help, and a sentence
+// for the operator. They travel unchanged from where they arise to the access log, the response and
+// the metrics.
 #pragma once
 #include <boost/system/result.hpp>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sallyport {
 
@@ -39,11 +41,14 @@ using Result = boost::system::result<T, Error>;
 
 // Prefixes the context: "what: context".
 inline Error while_doing(std::string_view what, Error cause) {
-  cause.context = std::string(what) + ": " + cause.context;
+  std::string whole(what);
+  whole.append(": ").append(cause.context);
+  cause.context = std::move(whole);
   return cause;
 }
 
-// boost::system::result asks for this when value() is called on an error: a bug of ours, so it ends the process.
+// boost::system::result asks for this when value() is called on an error: a bug of ours, so it ends
+// the process.
 [[noreturn]] void throw_exception_from_error(const Error& error, const boost::source_location&);
 
 }  // namespace sallyport

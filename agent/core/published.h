@@ -1,7 +1,7 @@
 // One immutable value, replaced whole by one thread and read by many without a lock.
 //
-// Threading: publish() on the configuration thread only; each worker owns a Reader and calls it on its own thread.
-// Cost: get() is one atomic load; the shared_ptr is touched only after a change.
+// Threading: publish() on the configuration thread only; each worker owns a Reader and calls it on
+// its own thread. Cost: get() is one atomic load; the shared_ptr is touched only after a change.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -19,7 +19,8 @@ public:
 
   void publish(Pointer next) {
     current_.store(std::move(next));
-    generation_.fetch_add(1, std::memory_order_release);  // After the store: no reader keeps a stale view.
+    generation_.fetch_add(
+        1, std::memory_order_release);  // After the store: no reader keeps a stale view.
   }
   Pointer current() const { return current_.load(); }
 

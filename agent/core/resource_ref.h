@@ -1,4 +1,5 @@
-// Where a decision comes from: the resource and its place in a file, for logs, explain and error texts.
+// Where a decision comes from: the resource and its place in a file, for logs, explain and error
+// texts.
 #pragma once
 #include <memory>
 #include <string>
@@ -6,11 +7,11 @@
 namespace sallyport {
 
 struct ResourceRef {
-  std::string kind;          // "DestinationRule"
+  std::string kind;  // "DestinationRule"
   std::string namespace_name;
   std::string name;
-  std::string file;          // as given; empty when it did not come from a file
-  int line = 0;              // 1-based line of the document's first key; 0 unknown
+  std::string file;  // as given; empty when it did not come from a file
+  int line = 0;      // 1-based line of the document's first key; 0 unknown
 
   // "DestinationRule default/originate-mtls (rules.yaml:12)"
   std::string text() const;

@@ -1,4 +1,5 @@
-// 16 KiB buffers of one thread, recycled LIFO. A connection holds one only while there are bytes in it.
+// 16 KiB buffers of one thread, recycled LIFO. A connection holds one only while there are bytes in
+// it.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -9,7 +10,9 @@ class Buffers {
 public:
   static constexpr std::size_t size = 16 * 1024;
   static constexpr std::size_t kept = 256;  // free ones a thread keeps
-  struct Return { void operator()(char* block) const noexcept { Buffers::give(block); } };
+  struct Return {
+    void operator()(char* block) const noexcept { Buffers::give(block); }
+  };
   using Lease = std::unique_ptr<char, Return>;
   static Lease take();
 

@@ -9,15 +9,17 @@
 
 namespace sallyport::net {
 
-// Opens a listening socket without accepting: binding errors show at start, before threads are made. For an
-// unspecified IPv6 address it is dual-stack unless `v6_only`.
+// Opens a listening socket without accepting: binding errors show at start, before threads are
+// made. For an unspecified IPv6 address it is dual-stack unless `v6_only`.
 Result<int> open_listening_socket(SocketAddress at, bool v6_only = true);
 
 class Listener {
 public:
-  // Takes `listening_fd` over. `accepted` is called on the loop's thread, at most 64 times in a row. When descriptors run
-  // out (EMFILE, ENFILE) it pauses for a tick instead of spinning, and `starved` is called once per pause.
-  Listener(Loop& loop, int listening_fd, std::function<void(Stream)> accepted, std::function<void()> starved = {});
+  // Takes `listening_fd` over. `accepted` is called on the loop's thread, at most 64 times in a
+  // row. When descriptors run out (EMFILE, ENFILE) it pauses for a tick instead of spinning, and
+  // `starved` is called once per pause.
+  Listener(Loop& loop, int listening_fd, std::function<void(Stream)> accepted,
+           std::function<void()> starved = {});
   ~Listener();  // closes the listening socket
   Listener(const Listener&) = delete;
   SocketAddress local() const;

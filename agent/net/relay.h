@@ -1,6 +1,6 @@
-// Opaque bytes in both directions until both have ended: splice(2) where both sides are plain, a recycled buffer
-// otherwise. Half-close is passed on; a failure on one side ends both. A pipe or a buffer is held only while bytes are
-// under way, so an idle relay costs no memory of its own.
+// Opaque bytes in both directions until both have ended: splice(2) where both sides are plain, a
+// recycled buffer otherwise. Half-close is passed on; a failure on one side ends both. A pipe or a
+// buffer is held only while bytes are under way, so an idle relay costs no memory of its own.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -20,6 +20,7 @@ struct RelayEnd {
 };
 
 // `idle`: with no byte in either direction for that long the relay ends with Fault::timed_out.
-Task<RelayEnd> relay(Stream& client, Stream& upstream, RelayCounts& counts, std::chrono::milliseconds idle);
+Task<RelayEnd> relay(Stream& client, Stream& upstream, RelayCounts& counts,
+                     std::chrono::milliseconds idle);
 
 }  // namespace sallyport::net

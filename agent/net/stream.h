@@ -1,8 +1,11 @@
-// Stream: a connection, plain or TLS, as a move-only handle to a Socket at a fixed address (epoll points at it).
-// Operations are awaiters that live in the caller's frame and retry inside the event: no coroutine frame each.
+// Stream: a connection, plain or TLS, as a move-only handle to a Socket at a fixed address (epoll
+// points at it). Operations are awaiters that live in the caller's frame and retry inside the
+// event: no coroutine frame each.
 //
-// Threading: its loop's thread. Ownership: destroying the Stream closes the socket (TLS: close_notify first).
-// One reader and one writer may wait at the same time.
+// Threading: its loop's thread. Ownership: destroying the Stream closes the socket (TLS:
+// close_notify first). One reader and one writer may wait at the same time; both are destroyed no
+// later than the Stream is closed, else they wait for ever. REQUIRES: the Stream dies before its
+// loop.
 #pragma once
 #include <sys/uio.h>
 
@@ -18,19 +21,21 @@
 
 namespace sallyport::net {
 
-using tls::IoStep;
-using tls::Want;
-
 class Stream {
 public:
   Stream() = default;
-  Stream(Loop& loop, int fd);  // a non-blocking connected or connecting TCP or unix socket; sets TCP_NODELAY
+  Stream(Loop& loop,
+         int fd);  // a non-blocking connected or connecting TCP or unix socket; sets TCP_NODELAY
   Stream(Stream&& other) noexcept : socket_(std::exchange(other.socket_, nullptr)) {}
-  Stream& operator=(Stream&& other) noexcept { std::swap(socket_, other.socket_); return *this; }
+  Stream& operator=(Stream&& other) noexcept {
+    std::swap(socket_, other.socket_);
+    return *this;
+  }
   ~Stream() { close(); }
   explicit operator bool() const { return socket_ != nullptr; }
 
-  // co_await: bytes > 0; 0 the peer has ended; -1 failed, failure() says why.
+  // co_await: bytes > 0; 0: the peer has ended; -1 failed, failure() says why. REQUIRES: room in
+  // `into`.
   auto read(std::span<char> into);
   // co_await: true when all of it went. The iovecs are consumed.
   auto write_all(std::span<iovec> pieces);
@@ -39,34 +44,49 @@ public:
   auto handshake();
   // co_await: returns when an attempt is worth making (also when the socket failed).
   auto ready(Want want);
+  // co_await: returns once seen_end() is true, whatever lies unread before the end.
+  auto ended();
 
-  IoStep try_read(std::span<char> into);        // one attempt, never waits
+  IoStep try_read(std::span<char> into);  // one attempt, never waits
   IoStep try_write(std::span<iovec> pieces);
-  bool more_at_hand() const;                    // bytes that need no wait (decrypted ones included)
-  bool seen_end() const;                        // FIN or error was seen: not to be pooled
-  void start_tls(tls::SslPtr ssl);              // reads and writes go through it from now on
+  bool more_at_hand() const;        // bytes that need no wait (decrypted ones included)
+  bool seen_end() const;            // FIN or error was seen: not to be pooled
+  void start_tls(tls::SslPtr ssl);  // reads and writes go through it from now on
   bool is_tls() const;
-  SSL* ssl() const;                             // null when plain
-  void shutdown_write();                        // half-close: FIN, or close_notify and FIN
-  void abort();                                 // closes with RST (SO_LINGER 0)
+  SSL* ssl() const;       // null when plain
+  void shutdown_write();  // half-close: FIN, or close_notify and FIN
+  void abort();           // closes with RST (SO_LINGER 0)
   void close();
 
-  // Coarse deadline (grain Loop::tick): when it passes, whoever waits fails with Fault::timed_out. 0 takes it off.
+  // Coarse deadline (grain Loop::tick, never early): when it has passed, every operation that would
+  // have to wait fails with Fault::timed_out, those that wait already included, until another
+  // deadline is set. 0 takes it off.
   void set_deadline(std::chrono::milliseconds from_now);
 
   int fd() const;
   Loop& loop() const;
-  SocketAddress peer() const;                   // getpeername, cached
-  SocketAddress local() const;                  // getsockname, cached
-  // Why the last operation failed: reset, timed_out, tls_handshake, tls_verify ... with text. `side` is the caller's.
+  SocketAddress peer() const;   // getpeername, cached
+  SocketAddress local() const;  // getsockname, cached
+  // Why the last operation failed: reset, timed_out, tls_handshake, tls_verify ... with text.
+  // `side` is the caller's.
   Error failure(Side side) const;
 
+  Socket& socket() const { return *socket_; }  // for net's own sources
+
 private:
+  friend class ReadUnlessEnded;
   Socket* socket_ = nullptr;
 };
 
-// SO_ORIGINAL_DST (IPv4 and IPv6). Error when the socket was not redirected, or when the original destination is the
-// listener itself (somebody dialled the capture port: a loop or a probe); then Fault::denied.
+// co_await: as from.read(into), but gives `other_ended` when `other` ends first (seen_end) while
+// `from` has nothing: a proxy that waits for an answer learns so that nobody waits for it any more,
+// without a second task.
+inline constexpr ssize_t other_ended = -2;
+auto read_unless_ended(Stream& from, std::span<char> into, Stream& other);
+
+// SO_ORIGINAL_DST (IPv4 and IPv6). Error when the socket was not redirected, or when the original
+// destination is the listener itself (somebody dialled the capture port: a loop or a probe); both
+// are Fault::denied.
 Result<SocketAddress> original_destination(const Stream& stream);
 
 // Connects; errors carry the address. `timeout` covers the TCP handshake only.

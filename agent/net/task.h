@@ -1,7 +1,11 @@
-// Task<T>: a lazy coroutine with one owner. Awaiting it starts it by symmetric transfer; destroying it at any
-// suspension point is safe: every awaitable of this project unregisters itself in its destructor.
+// Task<T>: a lazy coroutine with one owner. Awaiting it starts it; destroying it at any suspension
+// point is safe: every awaitable of this project unregisters itself in its destructor.
 //
 // Threading: a Task lives and dies on one worker's thread.
+// Wakers:    only the loop resumes a coroutine. Who completes something for another task (a pool, a
+// resolver) hands the
+//            resumption to the loop (Op and Loop::defer), so that a task that is running is never
+//            destroyed by another.
 // Frames come from per-thread free lists (FrameCache), so a steady request allocates none.
 // Exceptions: none may leave a coroutine; one that does ends the process.
 #pragma once
@@ -13,9 +17,12 @@
 
 namespace sallyport::net {
 
-// Free lists by 64-byte class, LIFO, per thread; frames past 4 KiB go to malloc.
+// Free lists by 64-byte class, LIFO, per thread; frames past 4 KiB go to operator new. Under
+// AddressSanitizer nothing is recycled, so that it sees every use after destruction.
 class FrameCache {
 public:
+  static constexpr std::size_t largest = 4096;
+  static constexpr std::size_t kept_per_class = 1024;  // free ones a thread keeps
   static void* take(std::size_t bytes);
   static void give(void* block, std::size_t bytes) noexcept;
 };
@@ -46,7 +53,9 @@ struct PromiseOf : Promise {
   std::optional<T> value;
   Task<T> get_return_object();
   template <class U>
-  void return_value(U&& v) { value.emplace(std::forward<U>(v)); }
+  void return_value(U&& v) {
+    value.emplace(std::forward<U>(v));
+  }
   T take() { return std::move(*value); }
 };
 template <>
@@ -65,23 +74,37 @@ public:
   Task() = default;
   explicit Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
   Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, {})) {}
-  Task& operator=(Task&& other) noexcept { std::swap(handle_, other.handle_); return *this; }
-  ~Task() { if (handle_) handle_.destroy(); }
+  Task& operator=(Task&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~Task() {
+    if (handle_) handle_.destroy();
+  }
 
   explicit operator bool() const { return bool(handle_); }
   bool done() const { return !handle_ || handle_.done(); }
 
-  // Awaiting: starts the task and continues the awaiter with its value.
+  // Awaiting: starts the task and continues the awaiter with its value. A nested call and not a
+  // symmetric transfer: without -O2 (and under sanitizers) g++ makes no tail call of that, and a
+  // loop over tasks that end at once would eat the stack.
   bool await_ready() const noexcept { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
-    handle_.promise().continuation = waiter;
-    return handle_;
-  }
+  bool await_suspend(std::coroutine_handle<> waiter) { return start(waiter); }
   T await_resume() { return handle_.promise().take(); }
 
-  // For combinators (when_any, spawn): run until the first suspension; `then` is resumed at the end.
-  void start(std::coroutine_handle<> then) { handle_.promise().continuation = then; handle_.resume(); }
-  T take() { return handle_.promise().take(); }
+  // For combinators. Runs until the first suspension; false when the task has ended already.
+  // Otherwise `then` (may be null) is resumed at its end.
+  bool start(std::coroutine_handle<> then) {
+    handle_.resume();
+    return resume_at_end(then);
+  }
+  // The same for a task that was started before.
+  bool resume_at_end(std::coroutine_handle<> then) {
+    if (handle_.done()) return false;
+    handle_.promise().continuation = then;
+    return true;
+  }
+  T take() { return handle_.promise().take(); }  // REQUIRES: done(), once.
 
 private:
   std::coroutine_handle<promise_type> handle_;

@@ -1,0 +1,17 @@
+#include "agent/core/resource_ref.h"
+
+namespace sallyport {
+
+std::string ResourceRef::text() const {
+  std::string out = kind + " ";
+  if (!namespace_name.empty()) out += namespace_name + "/";
+  out += name;
+  if (!file.empty()) {
+    out += " (" + file;
+    if (line > 0) out += ":" + std::to_string(line);
+    out += ")";
+  }
+  return out;
+}
+
+}  // namespace sallyport

@@ -1,0 +1,83 @@
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "agent/net/errors.h"
+#include "agent/net/stream.h"
+#include "agent/net/timers.h"
+
+namespace sallyport::net {
+namespace {
+
+// Waits for the handshake's end or the time's, in one frame.
+class Connecting : Op, Timer {
+public:
+  Connecting(Socket& socket, std::chrono::milliseconds timeout)
+      : Op([](Op& op) { return static_cast<Connecting&>(op).answered(); }),
+        Timer(socket.loop, [](Timer& timer) { static_cast<Connecting&>(timer).expired(); }),
+        on_(socket),
+        timeout_(timeout) {}
+  bool await_ready() const { return false; }
+  void await_suspend(std::coroutine_handle<> awaiting) {
+    waiter = awaiting;
+    on_.writable = false;
+    on_.wait(*this, Want::write);
+    arm(timeout_);
+  }
+  bool await_resume() const { return !expired_; }
+
+private:
+  bool answered() {
+    disarm();
+    return true;
+  }
+  void expired() {
+    expired_ = true;
+    Op::leave();
+    waiter.resume();
+  }
+  Socket& on_;
+  std::chrono::milliseconds timeout_;
+  bool expired_ = false;
+};
+
+std::string written(std::chrono::milliseconds time) {
+  return time.count() % 1000 == 0 ? std::to_string(time.count() / 1000) + " s"
+                                  : std::to_string(time.count()) + " ms";
+}
+
+// Returns an errno.
+int begin(int fd, const SocketAddress& to) {
+  sockaddr_storage storage;
+  const socklen_t size = to.fill(storage);
+  return ::connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0 ? 0 : errno;
+}
+
+Error failed(const SocketAddress& to, int number) {
+  return error_of(number, "connect " + to.text() + ": ", Side::upstream);
+}
+
+}  // namespace
+
+Task<Result<Stream>> connect(Loop& loop, SocketAddress to, std::chrono::milliseconds timeout) {
+  const int fd =
+      ::socket(to.ip().is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) co_return failed(to, errno);
+  const int begun = begin(fd, to);
+  Stream stream(loop, fd);  // After connect(): an idle socket in epoll says that it is broken.
+  if (begun != 0 && begun != EINPROGRESS) co_return failed(to, begun);
+  if (begun != 0) {
+    if (!co_await Connecting(stream.socket(), timeout)) {
+      co_return Error{Fault::timed_out, Side::upstream, true,
+                      "connect " + to.text() + ": timed out after " + written(timeout), ""};
+    }
+    int number = 0;
+    socklen_t number_size = sizeof number;
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &number_size);
+    if (number != 0) co_return failed(to, number);
+  }
+  co_return std::move(stream);
+}
+
+}  // namespace sallyport::net

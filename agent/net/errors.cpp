@@ -1,0 +1,61 @@
+#include "agent/net/errors.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace sallyport::net {
+
+Error error_of(int number, std::string context, Side side) {
+  Error out;
+  out.side = side;
+  char room[128];
+  out.context = std::move(context) + strerror_r(number, room, sizeof room);
+  switch (number) {
+    case ECONNREFUSED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case ENETDOWN:
+    case ENOENT:  // a unix socket nobody listens on
+      out.fault = Fault::refused;
+      out.retryable = side == Side::upstream;
+      break;
+    case ETIMEDOUT:
+      out.fault = Fault::timed_out;
+      out.retryable = side == Side::upstream;
+      break;
+    case ECONNRESET:
+    case EPIPE:
+    case ECONNABORTED:
+    case ENOTCONN:
+    case EPROTO:
+      out.fault = Fault::reset;
+      out.retryable = side == Side::upstream;
+      break;
+    case EACCES:
+    case EPERM:
+      out.fault = Fault::denied;  // a firewall of this machine
+      break;
+    default:
+      out.side = Side::local;  // descriptors, ports or memory have run out
+      out.fault = Fault::internal;
+  }
+  return out;
+}
+
+namespace {
+template <class Ask>
+SocketAddress ask_for(Ask ask, int fd) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  auto* const generic = reinterpret_cast<sockaddr*>(&storage);
+  return ask(fd, generic, &size) == 0 ? SocketAddress::from(generic) : SocketAddress();
+}
+}  // namespace
+
+SocketAddress peer_of(int fd) { return ask_for(::getpeername, fd); }
+SocketAddress local_of(int fd) { return ask_for(::getsockname, fd); }
+
+}  // namespace sallyport::net

@@ -1,0 +1,99 @@
+#include "agent/net/listener.h"
+
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "agent/net/errors.h"
+#include "agent/net/timers.h"
+
+namespace sallyport::net {
+namespace {
+
+constexpr int in_a_row = 64;
+constexpr int backlog = 4096;  // cut to net.core.somaxconn by the kernel
+
+bool out_of_descriptors(int number) {
+  return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
+}
+
+int bind_and_listen(int fd, const SocketAddress& at, bool v6_only) {
+  const int one = 1, only = v6_only ? 1 : 0;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0) return errno;
+  if (at.ip().is_v6() && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0)
+    return errno;
+  sockaddr_storage storage;
+  const socklen_t size = at.fill(storage);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&storage), size) != 0) return errno;
+  return listen(fd, backlog) == 0 ? 0 : errno;
+}
+
+}  // namespace
+
+Result<int> open_listening_socket(SocketAddress at, bool v6_only) {
+  const int fd =
+      socket(at.ip().is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int number = fd < 0 ? errno : bind_and_listen(fd, at, v6_only);
+  if (number == 0) return fd;
+  if (fd >= 0) ::close(fd);
+  Error error = error_of(number, "listen on " + at.text() + ": ", Side::local);
+  error.fault = Fault::internal;
+  return error;
+}
+
+// On the loop's own epoll and level-triggered: what is left after 64 is reported again in the next
+// batch.
+struct Listener::State final : EventSource, Timer {
+  State(Loop& on, int takes_over, std::function<void(Stream)> accept, std::function<void()> starve)
+      : Timer(on, [](Timer& timer) { static_cast<State&>(timer).resume(); }),
+        loop(on),
+        fd(takes_over),
+        accepted(std::move(accept)),
+        starved(std::move(starve)) {
+    loop.watch(fd, EPOLLIN, *this);
+  }
+
+  void on_events(uint32_t) override {
+    for (int i = 0; i < in_a_row && fd >= 0; i++) {  // `accepted` may destroy the Listener.
+      const int connection = accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (connection >= 0) {
+        accepted(Stream(loop, connection));
+      } else if (out_of_descriptors(errno)) {
+        return pause();
+      } else if (errno == EAGAIN || errno == EBADF || errno == EINVAL) {
+        return;
+      }  // Anything else is the fault of one connection, which is gone.
+    }
+  }
+  void pause() {
+    loop.rearm(fd, 0, *this);
+    arm(Loop::tick);
+    if (starved) starved();
+  }
+  void resume() { loop.rearm(fd, EPOLLIN, *this); }
+
+  Loop& loop;
+  int fd;
+  std::function<void(Stream)> accepted;
+  std::function<void()> starved;
+};
+
+Listener::Listener(Loop& loop, int listening_fd, std::function<void(Stream)> accepted,
+                   std::function<void()> starved)
+    : state_(std::make_shared<State>(loop, listening_fd, std::move(accepted), std::move(starved))) {
+}
+
+Listener::~Listener() {
+  state_->disarm();
+  ::close(std::exchange(state_->fd, -1));
+  Loop& loop = state_->loop;
+  loop.retire(std::move(state_));
+}
+
+SocketAddress Listener::local() const { return local_of(state_->fd); }
+
+}  // namespace sallyport::net

@@ -1,0 +1,68 @@
+#include "agent/net/socket_owner.h"
+
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace sallyport::net {
+namespace {
+
+struct Descriptor {
+  int fd;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+struct Request {
+  nlmsghdr header;
+  inet_diag_req_v2 question;
+};
+
+Request question_about(const SocketAddress& local, const SocketAddress& remote) {
+  Request request;
+  std::memset(&request, 0, sizeof request);
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  request.header.nlmsg_flags = NLM_F_REQUEST;
+  auto& question = request.question;
+  const std::size_t size = local.ip().is_v4() ? 4 : 16;
+  question.sdiag_family = local.ip().is_v4() ? AF_INET : AF_INET6;
+  question.sdiag_protocol = IPPROTO_TCP;
+  question.idiag_states = ~0u;
+  question.id.idiag_sport = htons(local.port());
+  question.id.idiag_dport = htons(remote.port());
+  std::memcpy(question.id.idiag_src, local.ip().bytes(), size);
+  std::memcpy(question.id.idiag_dst, remote.ip().bytes(), size);
+  question.id.idiag_cookie[0] = question.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+  return request;
+}
+
+}  // namespace
+
+SocketOwner owner_of(const SocketAddress& local, const SocketAddress& remote) {
+  const Descriptor diag{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG)};
+  if (diag.fd < 0) return SocketOwner::unknown;
+  const Request request = question_about(local, remote);
+  if (::send(diag.fd, &request, sizeof request, 0) != ssize_t(sizeof request)) return SocketOwner::unknown;
+  // The kernel answers within send(), so there is nothing to wait for.
+  alignas(nlmsghdr) char answer[1024];
+  const ssize_t size = ::recv(diag.fd, answer, sizeof answer, 0);
+  const auto* header = reinterpret_cast<const nlmsghdr*>(answer);
+  if (size < ssize_t(NLMSG_LENGTH(sizeof(nlmsgerr))) || header->nlmsg_len > std::size_t(size)) return SocketOwner::unknown;
+  if (header->nlmsg_type == NLMSG_ERROR) {
+    const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(header));
+    return error->error == -ENOENT ? SocketOwner::nobody : SocketOwner::unknown;
+  }
+  if (header->nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) return SocketOwner::unknown;
+  const auto* found = static_cast<const inet_diag_msg*>(NLMSG_DATA(header));
+  return found->idiag_inode ? SocketOwner::process : SocketOwner::nobody;
+}
+
+}  // namespace sallyport::net

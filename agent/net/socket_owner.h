@@ -1,0 +1,21 @@
+// Asks the kernel (sock_diag, unprivileged) whether a TCP socket of this network namespace still has a process behind it.
+// Costs four system calls; for rare questions.
+//
+// Threading: any thread; keeps nothing.
+#pragma once
+#include <cstdint>
+
+#include "agent/core/address.h"
+
+namespace sallyport::net {
+
+enum class SocketOwner : uint8_t {
+  process,  // somebody has it open
+  nobody,   // closed, or not there
+  unknown,  // the kernel could not be asked
+};
+
+// The socket that is bound to `local` and connected to `remote`.
+SocketOwner owner_of(const SocketAddress& local, const SocketAddress& remote);
+
+}  // namespace sallyport::net

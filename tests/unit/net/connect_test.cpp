@@ -1,0 +1,118 @@
+// connect(): what comes back, and how failures are named.
+#include <gtest/gtest.h>
+
+#include "agent/net/combine.h"
+#include "tests/unit/net/support.h"
+
+namespace sallyport::net {
+namespace {
+
+Task<void> connect_into(Loop& loop, SocketAddress to, std::chrono::milliseconds time,
+                        std::optional<Result<Stream>>& into) {
+  into.emplace(co_await connect(loop, to, time));
+}
+
+Result<Stream> connected(Loop& loop, SocketAddress to, std::chrono::milliseconds time = 10s) {
+  std::optional<Result<Stream>> result;
+  run(loop, connect_into(loop, to, time, result));
+  return std::move(*result);
+}
+
+SocketAddress address_of(int fd) {
+  sockaddr_storage storage;
+  socklen_t size = sizeof storage;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size);
+  return SocketAddress::from(reinterpret_cast<sockaddr*>(&storage));
+}
+
+// A listening socket whose queue is full drops every further SYN: a host that never answers.
+struct FullListener {
+  int fd;
+  std::vector<int> waiting;
+  explicit FullListener(Loop&) : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_storage storage;
+    const socklen_t size = SocketAddress::parse("127.0.0.1:0")->fill(storage);
+    EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&storage), size), 0);
+    EXPECT_EQ(listen(fd, 0), 0);
+    const socklen_t filled = address().fill(storage);
+    for (int i = 0; i < 4; i++) {
+      waiting.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      (void)!::connect(waiting.back(), reinterpret_cast<sockaddr*>(&storage), filled);
+    }
+  }
+  ~FullListener() {
+    for (const int client : waiting) ::close(client);
+    ::close(fd);
+  }
+  SocketAddress address() const { return address_of(fd); }
+};
+
+TEST(Connect, GivesAConnectedStream) {
+  Loop loop;
+  for (const char* at : {"127.0.0.1:0", "[::1]:0"}) {
+    const int listening = *open_listening_socket(*SocketAddress::parse(at));
+    const auto to = address_of(listening);
+    auto stream = connected(loop, to);
+    ASSERT_TRUE(stream) << stream.error().context;
+    EXPECT_EQ(stream->peer(), to);
+    Stream accepted(loop, accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    std::string got;
+    run(loop, when_both(write_and_end(*stream, "hello"), read_all_into(accepted, got)));
+    EXPECT_EQ(got, "hello");
+    ::close(listening);
+  }
+}
+
+TEST(Connect, ARefusalNamesTheAddress) {
+  Loop loop;
+  const int listening = *open_listening_socket(*SocketAddress::parse("127.0.0.1:0"));
+  const auto to = address_of(listening);
+  ::close(listening);
+  const auto stream = connected(loop, to);
+  ASSERT_FALSE(stream);
+  EXPECT_EQ(stream.error().context, "connect " + to.text() + ": Connection refused");
+  EXPECT_EQ(stream.error().fault, Fault::refused);
+  EXPECT_EQ(stream.error().side, Side::upstream);
+  EXPECT_TRUE(stream.error().retryable);
+}
+
+TEST(Connect, NoRouteIsARefusalToo) {
+  Loop loop;
+  const auto stream =
+      connected(loop, *SocketAddress::parse("[100::1]:80"), 100ms);  // RFC 6666: discard-only
+  ASSERT_FALSE(stream);
+  EXPECT_TRUE(stream.error().context.starts_with("connect [100::1]:80: "))
+      << stream.error().context;
+  EXPECT_TRUE(stream.error().fault == Fault::refused || stream.error().fault == Fault::timed_out);
+}
+
+TEST(Connect, WithoutAnAnswerItEndsWithTheTime) {
+  Loop loop;
+  const FullListener full(loop);
+  const auto before = Loop::Clock::now();
+  const auto stream = connected(loop, full.address(), 20ms);
+  ASSERT_FALSE(stream);
+  EXPECT_GE(Loop::Clock::now() - before, 20ms);
+  EXPECT_EQ(stream.error().context, "connect " + full.address().text() + ": timed out after 20 ms");
+  EXPECT_EQ(stream.error().fault, Fault::timed_out);
+  EXPECT_TRUE(stream.error().retryable);
+}
+
+Task<void> first_of_two(Loop& loop, SocketAddress silent, SocketAddress good, std::size_t& winner) {
+  const auto result = co_await when_any(connect(loop, silent, 1h), connect(loop, good, 1h));
+  winner = result.index();
+}
+
+TEST(Connect, CancelledByTheOneThatAnswersFirst) {
+  Loop loop;
+  const FullListener full(loop);
+  const int listening = *open_listening_socket(*SocketAddress::parse("127.0.0.1:0"));
+  std::size_t winner = 9;
+  run(loop, first_of_two(loop, full.address(), address_of(listening), winner));
+  EXPECT_EQ(winner, 1u);
+  EXPECT_TRUE(loop.timers().empty());
+  ::close(listening);
+}
+
+}  // namespace
+}  // namespace sallyport::net
