@@ -15,18 +15,19 @@ using EVP_PKEY = struct evp_pkey_st;
 namespace sallyport::certs {
 
 struct CertificateInfo {
-  std::string subject;                // "CN=client.example.com" (RFC 2253 order as OpenSSL's XN_FLAG_RFC2253)
+  std::string subject;  // "CN=client.example.com" (RFC 2253 order as OpenSSL's XN_FLAG_RFC2253)
   std::string issuer;
-  std::string serial;                 // lower-case hex, as istioctl prints it
+  std::string serial;                     // lower-case hex, as istioctl prints it
   int64_t not_before = 0, not_after = 0;  // seconds since 1970
   std::vector<std::string> dns_names, uris, ips, emails;
 };
 
 class KeyPair {
 public:
-  // `chain_pem`: leaf first, intermediates after. Errors (Fault::missing_secret) name what is wrong: no certificate in it,
-  // key encrypted, key does not match the certificate, ...
-  static Result<std::shared_ptr<const KeyPair>> parse(std::string_view chain_pem, std::string_view key_pem);
+  // `chain_pem`: leaf first, intermediates after. Errors (Fault::missing_secret) name what is
+  // wrong: no certificate in it, key encrypted, key does not match the certificate, ...
+  static Result<std::shared_ptr<const KeyPair>> parse(std::string_view chain_pem,
+                                                      std::string_view key_pem);
   ~KeyPair();
   KeyPair(const KeyPair&) = delete;
 
@@ -34,7 +35,8 @@ public:
   const std::vector<X509*>& intermediates() const;
   EVP_PKEY* key() const;
   const CertificateInfo& info() const;
-  uint64_t id() const;                // differs for every parsed pair of this process: its generation in pool keys
+  uint64_t id()
+      const;  // differs for every parsed pair of this process: its generation in pool keys
 
 private:
   KeyPair();

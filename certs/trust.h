@@ -1,4 +1,5 @@
-// A set of CA certificates (and CRLs) as a shared X509_STORE. Parsed once a process and shared by all workers.
+// A set of CA certificates (and CRLs) as a shared X509_STORE. Parsed once a process and shared by
+// all workers.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -14,16 +15,19 @@ namespace sallyport::certs {
 
 class TrustStore {
 public:
-  // Errors (Fault::missing_secret) name what is wrong. `crl_pem` may be empty; with CRLs every certificate of a chain whose
-  // issuer has one is checked.
-  static Result<std::shared_ptr<const TrustStore>> parse(std::string_view ca_pem, std::string_view crl_pem = {});
-  // The operating system's bundle; loaded when first asked for (25 ms, 0.8 MiB), then shared. Thread-safe.
+  // Errors (Fault::missing_secret) name what is wrong. `crl_pem` may be empty; with CRLs every
+  // certificate of a chain whose issuer has one is checked.
+  static Result<std::shared_ptr<const TrustStore>> parse(std::string_view ca_pem,
+                                                         std::string_view crl_pem = {});
+  // The operating system's bundle; loaded when first asked for (25 ms, 0.8 MiB), then shared.
+  // Thread-safe.
   static Result<std::shared_ptr<const TrustStore>> system();
   ~TrustStore();
   TrustStore(const TrustStore&) = delete;
 
   X509_STORE* store() const;
-  const std::vector<CertificateInfo>& certificates() const;  // what was parsed, for listings; empty for the system's
+  const std::vector<CertificateInfo>& certificates()
+      const;  // what was parsed, for listings; empty for the system's
   uint64_t id() const;
 
 private:

@@ -1,12 +1,14 @@
-// Every secret that a configuration names, by Istio's resource names, as one immutable value that is replaced whole:
+// Every secret that a configuration names, by Istio's resource names, as one immutable value that
+// is replaced whole:
 //   kubernetes://NAME           certificate and key of that Secret (in the proxy's namespace)
 //   kubernetes://NAME-cacert    the CA of that Secret or of its -cacert twin
 //   file-cert:CRT~KEY           certificate and key from files
 //   file-root:CA                a CA from a file
-//   system                      the operating system's CA bundle (never listed: loaded when first used)
+//   system                      the operating system's CA bundle (never listed: loaded when first
+//   used)
 //
-// Threading: built on the configuration thread, read by all. A broken new version never replaces a good old one: the entry
-// stays ACTIVE with `problem` set.
+// Threading: built on the configuration thread, read by all. A broken new version never replaces a
+// good old one: the entry stays ACTIVE with `problem` set.
 #pragma once
 #include <map>
 #include <memory>
@@ -19,9 +21,9 @@
 namespace sallyport::certs {
 
 struct VaultEntry {
-  std::shared_ptr<const KeyPair> pair;     // for certificate names
-  std::shared_ptr<const TrustStore> roots; // for CA names
-  std::string problem;                     // why it is WARMING, or why a newer version was not taken
+  std::shared_ptr<const KeyPair> pair;      // for certificate names
+  std::shared_ptr<const TrustStore> roots;  // for CA names
+  std::string problem;  // why it is WARMING, or why a newer version was not taken
   bool active() const { return pair || roots; }
 };
 

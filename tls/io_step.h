@@ -10,7 +10,7 @@ namespace sallyport::tls {
 enum class Want : uint8_t { nothing, read, write };
 
 struct IoStep {
-  ssize_t bytes = 0;          // > 0; 0: the peer has ended; -1: failed. Meaningless unless want is nothing.
+  ssize_t bytes = 0;  // > 0; 0: the peer has ended; -1: failed. Meaningless unless want is nothing.
   Want want = Want::nothing;  // what to wait for before trying again
 };
 

@@ -1,0 +1,148 @@
+#include "certs/trust.h"
+
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <sstream>
+
+#include "agent/core/limits.h"
+#include "certs/describe.h"
+#include "certs/pem.h"
+
+namespace sallyport::certs {
+
+struct TrustStore::State {
+  StorePtr store;
+  std::vector<CertificateInfo> certificates;
+  uint64_t id = 0;
+};
+
+namespace {
+
+// Where distributions keep the bundle: Debian, Fedora, openSUSE, OpenELEC, RHEL, Alpine (the list
+// istio-agent uses).
+constexpr const char* system_bundles[] = {
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+};
+
+// A chain may pass through issuers for which no CRL was given: only those with one are checked. An
+// issuer whose CRL is there but unusable stays an error.
+int forgive_absent_crl(int ok, X509_STORE_CTX* verification) {
+  if (ok == 1 || X509_STORE_CTX_get_error(verification) != X509_V_ERR_UNABLE_TO_GET_CRL) return ok;
+  const X509* certificate = X509_STORE_CTX_get_current_cert(verification);
+  STACK_OF(X509_CRL)* const crls =
+      X509_STORE_CTX_get1_crls(verification, X509_get_issuer_name(certificate));
+  const bool present = sk_X509_CRL_num(crls) > 0;
+  sk_X509_CRL_pop_free(crls, X509_CRL_free);
+  if (present) return 0;
+  X509_STORE_CTX_set_error(verification, X509_V_OK);
+  return 1;
+}
+
+Result<void> add_crls(X509_STORE& store, const std::vector<CrlPtr>& crls) {
+  for (const CrlPtr& crl : crls)
+    if (X509_STORE_add_crl(&store, crl.get()) != 1)
+      return missing_secret("CRL: " + take_openssl_errors());
+  if (crls.empty()) return {};
+  X509_STORE_set_flags(&store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+  X509_STORE_set_verify_cb(&store, forgive_absent_crl);
+  return {};
+}
+
+Result<StorePtr> make_store(const PemContents& roots, const PemContents& revoked) {
+  StorePtr store(X509_STORE_new());
+  if (!store) return missing_secret("CA: " + take_openssl_errors());
+  // Envoy: a listed intermediate is trusted without its root.
+  X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN);
+  for (const X509Ptr& certificate : roots.certificates) {
+    X509_check_purpose(certificate.get(), -1, 0);  // reads the extensions now, outside the workers
+    if (X509_STORE_add_cert(store.get(), certificate.get()) != 1)
+      return missing_secret("CA: " + take_openssl_errors());
+  }
+  for (const PemContents* contents :
+       {&roots, &revoked})  // CRLs may stand among the CAs, as Envoy has it
+    if (auto added = add_crls(*store, contents->crls); !added) return added.error();
+  ERR_clear_error();
+  return store;
+}
+
+uint64_t next_id() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
+}  // namespace
+
+TrustStore::TrustStore() : state_(std::make_unique<State>()) {}
+TrustStore::~TrustStore() = default;
+
+Result<std::shared_ptr<const TrustStore>> TrustStore::parse(std::string_view ca_pem,
+                                                            std::string_view crl_pem) {
+  auto roots = read_pem(ca_pem, limits::certificates_per_bundle);
+  if (!roots) return while_doing("CA", roots.error());
+  if (roots->certificates.empty()) return missing_secret("CA: no certificate in the PEM text");
+  auto revoked = read_pem(crl_pem, limits::certificates_per_bundle);
+  if (!revoked) return while_doing("CRL", revoked.error());
+  if (!crl_pem.empty() && revoked->crls.empty())
+    return missing_secret("CRL: no CRL in the PEM text");  // asked for, so never silently unchecked
+  auto store = make_store(*roots, *revoked);
+  if (!store) return store.error();
+
+  const std::shared_ptr<TrustStore> trust(new TrustStore);
+  State& state = *trust->state_;
+  state.store = std::move(*store);
+  for (const X509Ptr& certificate : roots->certificates)
+    state.certificates.push_back(describe(*certificate));
+  state.id = next_id();
+  return std::shared_ptr<const TrustStore>(trust);
+}
+
+namespace {
+
+Result<std::string> read_bundle(const char* path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!(text << file.rdbuf())) return missing_secret(std::string(path) + ": cannot be read");
+  return std::move(text).str();
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const TrustStore>> TrustStore::system() {
+  static std::mutex loading;
+  static std::shared_ptr<const TrustStore>
+      loaded;  // A failure is not kept: the bundle may still be mounted.
+  const std::lock_guard lock(loading);
+  if (loaded) return loaded;
+  std::vector<const char*> paths(std::begin(system_bundles), std::end(system_bundles));
+  if (const char* own = std::getenv("SSL_CERT_FILE")) paths = {own};  // as OpenSSL and Go have it
+  for (const char* path : paths) {
+    auto text = read_bundle(path);
+    if (!text) continue;
+    auto trust = parse(*text);
+    if (!trust) return while_doing(std::string("system CA bundle ") + path, trust.error());
+    (*trust)->state_->certificates = {};  // 140 of them that nobody lists
+    loaded = *trust;
+    return loaded;
+  }
+  std::string tried;
+  for (const char* path : paths) tried += (tried.empty() ? "" : ", ") + std::string(path);
+  return missing_secret("no system CA bundle: none of " + tried + " can be read");
+}
+
+X509_STORE* TrustStore::store() const { return state_->store.get(); }
+const std::vector<CertificateInfo>& TrustStore::certificates() const {
+  return state_->certificates;
+}
+uint64_t TrustStore::id() const { return state_->id; }
+
+}  // namespace sallyport::certs

@@ -1,0 +1,19 @@
+// Counts what the calling thread allocates by operator new. Replaces the global operators, so it is
+// included by exactly one source of a test program. Not inlined: g++ takes new and free for a
+// mismatch otherwise.
+#pragma once
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+namespace sallyport::test {
+inline thread_local uint64_t allocations = 0;
+}
+
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  sallyport::test::allocations++;
+  if (void* block = std::malloc(size ? size : 1)) return block;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
+[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { std::free(block); }

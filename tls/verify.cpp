@@ -1,0 +1,161 @@
+#include "tls/verify.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+
+#include "agent/core/address.h"
+#include "certs/describe.h"
+#include "tls/connection.h"
+
+namespace sallyport::tls {
+namespace {
+
+constexpr std::size_t listed_names = 10;       // of a certificate's, which may be hundreds
+constexpr std::size_t name_bytes_shown = 253;  // a DNS name's longest
+
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return lower;
+}
+
+bool label_matches(std::string_view label, std::string_view pattern) {
+  const std::size_t star = pattern.find('*');
+  if (pattern.find('*', star + 1) != std::string_view::npos) return false;
+  return pattern.size() <= label.size() + 1 && label.starts_with(pattern.substr(0, star)) &&
+         label.ends_with(pattern.substr(star + 1));
+}
+
+bool matches_exactly(std::string_view name, const certs::CertificateInfo& certificate) {
+  const auto holds = [name](const std::vector<std::string>& sans) {
+    return std::find(sans.begin(), sans.end(), name) != sans.end();
+  };
+  if (holds(certificate.uris) || holds(certificate.emails)) return true;
+  const auto ip = IpAddress::parse(name);  // so that every spelling of an IPv6 address counts
+  return ip && std::find(certificate.ips.begin(), certificate.ips.end(), ip->text()) !=
+                   certificate.ips.end();
+}
+
+std::string quoted_subject(const X509* certificate) {
+  return certificate ? "subject \"" + certs::subject_text(*certificate) + "\"" : "no certificate";
+}
+
+std::string unknown_ca(const X509* certificate) {
+  if (!certificate) return "unknown CA";
+  return "unknown CA: issuer \"" + certs::issuer_text(*certificate) + "\" of " +
+         quoted_subject(certificate) + " is not among the trusted ones";
+}
+
+std::string crl_text(X509_STORE_CTX& verification, std::string_view what) {
+  const X509* certificate = X509_STORE_CTX_get_current_cert(&verification);
+  return std::string(what) +
+         (certificate ? ": issuer \"" + certs::issuer_text(*certificate) + "\"" : std::string());
+}
+
+// The error that X509_verify_cert stopped at, with the certificate that it is about.
+std::string chain_failure(X509_STORE_CTX& verification) {
+  const X509* certificate = X509_STORE_CTX_get_current_cert(&verification);
+  const std::string who =
+      X509_STORE_CTX_get_error_depth(&verification) > 0 ? "CA certificate" : "certificate";
+  const int error = X509_STORE_CTX_get_error(&verification);
+  switch (error) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return who + " expired on " + certs::date_text(certs::describe(*certificate).not_after) +
+             ": " + quoted_subject(certificate);
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return who + " not valid before " +
+             certs::date_text(certs::describe(*certificate).not_before) + ": " +
+             quoted_subject(certificate);
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_UNTRUSTED:
+      return unknown_ca(certificate);
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return "unknown CA: the self-signed " + quoted_subject(certificate) +
+             " is not among the trusted ones";
+    case X509_V_ERR_CERT_REVOKED:
+      return who + " revoked: serial " + certs::describe(*certificate).serial + ", " +
+             quoted_subject(certificate);
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+      return crl_text(verification, "CRL has expired");
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+      return crl_text(verification, "CRL is not yet valid");
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+      return crl_text(verification, "CRL cannot be used");
+    case X509_V_ERR_INVALID_PURPOSE:
+      return who + " not meant for this end of TLS (key usage): " + quoted_subject(certificate);
+    default:
+      return std::string(X509_verify_cert_error_string(error)) + ": " + quoted_subject(certificate);
+  }
+}
+
+}  // namespace
+
+bool dns_name_matches(std::string_view name, std::string_view pattern) {
+  const std::string wanted = lower_case(name), offered = lower_case(pattern);
+  if (wanted == offered) return true;
+  const std::size_t name_dot = wanted.find('.'), pattern_dot = offered.find('.');
+  if (name_dot == std::string::npos || pattern_dot == std::string::npos) return false;
+  const std::string_view label = std::string_view(offered).substr(0, pattern_dot);
+  const std::string_view rest = std::string_view(offered).substr(pattern_dot + 1);
+  if (label.find('*') == label.npos || rest.find('*') != rest.npos || label.starts_with("xn--"))
+    return false;
+  if (IpAddress::parse(name)) return false;
+  return std::string_view(wanted).substr(name_dot + 1) == rest &&
+         label_matches(std::string_view(wanted).substr(0, name_dot), label);
+}
+
+bool any_name_matches(const std::vector<std::string>& names,
+                      const certs::CertificateInfo& certificate) {
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    return matches_exactly(name, certificate) ||
+           std::any_of(certificate.dns_names.begin(), certificate.dns_names.end(),
+                       [&](const std::string& san) { return dns_name_matches(name, san); });
+  });
+}
+
+std::string list_text(const std::vector<std::string>& names) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < names.size() && i < listed_names; ++i)
+    text += (i ? ", " : "") + certs::printable(names[i], name_bytes_shown);
+  if (names.size() > listed_names)
+    text += " and " + std::to_string(names.size() - listed_names) + " more";
+  return text + "]";
+}
+
+std::string alternative_names_text(const certs::CertificateInfo& certificate) {
+  std::vector<std::string> all = certificate.dns_names;
+  for (const auto* more : {&certificate.uris, &certificate.ips, &certificate.emails})
+    all.insert(all.end(), more->begin(), more->end());
+  return all.empty() ? "none" : list_text(all);
+}
+
+int verify_peer(X509_STORE_CTX* verification, void*) {
+  SSL* const ssl = static_cast<SSL*>(
+      X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  X509_STORE_CTX_set_error(verification, X509_V_OK);
+  if (SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE) return 1;
+  Connection& connection = connection_of(*ssl);
+  if (!connection.handshake) return 0;  // No certificate is due any more: fail closed.
+  Handshake& handshake = *connection.handshake;
+  const bool chain_holds = X509_verify_cert(verification) == 1;
+  ERR_clear_error();
+  if (!chain_holds) {
+    handshake.verify_failure = chain_failure(*verification);
+    return 0;
+  }
+  if (handshake.names.empty()) return 1;
+  const certs::CertificateInfo leaf = certs::describe(*X509_STORE_CTX_get0_cert(verification));
+  if (any_name_matches(handshake.names, leaf)) return 1;
+  handshake.verify_failure = "no SAN of the server certificate matches " +
+                             list_text(handshake.names) + "; it has " +
+                             alternative_names_text(leaf);
+  X509_STORE_CTX_set_error(verification, X509_V_ERR_HOSTNAME_MISMATCH);
+  return 0;
+}
+
+}  // namespace sallyport::tls
