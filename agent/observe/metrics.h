@@ -1,5 +1,5 @@
-// Counters of one worker: written by that worker only (a plain relaxed load and store, no locked instruction), read by the
-// admin thread. Names in the output are Envoy's and Istio's.
+// Counters of one worker: written by that worker only (a plain relaxed load and store, no locked
+// instruction), read by the admin thread. Names in the output are Envoy's and Istio's.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -12,9 +12,12 @@ namespace sallyport::observe {
 
 class Counter {
 public:
-  void add(uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  void add(uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
   void sub(uint64_t n = 1) { add(0 - n); }
   uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
 private:
   std::atomic<uint64_t> value_{0};
 };
@@ -22,7 +25,7 @@ private:
 struct WorkerMetrics {
   Counter downstream_cx_total, downstream_cx_active;
   Counter downstream_rq_total, downstream_rq_active;
-  Counter downstream_rq_by_class[6];        // [2] is 2xx; [0]: no answer was sent
+  Counter downstream_rq_by_class[6];  // [2] is 2xx; [0]: no answer was sent
   Counter downstream_cx_rx_bytes, downstream_cx_tx_bytes;
   Counter upstream_cx_total, upstream_cx_active, upstream_cx_connect_fail, upstream_cx_reused;
   Counter upstream_rq_retry;

@@ -1,6 +1,7 @@
-// HTTP/1.x heads parsed where they lie: offsets into the caller's bytes, nothing is copied. Pure. What two readers could
-// take differently is refused (RFC 9112; hardening.md): both Content-Length and Transfer-Encoding, differing lengths, folded
-// lines, blank before a colon, bare CR or LF, NUL, ...
+// HTTP/1.x heads parsed where they lie: offsets into the caller's bytes, nothing is copied. Pure.
+// What two readers could take differently is refused (RFC 9112): both Content-Length and
+// Transfer-Encoding, repeated lengths, folded lines, a blank before a colon, bare CR or LF, NUL,
+// ...
 #pragma once
 #include <array>
 #include <cstdint>
@@ -12,50 +13,72 @@ namespace sallyport::http {
 
 enum class Parse : uint8_t { more, done, bad };
 
+// Offsets from Head::base; the line runs from `begin` to `end` with its CRLF.
 struct Field {
-  uint32_t begin = 0, name_size = 0;    // offsets from Head::base; the line runs from begin to end with its CRLF
+  uint32_t begin = 0, name_size = 0;
   uint32_t value = 0, value_size = 0, end = 0;
-  bool hop = false;                     // belongs to this hop only: not forwarded as it is
+  bool hop = false;  // belongs to this hop only, or is ours to set: not forwarded as it is
 };
 
 struct HeadFacts {
-  const char* base = nullptr;
-  uint32_t size = 0;                    // of the whole head with its empty line
-  uint32_t start_line = 0;              // of the first line with its CRLF
+  const char* base = nullptr;  // the caller's bytes; a body begins at base + size
+  uint32_t size = 0;           // of the whole head with its empty line
+  uint32_t begin = 0;          // of the first line; more than 0 after tolerated empty lines
+  uint32_t start_line = 0;     // end of the first line with its CRLF
   uint32_t method_size = 0, target = 0, target_size = 0;
-  uint16_t status = 0;                  // responses
-  uint8_t minor = 1;                    // HTTP/1.minor
+  uint32_t authority_begin = 0, authority_size = 0;  // absolute-form: what lies between // and /
+  uint32_t path_begin = 0, path_size = 0;            // origin-form's target; 0: "/" is meant
+  uint16_t status = 0;                               // responses
+  uint8_t minor = 1;                                 // HTTP/1.minor
   uint16_t count = 0;
   bool chunked = false, has_length = false;
-  bool close = false, keep_alive = false;         // Connection: close, keep-alive
-  bool expects_continue = false;
-  bool wants_upgrade = false;                     // Connection: upgrade and an Upgrade field
-  bool te_trailers = false;                       // TE: trailers
+  bool close = false, keep_alive = false;  // Connection: close, keep-alive
+  bool expects_continue = false;           // Expect: 100-continue, in HTTP/1.1
+  bool wants_upgrade = false;  // Connection: upgrade and an Upgrade field (HTTP/1.1, not to h2c)
+  bool te_trailers = false;    // TE: trailers
+  bool connection_upgrade = false;  // Connection: upgrade, whatever the Upgrade field says
+  bool connection_names = false;    // Connection names further fields
   uint64_t length = 0;
-  int16_t host = -1, request_id = -1, user_agent = -1, forwarded_for = -1, forwarded_proto = -1, upgrade = -1, date = -1,
-          server = -1;                            // index of that field; -1: absent
-  uint16_t refuse_status = 400;                   // with Parse::bad: 400, 431, 501 or 505
-  const char* refuse_reason = "";                 // with Parse::bad: Envoy's detail where there is one, else ours
+  // Index of that field; -1: absent.
+  int16_t host = -1, request_id = -1, user_agent = -1, forwarded_for = -1, forwarded_proto = -1,
+          upgrade = -1, date = -1, server = -1;
+  uint16_t refuse_status = 400;    // with Parse::bad: 400, 404 (CONNECT, as Envoy), 431, 501 or 505
+  const char* refuse_reason = "";  // with Parse::bad: Envoy's detail where there is one, else ours
 };
 
 struct Head : HeadFacts {
   std::array<Field, limits::http_headers> fields;  // only the first `count` are written
   Head() {}                                        // leaves `fields` alone on purpose
-  std::string_view method() const { return {base, method_size}; }
-  std::string_view path() const { return {base + target, target_size}; }  // the request-target as it came
+  std::string_view method() const { return {base + begin, method_size}; }
+  // The request-target as it came.
+  std::string_view path() const { return {base + target, target_size}; }
   std::string_view name(const Field& f) const { return {base + f.begin, f.name_size}; }
   std::string_view value(const Field& f) const { return {base + f.value, f.value_size}; }
-  std::string_view value_at(int index) const { return index < 0 ? std::string_view() : value(fields[index]); }
-  std::string_view find(std::string_view lower_name) const;  // first value; empty when absent
-  std::string_view authority() const;                        // absolute-form's authority, else Host
-  std::string_view origin_path() const;                      // path and query; "/" for absolute-form without a path
+  std::string_view value_at(int index) const {
+    return index < 0 ? std::string_view() : value(fields[static_cast<std::size_t>(index)]);
+  }
+  // First value; empty when absent.
+  std::string_view find(std::string_view lower_name) const;
+  // Absolute-form's authority, else Host. Valid as host[:port]; empty only in HTTP/1.0.
+  std::string_view authority() const {
+    return authority_size ? std::string_view(base + authority_begin, authority_size)
+                          : value_at(host);
+  }
+  // Path and query; "/" for absolute-form without a path; "*" for OPTIONS *.
+  std::string_view origin_path() const {
+    return path_size ? std::string_view(base + path_begin, path_size) : std::string_view("/");
+  }
   bool persistent() const { return !close && (minor == 1 || keep_alive); }
 };
 
-// A head nearly always comes whole; one in pieces is parsed again from its start. More than limits::http_head_bytes or
-// http_headers: bad with 431.
+// A head nearly always comes whole; one in pieces is parsed again from its start. `bytes` may go on
+// behind the head. More than limits::http_head_bytes or http_headers: bad with 431.
+// A request may be preceded by up to two empty lines (RFC 9112 section 2.2).
 Parse parse_request(std::string_view bytes, Head& head);
+// REQUIRES of the caller: a bad response is answered 502; `refuse_status` means nothing here.
 Parse parse_response(std::string_view bytes, Head& head);
-bool same_name(std::string_view a, std::string_view lower);  // ASCII case-insensitive; `lower` is lower case
+
+// ASCII case-insensitive; `lower` is lower case.
+bool same_name(std::string_view a, std::string_view lower);
 
 }  // namespace sallyport::http

@@ -1,0 +1,79 @@
+#include "agent/observe/metrics.h"
+
+#include <algorithm>
+
+namespace sallyport::observe {
+namespace {
+
+enum class Type : uint8_t { counter, gauge };
+
+struct Series {
+  std::string_view name;  // Envoy's where it has one; else sallyport_…
+  Type type;
+  Counter WorkerMetrics::*value;
+};
+
+using M = WorkerMetrics;
+constexpr Series series[] = {
+    {"envoy_http_downstream_cx_total", Type::counter, &M::downstream_cx_total},
+    {"envoy_http_downstream_cx_active", Type::gauge, &M::downstream_cx_active},
+    {"envoy_http_downstream_cx_rx_bytes_total", Type::counter, &M::downstream_cx_rx_bytes},
+    {"envoy_http_downstream_cx_tx_bytes_total", Type::counter, &M::downstream_cx_tx_bytes},
+    {"envoy_http_downstream_cx_protocol_error", Type::counter, &M::protocol_errors},
+    {"envoy_http_downstream_rq_total", Type::counter, &M::downstream_rq_total},
+    {"envoy_http_downstream_rq_active", Type::gauge, &M::downstream_rq_active},
+    {"envoy_http_no_route", Type::counter, &M::no_route},
+    {"envoy_cluster_upstream_cx_total", Type::counter, &M::upstream_cx_total},
+    {"envoy_cluster_upstream_cx_active", Type::gauge, &M::upstream_cx_active},
+    {"envoy_cluster_upstream_cx_connect_fail", Type::counter, &M::upstream_cx_connect_fail},
+    {"envoy_cluster_upstream_rq_retry", Type::counter, &M::upstream_rq_retry},
+    {"envoy_cluster_ssl_handshake", Type::counter, &M::tls_handshakes},
+    {"envoy_cluster_ssl_session_reused", Type::counter, &M::tls_resumed},
+    {"envoy_cluster_ssl_connection_error", Type::counter, &M::tls_failures},
+    {"envoy_cluster_ssl_fail_verify_error", Type::counter, &M::tls_verify_failures},
+    {"envoy_dns_cares_resolve_total", Type::counter, &M::dns_queries},
+    {"envoy_dns_cares_get_addr_failure", Type::counter, &M::dns_failures},
+    {"sallyport_upstream_cx_reused", Type::counter, &M::upstream_cx_reused},
+    {"sallyport_passthrough_total", Type::counter, &M::passthrough},
+    {"sallyport_blackholed_total", Type::counter, &M::blackholed},
+    {"sallyport_loops_refused_total", Type::counter, &M::loops_refused},
+    {"sallyport_descriptors_starved_total", Type::counter, &M::descriptors_starved},
+};
+
+void put_type(std::string& out, std::string_view name, Type type) {
+  out.append("# TYPE ").append(name).append(type == Type::gauge ? " gauge\n" : " counter\n");
+}
+
+}  // namespace
+
+void WorkerMetrics::count_end(const AccessRecord& record) {
+  downstream_cx_rx_bytes.add(record.bytes_received);
+  downstream_cx_tx_bytes.add(record.bytes_sent);
+  if (!record.http) return;
+  const int of_class = record.response_code / 100;
+  downstream_rq_by_class[of_class >= 1 && of_class <= 5 ? of_class : 0].add();
+  if (record.flags & NR) no_route.add();
+}
+
+std::string prometheus_text(const std::vector<const WorkerMetrics*>& workers) {
+  std::string out;
+  out.reserve(4096);
+  for (const Series& one : series) {
+    // Modulo 2^64: a gauge may go up on one worker and down on another.
+    uint64_t sum = 0;
+    for (const WorkerMetrics* worker : workers) sum += (worker->*one.value).get();
+    put_type(out, one.name, one.type);
+    out.append(one.name).append("{} ").append(std::to_string(sum)).append("\n");
+  }
+  static constexpr std::string_view by_class = "envoy_http_downstream_rq_xx";
+  put_type(out, by_class, Type::counter);
+  for (std::size_t i = 0; i < std::size(WorkerMetrics{}.downstream_rq_by_class); i++) {
+    uint64_t sum = 0;
+    for (const WorkerMetrics* worker : workers) sum += worker->downstream_rq_by_class[i].get();
+    out.append(by_class).append("{envoy_response_code_class=\"").append(std::to_string(i));
+    out.append("\"} ").append(std::to_string(sum)).append("\n");
+  }
+  return out;
+}
+
+}  // namespace sallyport::observe

@@ -1,0 +1,285 @@
+// The log's way to its file: order, rotation, full disks and readers that don't read.
+#include "agent/observe/access_log.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "agent/core/limits.h"
+#include "tests/support/count_allocations.h"
+
+namespace sallyport::observe {
+namespace {
+
+class AccessLogTest : public testing::Test {
+protected:
+  AccessLogTest() {
+    char name[] = "/tmp/access-log-XXXXXX";
+    directory_ = mkdtemp(name);
+    path_ = directory_ / "log";
+  }
+  ~AccessLogTest() override { std::filesystem::remove_all(directory_); }
+
+  std::unique_ptr<AccessLog> open(const std::string& format = "%REQ(:PATH)%") {
+    auto log = AccessLog::open(path_, format);
+    EXPECT_TRUE(log) << (log ? "" : log.error().context);
+    return std::move(*log);
+  }
+  static std::string content(const std::filesystem::path& path) {
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+  }
+  static void write(AccessLog::Writer& writer, std::string_view path) {
+    AccessRecord record;
+    record.path = path;
+    writer.write(record);
+  }
+  // Gives the log thread time to act; a test that waits in vain is ended by the runner.
+  template <class Condition>
+  static void await(Condition condition) {
+    while (!condition()) std::this_thread::yield();
+  }
+
+  std::filesystem::path directory_, path_;
+};
+
+TEST_F(AccessLogTest, WritesLinesInOrder) {
+  auto log = open();
+  std::string expect;
+  auto writer = log->writer();
+  EXPECT_TRUE(writer->on());
+  for (int i = 0; i < 20'000; i++) {
+    const std::string path = "/" + std::to_string(i);
+    write(*writer, path);
+    expect += path + "\n";
+    if (i % 1000 == 0) writer->flush();
+  }
+  writer.reset();
+  EXPECT_EQ(log->dropped(), 0u);
+  log.reset();
+  EXPECT_EQ(content(path_), expect);
+}
+
+TEST_F(AccessLogTest, FlushBringsALineOutAtOnce) {
+  const auto log = open();
+  const auto writer = log->writer();
+  write(*writer, "/a");
+  writer->flush();
+  await([&] { return content(path_) == "/a\n"; });
+}
+
+TEST_F(AccessLogTest, AppendsToWhatIsThere) {
+  std::ofstream(path_) << "before\n";
+  auto log = open();
+  write(*log->writer(), "/a");
+  log.reset();
+  EXPECT_EQ(content(path_), "before\n/a\n");
+}
+
+TEST_F(AccessLogTest, IsOffWithoutAPath) {
+  path_.clear();
+  const auto log = open();
+  const auto writer = log->writer();
+  EXPECT_FALSE(writer->on());
+  write(*writer, "/a");
+  writer->flush();
+  log->reopen();
+  EXPECT_EQ(log->dropped(), 0u);
+}
+
+TEST_F(AccessLogTest, ThatCannotBeOpenedSaysWhy) {
+  const auto log = AccessLog::open(directory_ / "no" / "log", "");
+  ASSERT_FALSE(log);
+  EXPECT_NE(log.error().context.find("no/log: No such file or directory"), std::string::npos);
+}
+
+TEST_F(AccessLogTest, WithABadFormatNamesTheOperator) {
+  const auto log = AccessLog::open(path_, "%FOO%");
+  ASSERT_FALSE(log);
+  EXPECT_NE(log.error().context.find("%FOO%"), std::string::npos);
+}
+
+TEST_F(AccessLogTest, KeepsALineLongerThanABlock) {
+  auto log = open();
+  const std::string path(200'000, 'x');
+  {
+    const auto writer = log->writer();
+    write(*writer, "/before");
+    write(*writer, path);
+    write(*writer, "/after");
+  }
+  log.reset();
+  EXPECT_EQ(content(path_), "/before\n" + path + "\n/after\n");
+}
+
+TEST_F(AccessLogTest, GoesToTheNewFileAfterReopen) {
+  auto log = open();
+  const auto writer = log->writer();
+  write(*writer, "/old");
+  writer->flush();
+  await([&] { return content(path_) == "/old\n"; });
+  std::filesystem::rename(path_, directory_ / "log.1");
+  log->reopen();
+  await([&] { return std::filesystem::exists(path_); });
+  write(*writer, "/new");
+  writer->flush();
+  await([&] { return content(path_) == "/new\n"; });
+  EXPECT_EQ(content(directory_ / "log.1"), "/old\n");
+}
+
+TEST_F(AccessLogTest, KeepsTheOldFileWhenReopenFails) {
+  auto log = open();
+  const auto writer = log->writer();
+  std::filesystem::remove(path_);
+  std::filesystem::create_directory(path_);
+  log->reopen();
+  await([&] { return log->write_errors() == 1; });
+  EXPECT_NE(log->problem().find("Is a directory"), std::string::npos) << log->problem();
+  write(*writer, "/a");
+  writer->flush();
+  await([&] { return log->problem().empty(); });
+  EXPECT_EQ(log->dropped(), 0u);
+}
+
+TEST_F(AccessLogTest, SurvivesAFullDiskAndGoesOnAfterIt) {
+  std::filesystem::create_symlink("/dev/full", path_);
+  auto log = open();
+  const auto writer = log->writer();
+  for (uint64_t blocks = 1; blocks <= 3; blocks++) {
+    write(*writer, "/lost");
+    write(*writer, "/lost");
+    writer->flush();
+    await([&] { return log->write_errors() == blocks && log->dropped() == 2 * blocks; });
+  }
+  EXPECT_NE(log->problem().find("No space left on device"), std::string::npos);
+  std::filesystem::remove(path_);
+  log->reopen();
+  await([&] { return std::filesystem::exists(path_); });
+  write(*writer, "/found");
+  writer->flush();
+  await([&] { return content(path_) == "/found\n"; });
+  await([&] { return log->problem().empty(); });
+}
+
+TEST_F(AccessLogTest, BeginsANewLineAfterATornOne) {
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  auto log = open();
+  const auto writer = log->writer();
+  write(*writer, "/0123456789");
+  const rlimit small{6, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  writer->flush();
+  await([&] { return log->write_errors() == 1; });
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(content(path_), "/01234");
+  write(*writer, "/whole");
+  writer->flush();
+  await([&] { return content(path_) == "/01234\n/whole\n"; });
+}
+
+TEST_F(AccessLogTest, DropsLinesInsteadOfWaitingForAReader) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  const int reader = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  auto log = open();
+  const std::string path(1000, 'x');
+  {
+    const auto writer = log->writer();
+    const std::size_t lines = 2 * limits::log_queue_bytes / path.size();
+    for (std::size_t i = 0; i < lines; i++) write(*writer, path);
+    EXPECT_GT(log->dropped(), lines / 3);
+    EXPECT_LT(log->dropped(), lines);
+  }
+  log.reset();  // nobody reads: what is queued is given up
+  ::close(reader);
+}
+
+TEST_F(AccessLogTest, SurvivesAReaderThatLeft) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  const int reader = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const auto log = open();
+  const auto writer = log->writer();
+  ::close(reader);
+  write(*writer, "/a");
+  writer->flush();
+  await([&] { return log->write_errors() == 1; });  // EPIPE, and no signal
+  EXPECT_NE(log->problem().find("Broken pipe"), std::string::npos);
+}
+
+TEST_F(AccessLogTest, TakesLinesFromManyWorkersWhole) {
+  auto log = open();
+  constexpr int workers = 4, lines = 5000;
+  {
+    std::vector<std::jthread> threads;
+    for (int worker = 0; worker < workers; worker++)
+      threads.emplace_back([&, worker] {
+        const auto writer = log->writer();
+        const std::string path = "/" + std::string(static_cast<std::size_t>(20 + worker), 'x');
+        for (int i = 0; i < lines; i++) {
+          write(*writer, path);
+          if (i % 97 == worker) writer->flush();
+        }
+      });
+    for (int i = 0; i < 100; i++) {
+      log->reopen();
+      EXPECT_EQ(log->dropped() + log->write_errors(), 0u);
+    }
+  }
+  log.reset();
+  std::map<std::size_t, int> seen;
+  std::istringstream text(content(path_));
+  for (std::string line; std::getline(text, line);) {
+    EXPECT_TRUE(line.starts_with("/x")) << line;
+    seen[line.size()]++;
+  }
+  EXPECT_EQ(seen.size(), std::size_t{workers});
+  for (const auto& [size, count] : seen) EXPECT_EQ(count, lines) << size;
+}
+
+AccessRecord full_record() {
+  AccessRecord record;
+  record.start_us = 1'795'246'646'000'000;
+  record.path = "/x";
+  record.upstream_host = *SocketAddress::parse("[2001:db8::1]:443");
+  return record;
+}
+
+TEST_F(AccessLogTest, AllocatesNothingForALine) {
+  const auto log = open("");
+  const auto writer = log->writer();
+  AccessRecord record = full_record();
+  writer->write(record);
+  const auto before = test::allocations;
+  for (int i = 0; i < 50; i++) {
+    record.start_us += 300'000;  // the second's text is made anew now and then
+    writer->write(record);
+  }
+  EXPECT_EQ(test::allocations - before, 0u);
+}
+
+TEST_F(AccessLogTest, UsesItsBlocksAgain) {
+  const auto log = open();
+  const auto writer = log->writer();
+  const auto before = test::allocations;
+  for (off_t lines = 1; lines <= 200; lines++) {
+    write(*writer, "/a");
+    writer->flush();
+    // The block may come back a moment after its line was seen in the file: then there are two.
+    await([&] {
+      struct stat file {};
+      return stat(path_.c_str(), &file) == 0 && file.st_size == 3 * lines;
+    });
+  }
+  EXPECT_LE(test::allocations - before, 4u);  // each block is two
+}
+
+}  // namespace
+}  // namespace sallyport::observe
