@@ -41,7 +41,8 @@ public:
   const Published<mesh::Snapshot>& snapshots() const;
   const Published<certs::Vault>& vault() const;
   std::vector<istio::Finding> findings() const;         // any thread: of the newest load
-  uint64_t loads() const, rejected() const;             // any thread: counters for metrics
+  // Any thread, for metrics: loads done, and documents and files refused (each once, until it is good again).
+  uint64_t loads() const, rejected() const;
 
 private:
   struct State;

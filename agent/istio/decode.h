@@ -26,7 +26,7 @@ struct Finding {                     // "rules.yaml:14: DestinationRule default/
 // A resource that was refused still says what it meant to protect, so that those hosts can be closed (fail closed).
 struct Refused {
   Finding finding;
-  std::string kind;                         // ServiceEntry, DestinationRule, ...
+  std::string kind;                         // ServiceEntry, DestinationRule, ...; empty: unknown
   std::string namespace_name, name;
   std::vector<std::string> hosts;           // as far as they could be read; empty: unknown
   ResourceRefPtr ref;
@@ -48,6 +48,14 @@ struct MeshConfigResult {
   std::vector<Finding> findings;
 };
 // Either a bare MeshConfig document or a ConfigMap with key `mesh` (as in istio-system/istio).
+// With an error among the findings the config must not be used: a mistyped REGISTRY_ONLY would open everything.
 MeshConfigResult decode_mesh_config(std::string_view text, std::string_view file);
+
+struct ProxyConfigResult {
+  ProxyConfig config;
+  std::vector<Finding> findings;
+};
+// A ProxyConfig over `base`, field by field: what the injector puts into PROXY_CONFIG. `source` names it in findings.
+ProxyConfigResult decode_proxy_config(std::string_view text, std::string_view source, ProxyConfig base);
 
 }  // namespace sallyport::istio

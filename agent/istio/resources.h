@@ -31,6 +31,7 @@ struct ServicePort {
   uint16_t number = 0;
   uint16_t target_port = 0;    // 0: same as number
   std::string name;
+  std::string target_port_name;  // a Service's named targetPort (of the pods' containers); target_port is 0 then
   std::string protocol;        // upper case as given; empty: detect
   int line = 0;
 };

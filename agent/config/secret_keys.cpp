@@ -1,0 +1,83 @@
+#include "agent/config/secret_keys.h"
+
+#include "agent/config/file.h"
+#include "agent/core/limits.h"
+
+namespace sallyport::config {
+namespace {
+
+std::string_view value_of(const SecretData& data, std::string_view key) {
+  const auto at = data.find(key);
+  return at == data.end() ? std::string_view() : std::string_view(at->second);
+}
+
+Error missing(std::string reason) {
+  return {.fault = Fault::missing_secret, .context = std::move(reason)};
+}
+
+// The first three names, as Istio lists them; never a value.
+std::string names_of(const SecretData& data) {
+  std::string names;
+  std::size_t shown = 0;
+  for (const auto& [key, value] : data) {
+    if (shown == 3) return names + ", and " + std::to_string(data.size() - shown) + " more...";
+    names += (shown++ ? ", " : "") + key;
+  }
+  return names.empty() ? "nothing" : names;
+}
+
+}  // namespace
+
+Result<Pem> certificate_in(const SecretData& data) {
+  constexpr std::pair<std::string_view, std::string_view> styles[] = {{"cert", "key"},
+                                                                      {"tls.crt", "tls.key"}};
+  for (const auto& [certificate, key] : styles) {
+    const std::string_view first = value_of(data, certificate), second = value_of(data, key);
+    if (!first.empty() && !second.empty()) return Pem{std::string(first), std::string(second)};
+  }
+  for (const auto& [certificate, key] : styles) {
+    if (!data.contains(certificate) || !data.contains(key)) continue;
+    return missing("found keys \"" + std::string(certificate) + "\" and \"" + std::string(key) +
+                   "\", but they were empty");
+  }
+  return missing(
+      "found secret, but didn't have expected keys (cert and key) or (tls.crt and tls.key); found: " +
+      names_of(data));
+}
+
+Result<Pem> roots_in(const SecretData& data) {
+  constexpr std::pair<std::string_view, std::string_view> styles[] = {{"cacert", "crl"},
+                                                                      {"ca.crt", "ca.crl"}};
+  for (const auto& [ca, crl] : styles) {
+    const std::string_view first = value_of(data, ca);
+    if (!first.empty()) return Pem{std::string(first), std::string(value_of(data, crl))};
+  }
+  for (const auto& [ca, crl] : styles) {
+    if (data.contains(ca)) return missing("found key \"" + std::string(ca) + "\", but it was empty");
+  }
+  return missing("found secret, but didn't have expected keys cacert or ca.crt; found: " +
+                 names_of(data));
+}
+
+std::vector<std::string> paths_in(std::string_view vault_name) {
+  std::vector<std::string> paths;
+  std::string_view rest = vault_name.substr(std::min(vault_name.find(':'), vault_name.size() - 1) + 1);
+  while (true) {
+    const std::size_t tilde = rest.find('~');
+    paths.emplace_back(rest.substr(0, tilde));
+    if (tilde == std::string_view::npos) return paths;
+    rest.remove_prefix(tilde + 1);
+  }
+}
+
+Result<Pem> read_pem(const std::vector<std::string>& paths) {
+  Pem pem;
+  for (std::size_t at = 0; at < paths.size(); ++at) {
+    auto text = read_file(paths[at], limits::pem_file_bytes);
+    if (!text) return missing(paths[at] + ": " + text.error().context);
+    (at == 0 ? pem.first : pem.second) = std::move(*text);
+  }
+  return pem;
+}
+
+}  // namespace sallyport::config

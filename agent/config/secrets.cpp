@@ -1,0 +1,153 @@
+#include "agent/config/secrets.h"
+
+#include "agent/config/file.h"
+
+namespace sallyport::config {
+
+struct Secrets::Material {
+  Result<Pem> pem = Error{};
+  bool is_roots = false;
+  istio::Finding place;  // where it comes from: file and line, kind and name
+};
+
+namespace {
+
+constexpr std::string_view secret_prefix = "kubernetes://", map_prefix = "configmap://",
+                           cert_prefix = "file-cert:", root_prefix = "file-root:",
+                           ca_suffix = "-cacert";
+
+template <class T>
+const T* find_resource(std::span<const ResourcePtr> resources, std::string_view namespace_name,
+                       std::string_view name) {
+  for (const ResourcePtr& resource : resources) {
+    const T* found = std::get_if<T>(resource.get());
+    if (!found || found->metadata.name != name) continue;
+    if (found->metadata.namespace_name == namespace_name) return found;
+  }
+  return nullptr;
+}
+
+Error missing(std::string reason) {
+  return {.fault = Fault::missing_secret, .context = std::move(reason)};
+}
+
+istio::Finding place_of(const ResourceRef& ref) {
+  return {istio::Severity::error, ref.file, ref.line, ref.kind, ref.namespace_name, ref.name, "", ""};
+}
+
+bool same(const certs::Vault& a, const certs::Vault& b) {
+  return std::equal(a.entries.begin(), a.entries.end(), b.entries.begin(), b.entries.end(),
+                    [](const auto& left, const auto& right) {
+                      return left.first == right.first && left.second.pair == right.second.pair &&
+                             left.second.roots == right.second.roots &&
+                             left.second.problem == right.second.problem;
+                    });
+}
+
+}  // namespace
+
+// `kubernetes://NAME-cacert` is the CA of the Secret NAME-cacert, or of NAME where there is no such twin.
+Secrets::Material Secrets::secret_material(std::string_view name, bool roots,
+                                           std::span<const ResourcePtr> resources) {
+  Material material;
+  material.is_roots = roots;
+  const auto* secret = find_resource<istio::Secret>(resources, namespace_name_, name);
+  std::string tried(name);
+  if (!secret && roots) {
+    const std::string_view base = name.substr(0, name.size() - ca_suffix.size());
+    secret = find_resource<istio::Secret>(resources, namespace_name_, base);
+    tried = std::string(base) + " (or " + tried + ')';
+  }
+  if (!secret) {
+    material.place = {istio::Severity::error, "", 0, "Secret", namespace_name_, tried, "", ""};
+    material.pem = missing("missing");
+    return material;
+  }
+  material.place = place_of(*secret->metadata.ref);
+  material.pem = roots ? roots_in(secret->data) : certificate_in(secret->data);
+  return material;
+}
+
+Secrets::Material Secrets::material_of(const std::string& name,
+                                       std::span<const ResourcePtr> resources) {
+  if (name.starts_with(secret_prefix)) {
+    const std::string_view secret = std::string_view(name).substr(secret_prefix.size());
+    return secret_material(secret, secret.ends_with(ca_suffix), resources);
+  }
+  Material material;
+  material.is_roots = !name.starts_with(cert_prefix);
+  if (name.starts_with(map_prefix)) {
+    const std::string path = name.substr(map_prefix.size());
+    const std::size_t slash = std::min(path.find('/'), path.size());
+    const std::string namespace_name = path.substr(0, slash);
+    const std::string map_name = slash < path.size() ? path.substr(slash + 1) : "";
+    material.place = {istio::Severity::error, "", 0, "ConfigMap", namespace_name, map_name, "", ""};
+    const auto* map = find_resource<istio::ConfigMap>(resources, namespace_name, map_name);
+    if (map) material.place = place_of(*map->metadata.ref);
+    material.pem = map ? roots_in(map->data) : Result<Pem>(missing("missing"));
+  } else if (name.starts_with(cert_prefix) || name.starts_with(root_prefix)) {
+    const std::vector<std::string> paths = paths_in(name);
+    files_.insert(files_.end(), paths.begin(), paths.end());
+    material.place.file = paths[0];
+    material.pem = read_pem(paths);
+  } else {
+    material.pem = missing("secrets of this form are not supported: " + name);
+  }
+  return material;
+}
+
+Result<void> Secrets::parse(Entry& entry, const Material& material) {
+  const Pem& pem = *material.pem;
+  const std::string sum = digest(pem.first + '\0' + pem.second);
+  if (entry.value.active() && entry.digest == sum) return {};
+  if (!material.is_roots) {
+    auto pair = certs::KeyPair::parse(pem.first, pem.second);
+    if (!pair) return pair.error();
+    entry.value.pair = std::move(*pair);
+  } else if (auto shared = trust_[sum].lock()) {
+    entry.value.roots = std::move(shared);
+  } else {
+    auto roots = certs::TrustStore::parse(pem.first, pem.second);
+    if (!roots) return roots.error();
+    trust_[sum] = *roots;
+    entry.value.roots = std::move(*roots);
+  }
+  entry.digest = sum;
+  return {};
+}
+
+void Secrets::take(Entry& entry, const WantedSecret& wanted, const Material& material) {
+  Result<void> outcome = material.pem ? parse(entry, material) : Result<void>(material.pem.error());
+  if (outcome) {
+    entry.value.problem.clear();
+    return;
+  }
+  istio::Finding finding = material.place;
+  finding.reason = outcome.error().context;
+  if (entry.value.active()) finding.reason += "; the last good version stays in use";
+  if (!wanted.wanted_by.empty()) finding.reason += "; needed by " + wanted.wanted_by;
+  entry.value.problem = finding.text();
+  findings_.push_back(std::move(finding));
+}
+
+std::shared_ptr<const certs::Vault> Secrets::build(std::span<const WantedSecret> wanted,
+                                                   std::span<const ResourcePtr> resources) {
+  findings_.clear();
+  files_.clear();
+  std::map<std::string, Entry, std::less<>> entries;
+  auto vault = std::make_shared<certs::Vault>();
+  for (const WantedSecret& secret : wanted) {
+    if (secret.name == "system" || entries.contains(secret.name)) continue;
+    const auto before = entries_.find(secret.name);
+    Entry entry = before != entries_.end() ? before->second : Entry{};
+    take(entry, secret, material_of(secret.name, resources));
+    vault->entries.emplace(secret.name, entry.value);
+    entries.emplace(secret.name, std::move(entry));
+  }
+  entries_ = std::move(entries);
+  std::erase_if(trust_, [](const auto& known) { return known.second.expired(); });
+  if (!same(*vault, *vault_)) vault_ = std::move(vault);
+  return vault_;
+}
+
+}  // namespace sallyport::config

@@ -1,0 +1,146 @@
+#include "agent/config/service.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <mutex>
+#include <set>
+
+#include "agent/config/loader.h"
+#include "agent/config/watcher.h"
+
+namespace sallyport::config {
+namespace {
+
+// Watching what was not watched before may have come after a change there: look again, but not forever.
+constexpr int loads_in_a_row_max = 4;
+constexpr auto sweep_first = std::chrono::seconds(1), sweep_last = std::chrono::seconds(64);
+
+// Before start(): nothing may leave.
+mesh::SnapshotPtr closed_snapshot(const Options& options) {
+  mesh::CompileInput input;
+  input.proxy = options.proxy;
+  input.mesh.outbound_traffic_policy = istio::OutboundMode::registry_only;
+  return mesh::compile(input, nullptr, 0).snapshot;
+}
+
+}  // namespace
+
+struct Service::State {
+  State(boost::asio::io_context& io, Options given, std::function<void(const std::string&)> log_line)
+      : log(std::move(log_line)),
+        snapshots(closed_snapshot(given)),
+        vault(std::make_shared<certs::Vault>()),
+        loader(std::move(given)),
+        watcher(io, [this] { reload(); }),
+        sweep_timer(io) {}
+
+  Result<void> load();
+  void reload();
+  void publish(const Load& load);
+  void tell(std::vector<istio::Finding> now, const std::vector<std::string>& refusals);
+  std::optional<istio::Finding> watch(bool& again);
+  void retire(mesh::SnapshotPtr old);
+  void sweep(std::chrono::seconds wait);
+
+  std::function<void(const std::string&)> log;
+  Published<mesh::Snapshot> snapshots;
+  Published<certs::Vault> vault;
+  Loader loader;
+  Watcher watcher;
+  boost::asio::steady_timer sweep_timer;
+  std::vector<mesh::SnapshotPtr> retired;  // kept until no worker has them: freed here, not on a worker
+  std::set<std::string> told;              // texts of the findings of the newest load
+  std::set<std::string> refused;           // of its refusals
+  std::shared_ptr<int> alive = std::make_shared<int>();  // a timer's handler may run after this is gone
+  std::atomic<uint64_t> loads{0}, rejected{0};
+  mutable std::mutex mutex;
+  std::vector<istio::Finding> findings;    // guarded by mutex
+};
+
+std::optional<istio::Finding> Service::State::watch(bool& again) {
+  const auto watched = watcher.watch(loader.watch_points());
+  again = watched && *watched;
+  if (watched) return std::nullopt;
+  return istio::Finding{istio::Severity::warning, "", 0, "", "", "", "",
+                        "changes are not followed (SIGHUP reloads): " + watched.error().context};
+}
+
+Result<void> Service::State::load() {
+  for (int attempt = 1;; ++attempt) {
+    auto load = loader.load();
+    if (!load) return load.error();
+    bool again = false;
+    const auto problem = watch(again);
+    if (again && attempt < loads_in_a_row_max) continue;
+    if (problem) load->findings.push_back(*problem);
+    publish(*load);
+    tell(std::move(load->findings), load->refusals);
+    return {};
+  }
+}
+
+void Service::State::reload() {
+  // Once started there is always a last good state, so that a reload has nothing to fail with.
+  if (const auto loaded = load(); !loaded && log) log(loaded.error().context);
+}
+
+// The vault first: a snapshot's clusters find their secrets from the start.
+void Service::State::publish(const Load& load) {
+  if (load.vault != vault.current()) vault.publish(load.vault);
+  mesh::SnapshotPtr old = snapshots.current();
+  if (load.snapshot == old) return;
+  snapshots.publish(load.snapshot);
+  retire(std::move(old));
+}
+
+void Service::State::tell(std::vector<istio::Finding> now,
+                          const std::vector<std::string>& refusals) {
+  std::set<std::string> texts;
+  for (const istio::Finding& finding : now) {
+    std::string text = finding.text();
+    const bool is_news = !told.contains(text) && !texts.contains(text);
+    if (is_news && log) log(text);
+    texts.insert(std::move(text));
+  }
+  told = std::move(texts);
+  loads.fetch_add(1);
+  std::set<std::string> refused_now(refusals.begin(), refusals.end());
+  for (const std::string& text : refused_now) rejected.fetch_add(refused.contains(text) ? 0 : 1);
+  refused = std::move(refused_now);
+  const std::lock_guard lock(mutex);
+  findings = std::move(now);
+}
+
+void Service::State::retire(mesh::SnapshotPtr old) {
+  retired.push_back(std::move(old));
+  sweep(sweep_first);
+}
+
+void Service::State::sweep(std::chrono::seconds wait) {
+  std::erase_if(retired, [](const mesh::SnapshotPtr& snapshot) { return snapshot.use_count() == 1; });
+  if (retired.empty()) return;
+  sweep_timer.expires_after(wait);
+  const auto guard = std::weak_ptr<int>(alive);
+  sweep_timer.async_wait([this, wait, guard](const boost::system::error_code& error) {
+    if (!error && !guard.expired()) sweep(std::min(2 * wait, sweep_last));
+  });
+}
+
+Service::Service(boost::asio::io_context& io, Options options,
+                 std::function<void(const std::string&)> log)
+    : state_(std::make_unique<State>(io, std::move(options), std::move(log))) {}
+Service::~Service() = default;
+
+Result<void> Service::start() { return state_->load(); }
+void Service::reload() { state_->reload(); }
+const Published<mesh::Snapshot>& Service::snapshots() const { return state_->snapshots; }
+const Published<certs::Vault>& Service::vault() const { return state_->vault; }
+uint64_t Service::loads() const { return state_->loads.load(); }
+uint64_t Service::rejected() const { return state_->rejected.load(); }
+
+std::vector<istio::Finding> Service::findings() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->findings;
+}
+
+}  // namespace sallyport::config

@@ -1,0 +1,113 @@
+#include "agent/config/source_tree.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <set>
+
+#include "agent/config/file.h"
+#include "agent/core/limits.h"
+
+namespace sallyport::config {
+namespace {
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
+bool is_source(std::string_view name) {
+  return name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json");
+}
+
+// The names in a directory, sorted, hidden ones left out.
+Result<std::vector<std::string>> list_names(const std::string& path) {
+  const std::unique_ptr<DIR, CloseDirectory> directory(::opendir(path.c_str()));
+  if (!directory) return Error{.fault = Fault::internal, .context = std::strerror(errno)};
+  std::vector<std::string> names;
+  for (errno = 0; const dirent* entry = ::readdir(directory.get()); errno = 0) {
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  if (errno != 0) return Error{.fault = Fault::internal, .context = std::strerror(errno)};
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class Walk {
+public:
+  Result<void> directory(const std::string& path, int depth);
+  SourceTree take() { return std::move(tree_); }
+
+private:
+  void entry(const std::string& path, int depth);
+  void subdirectory(const std::string& path, const struct stat& status, int depth);
+  void file(const std::string& path);
+
+  SourceTree tree_;
+  std::set<std::pair<dev_t, ino_t>> seen_;
+};
+
+Result<void> Walk::directory(const std::string& path, int depth) {
+  auto names = list_names(path);
+  if (!names) return names.error();
+  tree_.directories.push_back(path);
+  for (const std::string& name : *names) {
+    entry(path.ends_with('/') ? path + name : path + '/' + name, depth);
+  }
+  return {};
+}
+
+void Walk::entry(const std::string& path, int depth) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return;  // gone between listing and looking
+  if (S_ISLNK(status.st_mode)) {
+    const bool leads_somewhere = ::stat(path.c_str(), &status) == 0;
+    if (leads_somewhere ? S_ISDIR(status.st_mode) || is_source(path) : is_source(path)) {
+      tree_.links.push_back(path);
+    }
+    if (!leads_somewhere) {
+      if (is_source(path)) tree_.files.push_back({path, "", std::strerror(errno)});
+      return;
+    }
+  }
+  if (S_ISDIR(status.st_mode)) return subdirectory(path, status, depth);
+  if (is_source(path)) file(path);
+}
+
+void Walk::subdirectory(const std::string& path, const struct stat& status, int depth) {
+  if (!seen_.emplace(status.st_dev, status.st_ino).second) return;
+  if (depth >= limits::config_directory_depth) {
+    tree_.unreadable.push_back({path, "", "directories are nested too deep"});
+    return;
+  }
+  if (const auto read = directory(path, depth + 1); !read) {
+    tree_.unreadable.push_back({path, "", read.error().context});
+  }
+}
+
+void Walk::file(const std::string& path) {
+  if (tree_.files.size() >= limits::config_files) {
+    if (tree_.files.size() == limits::config_files) {
+      tree_.files.push_back({path, "", "more than " + std::to_string(limits::config_files) + " files"});
+    }
+    return;
+  }
+  auto text = read_file(path, limits::config_file_bytes);
+  if (text) {
+    tree_.files.push_back({path, std::move(*text), ""});
+  } else {
+    tree_.files.push_back({path, "", text.error().context});
+  }
+}
+
+}  // namespace
+
+Result<SourceTree> read_tree(const std::string& directory) {
+  Walk walk;
+  if (const auto read = walk.directory(directory, 0); !read) {
+    return while_doing("configuration directory " + directory, read.error());
+  }
+  return walk.take();
+}
+
+}  // namespace sallyport::config

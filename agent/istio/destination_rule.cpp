@@ -1,0 +1,80 @@
+// DestinationRule (istio-api.md 1.3).
+#include <set>
+
+#include "agent/istio/kinds.h"
+#include "agent/istio/names.h"
+#include "agent/istio/scalar.h"
+
+namespace sallyport::istio {
+namespace {
+
+// Subsets are read for what they get wrong; without VirtualServices no route can name one.
+void read_subsets(Fields& spec) {
+  std::set<std::string> names;
+  spec.each("subsets", [&](Fields& subset) {
+    const std::string name = subset.text("name");
+    if (!is_dns_label(name)) subset.error("name", "subset name is invalid: " + quoted(name));
+    if (!names.insert(name).second) subset.error("name", "duplicate subset " + quoted(name));
+    subset.labels("labels");
+    subset.object("trafficPolicy", [](Fields& policy) { decode_traffic_policy(policy); });
+  });
+  spec.unsupported({"subsets"});
+}
+
+void check_export_to(const DestinationRule& rule, Fields& spec) {
+  if (auto problem = export_to_problem(rule.export_to, "destination rule")) {
+    spec.error("exportTo", *problem);
+  }
+  const bool private_only =
+      rule.export_to.empty() || (rule.export_to.size() == 1 && rule.export_to[0] == ".");
+  if (rule.workload_selector && !private_only) {
+    spec.error("exportTo",
+               "destination rule with workload selector cannot be exported: only . is allowed");
+  }
+}
+
+void check_credential(const ClientTls& tls, const DestinationRule& rule, Fields& spec) {
+  constexpr std::string_view prefix = "configmap://";
+  if (!tls.credential_name.starts_with(prefix)) return;
+  const std::string_view rest = std::string_view(tls.credential_name).substr(prefix.size());
+  const std::size_t slash = rest.find('/');
+  const bool own = slash != std::string_view::npos && slash + 1 < rest.size() &&
+                   rest.substr(0, slash) == rule.metadata.namespace_name;
+  if (own) return;
+  spec.report().error(tls.line, spec.path_of("trafficPolicy"),
+                      "invalid configmap:// credentialName: namespace must match the configuration "
+                      "namespace " +
+                          quoted(rule.metadata.namespace_name));
+}
+
+void decode_spec(DestinationRule& rule, Fields& spec) {
+  rule.host = lower_case(spec.text("host"));
+  if (auto problem = wildcard_domain_problem(rule.host)) spec.error("host", *problem);
+  spec.object("trafficPolicy",
+              [&](Fields& policy) { rule.traffic_policy = decode_traffic_policy(policy); });
+  rule.export_to = spec.texts("exportTo");
+  spec.object("workloadSelector", [&](Fields& selector) {
+    rule.workload_selector = decode_selector(selector, "matchLabels");
+  });
+  read_subsets(spec);
+  check_export_to(rule, spec);
+  if (!rule.traffic_policy) return;
+  if (rule.traffic_policy->tls) check_credential(*rule.traffic_policy->tls, rule, spec);
+  for (const PortPolicy& port : rule.traffic_policy->port_level_settings) {
+    if (port.tls) check_credential(*port.tls, rule, spec);
+  }
+}
+
+}  // namespace
+
+DestinationRule decode_destination_rule(Metadata metadata, Fields& document) {
+  DestinationRule rule;
+  rule.metadata = std::move(metadata);
+  if (!document.object("spec", [&](Fields& spec) { decode_spec(rule, spec); })) {
+    document.error("spec", "required");
+  }
+  document.ignore({"status"});
+  return rule;
+}
+
+}  // namespace sallyport::istio

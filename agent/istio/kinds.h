@@ -1,0 +1,22 @@
+// One decoder a kind. Each gets the whole document's fields (apiVersion, kind and metadata are read by then), reports what
+// is wrong, and returns the resource as far as it could be read: it counts only if the report has no error.
+#pragma once
+#include "agent/istio/fields.h"
+
+namespace sallyport::istio {
+
+ServiceEntry decode_service_entry(Metadata metadata, Fields& document);
+DestinationRule decode_destination_rule(Metadata metadata, Fields& document);
+Service decode_service(Metadata metadata, Fields& document);
+Secret decode_secret(Metadata metadata, Fields& document);
+ConfigMap decode_config_map(Metadata metadata, Fields& document);
+
+// Shared pieces.
+TrafficPolicy decode_traffic_policy(Fields& fields);  // host level or of a subset
+ClientTls decode_client_tls(Fields& fields);
+// Istio's validation of a whole ServiceEntry (istio-api.md 1.1).
+void check_service_entry(const ServiceEntry& entry, Fields& spec);
+// `labels` or `matchLabels`: equality only.
+Labels decode_selector(Fields& selector, std::string_view name);
+
+}  // namespace sallyport::istio

@@ -1,0 +1,159 @@
+// MeshConfig and ProxyConfig (istio-api.md 1.11, 1.12): from a file or from the ConfigMap istio-system/istio.
+#include "agent/istio/decode.h"
+#include "agent/istio/documents.h"
+#include "agent/istio/fields.h"
+#include "agent/istio/names.h"
+
+namespace sallyport::istio {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr Choice outbound_modes[] = {{"REGISTRY_ONLY", 0}, {"ALLOW_ANY", 1}};
+
+void decode_proxy_fields(ProxyConfig& config, Fields& fields) {
+  if (const auto value = fields.integer("concurrency", 0, 1024)) {
+    config.concurrency = static_cast<int>(*value);
+  }
+  if (const auto value = fields.duration("drainDuration")) config.drain_duration = *value;
+  if (const auto value = fields.duration("terminationDrainDuration", milliseconds(0))) {
+    config.termination_drain_duration = *value;
+  }
+  for (auto& [key, value] : fields.labels("proxyMetadata")) config.proxy_metadata[key] = value;
+  fields.ignore({"discoveryAddress", "serviceCluster", "meshId", "configPath", "binaryPath",
+                 "controlPlaneAuthPolicy", "proxyAdminPort", "statusPort", "interceptionMode",
+                 "holdApplicationUntilProxyStarts", "image"});
+  fields.unsupported({"tracing", "gatewayTopology", "proxyHeaders", "extraStatTags",
+                      "proxyStatsMatcher", "privateKeyProvider", "caCertificatesPem",
+                      "readinessProbe", "envoyAccessLogService", "envoyMetricsService",
+                      "environmentVariables", "runtimeValues"});
+}
+
+void decode_outbound_policy(MeshConfig& config, Fields& policy) {
+  const auto mode = policy.choice("mode", outbound_modes);
+  if (mode) config.outbound_traffic_policy = static_cast<OutboundMode>(*mode);
+  policy.unsupported({"tls"});
+}
+
+void decode_access_log(MeshConfig& config, Fields& fields) {
+  config.access_log_file = fields.text("accessLogFile");
+  config.access_log_format = fields.text("accessLogFormat");
+  const std::string encoding = fields.text("accessLogEncoding");
+  if (!encoding.empty() && encoding != "TEXT") {
+    fields.warn("accessLogEncoding", "only TEXT is supported yet: lines are written as TEXT");
+  }
+}
+
+void decode_listening(MeshConfig& config, Fields& fields) {
+  if (const uint16_t port = fields.port("proxyListenPort")) config.proxy_listen_port = port;
+  if (const uint16_t port = fields.port("proxyInboundListenPort")) {
+    config.proxy_inbound_listen_port = port;
+  }
+  if (const auto value = fields.duration("connectTimeout")) config.connect_timeout = *value;
+  if (const auto value = fields.duration("protocolDetectionTimeout", milliseconds(0))) {
+    config.protocol_detection_timeout = *value;
+  }
+  if (const auto value = fields.duration("dnsRefreshRate")) config.dns_refresh_rate = *value;
+}
+
+void decode_identity(MeshConfig& config, Fields& fields) {
+  if (fields.has("rootNamespace")) config.root_namespace = fields.text("rootNamespace");
+  if (fields.has("trustDomain")) config.trust_domain = fields.text("trustDomain");
+  config.default_destination_rule_export_to = fields.texts("defaultDestinationRuleExportTo");
+  config.default_service_export_to = fields.texts("defaultServiceExportTo");
+  for (const auto& [name, entries] :
+       {std::pair<std::string_view, const std::vector<std::string>&>(
+            "defaultDestinationRuleExportTo", config.default_destination_rule_export_to),
+        {"defaultServiceExportTo", config.default_service_export_to}}) {
+    if (auto problem = export_to_problem(entries, "resources")) fields.error(name, *problem);
+  }
+}
+
+void decode_mesh_fields(MeshConfig& config, Fields& fields) {
+  fields.object("outboundTrafficPolicy",
+                [&](Fields& policy) { decode_outbound_policy(config, policy); }, Unknown::refuse);
+  decode_access_log(config, fields);
+  decode_listening(config, fields);
+  decode_identity(config, fields);
+  fields.object("defaultHttpRetryPolicy", [&](Fields& retry) {
+    const auto attempts = retry.integer("attempts", 0, 1000);
+    if (attempts) config.retry_attempts = static_cast<int>(*attempts);
+    retry.unsupported({"perTryTimeout", "retryOn", "retryRemoteLocalities",
+                       "retryIgnorePreviousHosts", "backoff"});
+  });
+  fields.object("defaultConfig",
+                [&](Fields& proxy) { decode_proxy_fields(config.default_config, proxy); });
+  // No matter without a control plane, or the same as what is done anyway.
+  fields.ignore({"enablePrometheusMerge", "defaultProviders", "configSources", "ingressClass",
+                 "ingressService", "ingressControllerMode", "ingressSelector", "caCertificates",
+                 "ca", "certificates", "discoverySelectors", "disableEnvoyListenerLog",
+                 "enableEnvoyAccessLogService", "verifyCertificateAtClient",
+                 "defaultVirtualServiceExportTo", "thriftConfig", "enableTracing"});
+  fields.unsupported({"proxyHttpPort", "tcpKeepalive", "inboundTrafficPolicy", "enableAutoMtls",
+                      "trustDomainAliases", "extensionProviders", "meshMTLS", "tlsDefaults",
+                      "h2UpgradePolicy", "localityLbSetting", "defaultTrafficPolicy",
+                      "pathNormalization", "serviceSettings", "serviceEntryVisibility"});
+}
+
+// The line of the file where a block scalar's text begins; a one-line text stands where its node is.
+int first_line_of(const Node& text) {
+  return text.text.find('\n') == std::string::npos ? text.line : text.line + 1;
+}
+
+const Node* only_root(const Trees& trees, Report& report) {
+  if (!trees.errors.empty()) {
+    report.error(trees.errors[0].line, "", trees.errors[0].reason);
+  } else if (trees.roots.size() > 1) {
+    report.error(trees.roots[1]->line, "", "more than one document");
+  }
+  return report.first_error() || trees.roots.empty() ? nullptr : trees.roots[0];
+}
+
+// Reads one document, or the text in its `key` if it is a ConfigMap.
+void read_document(const Document& document, std::string_view key, Report& report,
+                   const std::function<void(Fields&)>& read) {
+  if (const auto error = check_text(document)) return report.error(error->line, "", error->reason);
+  const Trees trees = parse_trees(document.text, document.line);
+  const Node* root = only_root(trees, report);
+  if (!root) return;
+  const Node* kind = root->find("kind");
+  if (!kind || kind->text != "ConfigMap" || key.empty()) {
+    Fields fields(*root, "", report);
+    fields.ignore({"apiVersion", "kind"});
+    read(fields);
+    return fields.finish();
+  }
+  const Node* data = root->find("data");
+  const Node* text = data ? data->find(key) : nullptr;
+  if (!text || text->kind != Node::Kind::text) {
+    return report.error(root->line, "data." + std::string(key), "required");
+  }
+  read_document({text->text, first_line_of(*text)}, "", report, read);
+}
+
+}  // namespace
+
+MeshConfigResult decode_mesh_config(std::string_view text, std::string_view file) {
+  MeshConfigResult result;
+  Report report{std::string(file), result.findings};
+  report.identify("MeshConfig", "", "");
+  const std::vector<Document> documents = split_documents(text);
+  if (documents.size() > 1) report.error(documents[1].line, "", "more than one document");
+  if (documents.size() == 1) {
+    read_document(documents[0], "mesh", report,
+                  [&](Fields& fields) { decode_mesh_fields(result.config, fields); });
+  }
+  return result;
+}
+
+ProxyConfigResult decode_proxy_config(std::string_view text, std::string_view source,
+                                      ProxyConfig base) {
+  ProxyConfigResult result{std::move(base), {}};
+  Report report{std::string(source), result.findings};
+  report.identify("ProxyConfig", "", "");
+  read_document({text, 1}, "", report,
+                [&](Fields& fields) { decode_proxy_fields(result.config, fields); });
+  return result;
+}
+
+}  // namespace sallyport::istio

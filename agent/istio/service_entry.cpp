@@ -1,0 +1,89 @@
+// ServiceEntry and its WorkloadEntries (istio-api.md 1.1, 1.2).
+#include "agent/istio/kinds.h"
+#include "agent/istio/names.h"
+#include "agent/istio/scalar.h"
+
+namespace sallyport::istio {
+namespace {
+
+constexpr Choice resolutions[] = {
+    {"NONE", 0}, {"STATIC", 1}, {"DNS", 2}, {"DNS_ROUND_ROBIN", 3}, {"DYNAMIC_DNS", 4}};
+constexpr Choice locations[] = {{"MESH_EXTERNAL", 0}, {"MESH_INTERNAL", 1}};
+
+ServicePort decode_port(Fields& fields) {
+  ServicePort port;
+  port.line = fields.line();
+  port.number = fields.port("number");
+  if (!fields.has("number")) fields.error("number", *port_problem(0));
+  port.target_port = fields.port("targetPort");
+  port.name = fields.text("name");
+  if (auto problem = port_name_problem(port.name)) fields.error("name", *problem);
+  port.protocol = upper_case(fields.text("protocol"));
+  if (protocol_class(port.protocol) == ProtocolClass::unknown) {
+    fields.error("protocol", "unsupported protocol: " + quoted(port.protocol));
+  }
+  return port;
+}
+
+WorkloadEntry decode_endpoint(Fields& fields) {
+  WorkloadEntry entry;
+  entry.line = fields.line();
+  entry.address = fields.text("address");
+  fields.object("ports", [&](Fields& ports) {
+    for (const auto& port : fields.find("ports")->entries) {
+      entry.ports[port.key] = ports.port(port.key);
+      if (auto problem = port_name_problem(port.key)) ports.error(port.key, *problem);
+    }
+  });
+  entry.labels = fields.labels("labels");
+  entry.network = fields.text("network");
+  entry.locality = fields.text("locality");
+  entry.service_account = fields.text("serviceAccount");
+  entry.weight = static_cast<uint32_t>(fields.integer("weight", 0, UINT32_MAX).value_or(0));
+  if (!entry.network.empty() || !entry.locality.empty()) {
+    fields.unsupported({"network", "locality"});
+  }
+  return entry;
+}
+
+void decode_spec(ServiceEntry& entry, Fields& spec) {
+  entry.hosts = spec.texts("hosts");
+  for (std::string& host : entry.hosts) host = lower_case(host);
+  entry.addresses = spec.texts("addresses");
+  spec.each("ports", [&](Fields& fields) { entry.ports.push_back(decode_port(fields)); });
+  entry.location = static_cast<Location>(spec.choice("location", locations).value_or(0));
+  entry.resolution = static_cast<Resolution>(spec.choice("resolution", resolutions).value_or(0));
+  spec.each("endpoints", [&](Fields& fields) { entry.endpoints.push_back(decode_endpoint(fields)); });
+  spec.object("workloadSelector", [&](Fields& fields) {
+    entry.workload_selector = decode_selector(fields, "labels");
+  });
+  entry.export_to = spec.texts("exportTo");
+  entry.subject_alt_names = spec.texts("subjectAltNames");
+  check_service_entry(entry, spec);
+}
+
+}  // namespace
+
+Labels decode_selector(Fields& selector, std::string_view name) {
+  Labels labels = selector.labels(name);
+  for (const auto& [key, value] : labels) {
+    if (key.empty()) selector.error(name, "empty key is not supported in selector");
+    if (key.find('*') != std::string::npos || value.find('*') != std::string::npos) {
+      selector.error(name, "wildcard is not supported in selector: " + quoted(key + '=' + value));
+    }
+  }
+  if (labels.empty()) selector.warn(name, "an empty selector takes every workload of the namespace");
+  return labels;
+}
+
+ServiceEntry decode_service_entry(Metadata metadata, Fields& document) {
+  ServiceEntry entry;
+  entry.metadata = std::move(metadata);
+  if (!document.object("spec", [&](Fields& spec) { decode_spec(entry, spec); })) {
+    document.error("spec", "required");
+  }
+  document.ignore({"status"});
+  return entry;
+}
+
+}  // namespace sallyport::istio

@@ -1,0 +1,153 @@
+// What is in force after each load: last good versions, first definitions, and what has to be closed.
+#include "agent/config/store.h"
+
+namespace sallyport::config {
+namespace {
+
+std::string entry(const std::string& name, const std::string& host, const std::string& extra = "") {
+  return "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " + name +
+         "}\nspec:\n  hosts: [" + host + "]\n  resolution: DNS\n" + extra;
+}
+const std::string bad_port = "  ports: [{number: 0, name: p}]\n";
+
+using Files = std::vector<std::pair<std::string, std::string>>;  // path, text; text "!x": unreadable because of x
+
+SourceTree tree(const Files& files) {
+  SourceTree out;
+  for (const auto& [path, text] : files) {
+    const bool readable = !text.starts_with('!');
+    out.files.push_back({path, readable ? text : "", readable ? "" : text.substr(1)});
+  }
+  return out;
+}
+
+std::vector<std::string> in_force(const InForce& result) {
+  std::vector<std::string> out;
+  for (const ResourcePtr& resource : result.resources) {
+    out.push_back(istio::metadata_of(*resource).name + '=' + std::get<istio::ServiceEntry>(*resource).hosts.at(0));
+  }
+  return out;
+}
+std::vector<std::string> closed(const InForce& result) {
+  std::vector<std::string> out;
+  for (const istio::Refused& refused : result.refused) {
+    for (const std::string& host : refused.hosts) out.push_back(refused.kind + ' ' + host);
+  }
+  return out;
+}
+
+using Names = std::vector<std::string>;
+
+struct Case {
+  const char* name;
+  Files before, after;
+  Names in_force, closed;
+};
+const Case cases[] = {
+    {"order is by path, then by line",
+     {},
+     {{"a", entry("z", "z.a") + entry("b", "b.a")}, {"b", entry("a", "a.a")}},
+     {"z=z.a", "b=b.a", "a=a.a"},
+     {}},
+    {"one that was never good is closed", {}, {{"a", entry("x", "x.a", bad_port)}}, {}, {"ServiceEntry x.a"}},
+    {"one that became bad stays as it was",
+     {{"a", entry("x", "old.a")}},
+     {{"a", entry("x", "new.a", bad_port)}},
+     {"x=old.a"},
+     {}},
+    {"it keeps its place in the order",
+     {{"a", entry("x", "x.a") + entry("y", "y.a")}},
+     {{"a", entry("x", "x.a", bad_port) + entry("y", "y.a")}},
+     {"x=x.a", "y=y.a"},
+     {}},
+    {"one that is gone is gone", {{"a", entry("x", "x.a") + entry("y", "y.a")}}, {{"a", entry("y", "y.a")}}, {"y=y.a"}, {}},
+    {"a file that is gone takes its resources with it", {{"a", entry("x", "x.a")}}, {}, {}, {}},
+    {"a document that no parser reads keeps what it was by its name",
+     {{"a", entry("x", "x.a") + entry("y", "y.a")}},
+     {{"a", entry("x", "x.a", "  ports: [\n") + entry("y", "new.a")}},
+     {"x=x.a", "y=new.a"},
+     {}},
+    {"a document of which nothing is known keeps all that the file gave and is missing now",
+     {{"a", entry("x", "x.a") + entry("y", "y.a")}},
+     {{"a", "---\n\x01\x02\n" + entry("y", "new.a")}},
+     {"x=x.a", "y=new.a"},
+     {}},
+    {"a mistyped kind too",
+     {{"a", entry("x", "x.a")}},
+     {{"a", "kynd: ServiceEntry\nmetadata: {name: x}\nspec: {hosts: [x.a]}\n"}},
+     {"x=x.a"},
+     {}},
+    {"a mistyped kind that was never good closes its hosts",
+     {},
+     {{"a", "kynd: ServiceEntry\nmetadata: {name: x}\nspec: {hosts: [x.a]}\n"}},
+     {},
+     {"ServiceEntry x.a"}},
+    {"a file that can't be read keeps what it gave",
+     {{"a", entry("x", "x.a")}, {"b", entry("y", "y.a")}},
+     {{"a", "!Permission denied"}, {"b", entry("y", "y.a")}},
+     {"x=x.a", "y=y.a"},
+     {}},
+    {"of two with one name the first counts",
+     {},
+     {{"a", entry("x", "first.a")}, {"b", entry("x", "second.a")}},
+     {"x=first.a"},
+     {}},
+    {"a good one elsewhere replaces the last good version",
+     {{"a", entry("x", "old.a")}},
+     {{"a", entry("x", "old.a", bad_port)}, {"b", entry("x", "new.a")}},
+     {"x=new.a"},
+     {}},
+    {"one that moved to another file is simply there", {{"a", entry("x", "x.a")}}, {{"b", entry("x", "x.a")}}, {"x=x.a"}, {}},
+    {"a bad Secret closes nothing", {}, {{"a", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: 1\n"}}, {}, {}},
+};
+class StoreLoads : public testing::TestWithParam<Case> {};
+TEST_P(StoreLoads, KeepWhatIsGood) {
+  const Case& c = GetParam();
+  Store store;
+  store.update(tree(c.before));
+  const InForce result = store.update(tree(c.after));
+  EXPECT_EQ(in_force(result), c.in_force) << c.name;
+  EXPECT_EQ(closed(result), c.closed) << c.name;
+  const InForce again = store.update(tree(c.after));
+  EXPECT_EQ(in_force(again), c.in_force) << c.name << ": a load without changes changes nothing";
+  EXPECT_EQ(again.resources, result.resources) << c.name << ": nor makes objects anew";
+}
+INSTANTIATE_TEST_SUITE_P(Spec, StoreLoads, testing::ValuesIn(cases));
+
+TEST(StoreLoads, KeepWhatADirectoryGaveThatCannotBeReadNow) {
+  Store store;
+  store.update(tree({{"d/sub/a", entry("x", "x.a")}, {"d/b", entry("y", "y.a")}}));
+  SourceTree now = tree({{"d/b", entry("y", "y.a")}});
+  now.unreadable.push_back({"d/sub", "", "Permission denied"});
+  EXPECT_EQ(in_force(store.update(now)), (Names{"y=y.a", "x=x.a"}));
+}
+
+TEST(StoreLoads, SayThatTheLastGoodVersionStays) {
+  Store store;
+  store.update(tree({{"a.yaml", entry("x", "x.a")}}));
+  const InForce result = store.update(tree({{"a.yaml", entry("x", "x.a", bad_port)}}));
+  ASSERT_EQ(result.findings.size(), 1u);
+  EXPECT_EQ(result.findings[0].text(),
+            "a.yaml:8: ServiceEntry default/x: spec.ports[0].number: port number 0 must be in the "
+            "range 1..65535; its last good version stays in force");
+  EXPECT_EQ(result.refusals.size(), 1u);
+}
+
+TEST(StoreLoads, NameBothPlacesOfADuplicate) {
+  Store store;
+  const InForce result = store.update(tree({{"a", entry("x", "x.a")}, {"b", entry("x", "x.a")}}));
+  ASSERT_EQ(result.findings.size(), 1u);
+  EXPECT_EQ(result.findings[0].text(),
+            "b:2: ServiceEntry default/x: metadata.name: defined twice: a:2 counts, this one is left out");
+}
+
+TEST(StoreLoads, DecodeOnlyFilesThatChanged) {
+  Store store;
+  const InForce first = store.update(tree({{"a", entry("x", "x.a")}, {"b", entry("y", "y.a")}}));
+  const InForce second = store.update(tree({{"a", entry("x", "x.a")}, {"b", entry("y", "new.a")}}));
+  EXPECT_EQ(first.resources.at(0), second.resources.at(0));
+  EXPECT_NE(first.resources.at(1), second.resources.at(1));
+}
+
+}  // namespace
+}  // namespace sallyport::config

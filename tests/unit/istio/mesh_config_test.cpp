@@ -1,0 +1,109 @@
+// MeshConfig from a file or from Istio's ConfigMap; what is mistyped must not open anything.
+#include "tests/unit/istio/decoding.h"
+
+namespace sallyport::istio {
+namespace {
+
+using std::chrono::milliseconds;
+
+TEST(MeshConfigDecoding, DefaultsAreIstios) {
+  const auto read = decode_mesh_config("", "mesh.yaml");
+  EXPECT_TRUE(read.findings.empty());
+  EXPECT_EQ(read.config.outbound_traffic_policy, OutboundMode::allow_any);
+  EXPECT_EQ(read.config.connect_timeout, milliseconds(10'000));
+  EXPECT_EQ(read.config.retry_attempts, 2);
+}
+
+const std::string bare =
+    "outboundTrafficPolicy:\n  mode: REGISTRY_ONLY\nconnectTimeout: 3s\nprotocolDetectionTimeout: 0.1s\n"
+    "dnsRefreshRate: 5s\naccessLogFile: /dev/stdout\naccessLogFormat: \"%START_TIME%\\n\"\n"
+    "rootNamespace: root\ntrustDomain: td\nproxyListenPort: 1501\nproxyInboundListenPort: 1506\n"
+    "defaultHttpRetryPolicy: {attempts: 0}\ndefaultDestinationRuleExportTo: ['.']\n"
+    "defaultConfig:\n  concurrency: 2\n  drainDuration: 1m\n  terminationDrainDuration: 7s\n"
+    "  proxyMetadata: {A: b}\n  discoveryAddress: istiod:15012\n";
+
+void expect_all(const MeshConfigResult& read) {
+  EXPECT_TRUE(read.findings.empty()) << testing::PrintToString(texts(read.findings));
+  EXPECT_EQ(read.config.outbound_traffic_policy, OutboundMode::registry_only);
+  EXPECT_EQ(read.config.connect_timeout, milliseconds(3'000));
+  EXPECT_EQ(read.config.protocol_detection_timeout, milliseconds(100));
+  EXPECT_EQ(read.config.dns_refresh_rate, milliseconds(5'000));
+  EXPECT_EQ(read.config.access_log_file, "/dev/stdout");
+  EXPECT_EQ(read.config.access_log_format, "%START_TIME%\n");
+  EXPECT_EQ(read.config.root_namespace, "root");
+  EXPECT_EQ(read.config.trust_domain, "td");
+  EXPECT_EQ(read.config.proxy_listen_port, 1501);
+  EXPECT_EQ(read.config.proxy_inbound_listen_port, 1506);
+  EXPECT_EQ(read.config.retry_attempts, 0);
+  EXPECT_EQ(read.config.default_destination_rule_export_to, std::vector<std::string>{"."});
+  EXPECT_EQ(read.config.default_config.concurrency, 2);
+  EXPECT_EQ(read.config.default_config.drain_duration, milliseconds(60'000));
+  EXPECT_EQ(read.config.default_config.termination_drain_duration, milliseconds(7'000));
+  EXPECT_EQ(read.config.default_config.proxy_metadata.at("A"), "b");
+}
+
+std::string config_map(const std::string& mesh) {
+  std::string text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata:\n"
+                     "  meshNetworks: 'networks: {}'\n  mesh: |-\n";
+  for (std::size_t at = 0; at < mesh.size();) {
+    const std::size_t end = std::min(mesh.find('\n', at), mesh.size());
+    text += "    " + mesh.substr(at, end - at) + '\n';
+    at = end + 1;
+  }
+  return text;
+}
+
+TEST(MeshConfigDecoding, ReadsABareDocument) { expect_all(decode_mesh_config(bare, "m.yaml")); }
+TEST(MeshConfigDecoding, ReadsIstiosConfigMap) {
+  expect_all(decode_mesh_config(config_map(bare), "m.yaml"));
+}
+
+struct Case {
+  const char* name;
+  std::string text, finding;
+};
+const Case cases[] = {
+    {"a mistyped mode", "outboundTrafficPolicy: {mode: REGISTRY}",
+     "m.yaml:1: MeshConfig: outboundTrafficPolicy.mode: unsupported value \"REGISTRY\", supported: "
+     "REGISTRY_ONLY, ALLOW_ANY"},
+    {"a mistyped field of the policy", "outboundTrafficPolicy: {modus: REGISTRY_ONLY}",
+     "m.yaml:1: MeshConfig: outboundTrafficPolicy.modus: unknown field"},
+    {"the line inside of a ConfigMap", config_map("rootNamespace: a\nconnectTimeout: 5"),
+     "m.yaml:8: MeshConfig: connectTimeout: expected a duration such as 5s, 500ms or 1h10m, found "
+     "a number"},
+    {"a ConfigMap without a mesh", "kind: ConfigMap\ndata: {}", "m.yaml:1: MeshConfig: data.mesh: required"},
+    {"two documents", "a: 1\n---\nb: 2", "m.yaml:2: MeshConfig: more than one document"},
+    {"broken YAML", "a: [", "m.yaml:1: MeshConfig: YAML: end of sequence flow not found"},
+    {"a list", "- a", "m.yaml:1: MeshConfig: expected an object, found a list"},
+};
+class MeshConfigValidation : public testing::TestWithParam<Case> {};
+TEST_P(MeshConfigValidation, SaysWhatIsWrongAndWhere) {
+  const auto read = decode_mesh_config(GetParam().text, "m.yaml");
+  ASSERT_FALSE(read.findings.empty()) << GetParam().name;
+  EXPECT_EQ(read.findings[0].text(), GetParam().finding) << GetParam().name;
+  EXPECT_EQ(read.findings[0].severity, Severity::error) << GetParam().name;
+}
+INSTANTIATE_TEST_SUITE_P(Spec, MeshConfigValidation, testing::ValuesIn(cases));
+
+TEST(MeshConfigDecoding, WarnsOfWhatItDoesNotDoYet) {
+  const auto read = decode_mesh_config("h2UpgradePolicy: UPGRADE\nnonsense: 1\n", "m.yaml");
+  EXPECT_EQ(texts(read.findings),
+            (std::vector<std::string>{
+                "m.yaml:1: warning: MeshConfig: h2UpgradePolicy: not supported yet, has no effect",
+                "m.yaml:2: warning: MeshConfig: nonsense: unknown field, has no effect"}));
+}
+
+TEST(ProxyConfigDecoding, GoesFieldByFieldOverTheBase) {
+  ProxyConfig base;
+  base.concurrency = 4;
+  base.proxy_metadata = {{"A", "base"}, {"B", "base"}};
+  const auto read = decode_proxy_config(R"({"proxyMetadata":{"A":"own"},"drainDuration":"1s"})",
+                                        "PROXY_CONFIG", base);
+  EXPECT_TRUE(read.findings.empty());
+  EXPECT_EQ(read.config.concurrency, 4);
+  EXPECT_EQ(read.config.drain_duration, milliseconds(1'000));
+  EXPECT_EQ(read.config.proxy_metadata, (std::map<std::string, std::string>{{"A", "own"}, {"B", "base"}}));
+}
+
+}  // namespace
+}  // namespace sallyport::istio
