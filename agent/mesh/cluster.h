@@ -1,5 +1,5 @@
-// A cluster: where requests can go and how they get there, compiled from ServiceEntry, Service and DestinationRule.
-// Immutable; shared between snapshots as long as nothing of it changes.
+// A cluster: where requests can go and how they get there, compiled from ServiceEntry, Service and
+// DestinationRule. Immutable; shared between snapshots as long as nothing of it changes.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -13,7 +13,14 @@
 #include "agent/core/limits.h"
 #include "agent/core/resource_ref.h"
 
-namespace sallyport::mesh {
+namespace sallyport {
+
+inline bool operator==(const Error& a, const Error& b) {
+  return a.fault == b.fault && a.side == b.side && a.retryable == b.retryable &&
+         a.context == b.context && a.resource == b.resource;
+}
+
+namespace mesh {
 
 enum class Discovery : uint8_t { original_dst, static_, strict_dns, logical_dns };
 enum class Balancing : uint8_t { least_request, round_robin, random };
@@ -21,41 +28,51 @@ enum class Originate : uint8_t { none, simple, mutual };
 
 // An endpoint as configured: an address, or a name to be resolved (strict_dns, logical_dns).
 struct Endpoint {
-  IpAddress ip;               // unset: `host` is resolved
+  IpAddress ip;  // unset: `host` is resolved
   std::string host;
   uint16_t port = 0;
   uint32_t weight = 1;
+  bool operator==(const Endpoint&) const = default;
 };
 
 struct TlsOrigination {
   Originate mode = Originate::none;
-  std::string sni;                        // empty with auto_sni: from the request's Host, without port
-  bool auto_sni = false;                  // HTTP clusters without sni
-  std::vector<std::string> names;         // subjectAltNames: one must match
-  bool auto_san = false;                  // names empty and sni unset: the SNI (Host) must match a SAN
+  std::string sni;                 // empty with auto_sni: from the request's Host, without port
+  bool auto_sni = false;           // HTTP clusters without sni
+  std::vector<std::string> names;  // subjectAltNames: one must match
+  bool auto_san = false;           // names empty and sni unset: the SNI (Host) must match a SAN
   bool skip_verify = false;
-  std::string certificate;                // certs::Vault name; empty: none
-  std::string roots;                      // certs::Vault name, "system" for the OS bundle; empty only with skip_verify
-  ResourceRefPtr rule;                    // the DestinationRule
-  int line = 0;                           // of its tls block
+  std::string certificate;  // certs::Vault name; empty: none
+  // certs::Vault name, "system" for the OS bundle; empty only with skip_verify.
+  std::string roots;
+  ResourceRefPtr rule;  // the DestinationRule
+  int line = 0;         // of its tls block
+  bool operator==(const TlsOrigination&) const = default;
 };
 
+// Equal content; refs to resources are compared as pointers.
 struct Cluster {
-  std::string name;                       // "outbound|80||edition.cnn.com", "PassthroughCluster", ...
-  std::string host;                       // service FQDN
-  uint16_t port = 0;                      // service port
+  std::string name;   // "outbound|80||edition.cnn.com", "PassthroughCluster", ...
+  std::string host;   // service FQDN
+  uint16_t port = 0;  // service port
   Discovery discovery = Discovery::static_;
   Balancing balancing = Balancing::least_request;
   std::vector<Endpoint> endpoints;
-  uint16_t original_dst_port = 0;         // resolution NONE with targetPort: replaces the dialled port; 0: keep
+  // Of resolution NONE with targetPort: replaces the dialled port; 0: keep that.
+  uint16_t original_dst_port = 0;
   TlsOrigination tls;
   std::chrono::milliseconds connect_timeout = limits::connect_timeout;
   std::chrono::milliseconds tcp_idle = limits::tcp_idle, http_idle = limits::http_idle;
-  std::optional<uint32_t> max_requests_per_connection;
-  ResourceRefPtr service;                 // ServiceEntry or Service; null for PassthroughCluster
-  ResourceRefPtr rule;                    // DestinationRule that applied; null when none
-  std::optional<Error> refused;           // fail closed: nobody may be sent to, and why (a broken rule or resource)
+  // connectionPool; unset: no limit but our own.
+  std::optional<uint32_t> max_requests_per_connection, max_connections, max_pending_requests;
+  std::optional<uint32_t> max_retries;
+  ResourceRefPtr service;  // ServiceEntry or Service; null for PassthroughCluster
+  ResourceRefPtr rule;     // DestinationRule that applied; null when none
+  // Fail closed: nobody may be sent to, and why (a broken rule or resource).
+  std::optional<Error> refused;
+  bool operator==(const Cluster&) const = default;
 };
 using ClusterPtr = std::shared_ptr<const Cluster>;
 
-}  // namespace sallyport::mesh
+}  // namespace mesh
+}  // namespace sallyport

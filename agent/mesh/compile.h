@@ -11,13 +11,14 @@ namespace sallyport::mesh {
 struct CompileInput {
   istio::MeshConfig mesh;
   istio::Proxy proxy;
-  std::vector<std::shared_ptr<const istio::Resource>> resources;  // in a stable order: "oldest" is first
-  std::vector<istio::Refused> refused;                            // of kinds that protect: their hosts are closed
+  std::vector<std::shared_ptr<const istio::Resource>>
+      resources;                        // in a stable order: "oldest" is first
+  std::vector<istio::Refused> refused;  // of kinds that protect: their hosts are closed
 };
 struct Compiled {
   SnapshotPtr snapshot;
-  std::vector<istio::Finding> findings;      // conflicts, rules that reach nothing, ...
-  std::vector<std::string> secret_names;     // certs::Vault names that clusters refer to
+  std::vector<istio::Finding> findings;   // conflicts, rules that reach nothing, ...
+  std::vector<std::string> secret_names;  // certs::Vault names that clusters refer to
 };
 // `previous` (may be null): clusters and tables that did not change are shared with it.
 Compiled compile(const CompileInput& input, const SnapshotPtr& previous, uint64_t version);

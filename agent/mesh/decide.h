@@ -1,6 +1,6 @@
-// The pure decisions of a connection's way: facts and snapshot in, plan out. Synchronous, no I/O, table-tested.
-// Where a connection's TLS mode is decided: the cluster that these return carries `tls` (mesh/cluster.h), compiled in
-// mesh/compile_tls.cpp from the DestinationRule.
+// The pure decisions of a connection's way: facts and snapshot in, plan out. Synchronous, no I/O,
+// table-tested. Where a connection's TLS mode is decided: the cluster that these return carries
+// `tls` (mesh/cluster.h), compiled in mesh/compile_tls.cpp from the DestinationRule.
 #pragma once
 #include <string_view>
 
@@ -9,40 +9,47 @@
 
 namespace sallyport::mesh {
 
-// Step 1, before a byte is read: which listener, and may the upstream be opened while the client is silent?
+// Step 1, before a byte is read: which listener, and may the upstream be opened meanwhile?
 struct Arrival {
-  const Listener* listener = nullptr;      // never null
-  bool sniff = true;                       // false: declared TCP, go straight to decide_connection with opaque
-  const TcpRoute* silent_client = nullptr; // where address:port alone yields one allowed TCP plan: may be opened meanwhile
-  bool refused = false;                    // a loop (15001, 15006 or our own listener dialled): close
+  const Listener* listener = nullptr;  // never null
+  bool sniff = true;  // false: declared TCP, go straight to decide_connection with opaque
+  // Where address and port alone yield one allowed TCP plan: it may be opened while the client is
+  // silent. Lives as long as the snapshot.
+  const TcpRoute* silent_client = nullptr;
+  bool refused = false;  // a loop (15001, 15006 or our own listener dialled): close
 };
 Arrival find_listener(const Snapshot& snapshot, const SocketAddress& destination);
 
-// Step 2, with the first bytes: HTTP (then decide_request for each request), opaque bytes to a cluster, or refusal.
+// Step 2, with the first bytes: HTTP (then decide_request for each request), opaque bytes to a
+// cluster, or refusal.
 enum class Action : uint8_t { http, tcp, refuse };
+// `routes`, `route_name` and `why` live as long as the snapshot.
 struct ConnectionPlan {
   Action action = Action::refuse;
-  const RouteTable* routes = nullptr;      // http
-  ClusterPtr cluster;                      // tcp: where to; refuse: BlackHoleCluster
-  std::string_view route_name = "-";       // for the log
-  std::string_view why;                    // one sentence with the resource, for explain and the log
+  const RouteTable* routes = nullptr;  // http
+  ClusterPtr cluster;  // tcp: where to; refuse: BlackHoleCluster, or the closed one (`refused`)
+  std::string_view route_name = "-";  // for the log
+  std::string_view why;  // one sentence for explain and the log; the resource is the cluster's
 };
-ConnectionPlan decide_connection(const Snapshot& snapshot, const Arrival& arrival, const SocketAddress& destination,
-                                 const sniff::Preface& preface);
+ConnectionPlan decide_connection(const Snapshot& snapshot, const Arrival& arrival,
+                                 const SocketAddress& destination, const sniff::Preface& preface);
 
 // Step 3, for each request on the newest snapshot.
 struct RequestFacts {
-  std::string_view authority;              // Host as sent, port included
+  std::string_view authority;  // Host as sent, port included
   std::string_view path, method;
 };
+// All of it lives as long as the snapshot. A cluster with `refused` set is answered 503 with that
+// reason.
 struct RequestPlan {
   const VirtualHost* virtual_host = nullptr;
-  const Route* route = nullptr;            // null: 404 NR
-  const Cluster* cluster = nullptr;        // null: direct answer with `status`
+  const Route* route = nullptr;      // null: 404 NR
+  const Cluster* cluster = nullptr;  // null: direct answer with `status`
   int status = 0;
 };
-// `port`: the dialled one; the route table of that port on `snapshot` is used, so that a change applies to open connections.
-RequestPlan decide_request(const Snapshot& snapshot, uint16_t port, const SocketAddress& destination,
-                           const RequestFacts& request);
+// `port`: of the listener that took the connection (the dialled one). The route table of `snapshot`
+// for it and `destination` is used, so that a change applies to open connections.
+RequestPlan decide_request(const Snapshot& snapshot, uint16_t port,
+                           const SocketAddress& destination, const RequestFacts& request);
 
 }  // namespace sallyport::mesh

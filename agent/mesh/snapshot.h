@@ -1,8 +1,12 @@
-// Everything a connection may ask of the configuration, as look-ups in constant time in the number of services.
-// Immutable once built; published whole (core/published.h); freed on the configuration thread.
+// Everything a connection may ask of the configuration, as look-ups in constant time in the number
+// of services. Immutable once built; published whole (core/published.h); freed on the configuration
+// thread.
 #pragma once
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -14,73 +18,111 @@ namespace sallyport::mesh {
 // Hash maps by string that can be asked with a string_view.
 struct TextHash {
   using is_transparent = void;
-  std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
+  std::size_t operator()(std::string_view text) const noexcept {
+    return std::hash<std::string_view>()(text);
+  }
 };
 template <class V>
 using ByText = std::unordered_map<std::string, V, TextHash, std::equal_to<>>;
 
 struct RetryPolicy {
-  int attempts = limits::retries;         // further tries; connect failures and failed handshakes only
+  int attempts = limits::retries;  // further tries; connect failures and failed handshakes only
+  bool operator==(const RetryPolicy&) const = default;
 };
 
 struct Route {
-  std::string name;                       // "default", "allow_any", "block_all"
-  ClusterPtr cluster;                     // null: direct_status is answered
-  int direct_status = 0;                  // 502 for block_all
-  std::chrono::milliseconds timeout{0};   // 0: none (Istio's default)
+  std::string name;                      // "default", "allow_any", "block_all"
+  ClusterPtr cluster;                    // null: direct_status is answered
+  int direct_status = 0;                 // 502 for block_all
+  std::chrono::milliseconds timeout{0};  // 0: none (Istio's default)
   RetryPolicy retry;
+  bool operator==(const Route&) const = default;
 };
 
 struct VirtualHost {
-  std::string name;                       // "edition.cnn.com:80"
-  std::vector<Route> routes;              // first match wins; one catch-all until VirtualService comes
+  std::string name;           // "edition.cnn.com:80"
+  std::vector<Route> routes;  // first match wins; one catch-all until VirtualService comes
   ResourceRefPtr from;
+  bool operator==(const VirtualHost&) const = default;
 };
 
-// Hosts of one route table: exact, then the longest matching `*.suffix`, then the fallback.
+// Hosts of one route table: exact, then the longest matching wildcard.
 template <class T>
 struct HostTable {
-  ByText<T> exact;                        // lower case, without port
-  ByText<T> suffix;                       // ".example.org" for `*.example.org`
-  // Longest wildcard first; nullptr when nothing matches. `host` is lower case.
+  ByText<T> exact;       // lower case, without port and brackets
+  ByText<T> suffix;      // ".example.org" for `*.example.org`; "" for `*`
+  bool partial = false;  // has a suffix like "-eu.example.org", which begins inside a label
+  // nullptr when nothing matches. `host` is lower case.
   const T* find(std::string_view host) const;
+  bool operator==(const HostTable&) const = default;
 };
 
-struct RouteTable {                       // "80": every HTTP service of that port
+struct RouteTable {  // "80": every HTTP service of that port
   std::string name;
   HostTable<std::shared_ptr<const VirtualHost>> hosts;
-  std::shared_ptr<const VirtualHost> fallback;   // allow_any or block_all
+  std::shared_ptr<const VirtualHost> fallback;  // allow_any or block_all
+  // A host of it has TLS originated or is closed: HTTP/2 whose host can't be read yet must not pass
+  // as bytes.
+  bool guarded = false;
+  bool operator==(const RouteTable&) const = default;
 };
 
 struct TcpRoute {
-  std::string name;                       // "-" in logs when empty
-  ClusterPtr cluster;                     // null: BlackHoleCluster, closed at once
+  std::string name;    // "-" in logs when empty
+  ClusterPtr cluster;  // never null once compiled
+  bool operator==(const TcpRoute&) const = default;
+};
+
+// TCP and TLS services of one CIDR block. The longest block that holds the destination decides, as
+// Envoy's filter chains do: without a match in it, a wider one is not asked.
+struct CidrRoute {
+  Cidr block;
+  HostTable<TcpRoute> by_sni;   // TLS services
+  std::optional<TcpRoute> tcp;  // TCP services
+  bool operator==(const CidrRoute&) const = default;
 };
 
 // What listens on one address:port in Istio's sense (behind 15001).
 struct Listener {
-  std::string name;                       // "0.0.0.0_80", "10.1.2.3_443", "virtualOutbound"
-  bool declared_tcp = false;              // only TCP services: no sniffing, server-first protocols work
-  bool declared_http = false;             // HTTP declared here: bytes of a silent client are waited for
-  bool declared_tls = false;              // TLS/HTTPS declared here
-  std::shared_ptr<const RouteTable> http; // null: HTTP here is opaque bytes
-  HostTable<TcpRoute> by_sni;             // TLS services without an address
-  std::vector<std::pair<Cidr, TcpRoute>> by_cidr;  // TCP or TLS services with CIDR addresses; longest prefix first
-  std::optional<TcpRoute> tcp;            // TCP service of this address:port
-  // Otherwise: Snapshot::passthrough or black hole.
+  std::string name;            // "0.0.0.0_80", "10.1.2.3_443", "virtualOutbound"
+  bool declared_tcp = false;   // only TCP services: no sniffing, server-first protocols work
+  bool declared_http = false;  // HTTP declared here: bytes of a silent client are waited for
+  bool declared_tls = false;   // TLS/HTTPS declared here
+  std::shared_ptr<const RouteTable> http;  // null: HTTP here is opaque bytes
+  HostTable<TcpRoute> by_sni;              // TLS services without an address
+  std::vector<CidrRoute> by_cidr;          // longest prefix first
+  std::optional<TcpRoute> tcp;             // TCP service of this address:port
+  // Otherwise: Snapshot::unmatched.
+  bool operator==(const Listener&) const = default;
 };
 
 struct Snapshot {
   uint64_t version = 0;
   istio::Proxy proxy;
   istio::MeshConfig mesh;
-  std::unordered_map<SocketAddress, std::shared_ptr<const Listener>, AddressHash> by_address;  // IP:port
-  std::unordered_map<uint16_t, std::shared_ptr<const Listener>> by_port;                       // 0.0.0.0:port
-  std::shared_ptr<const Listener> catch_all;     // "virtualOutbound": nothing declared
-  ClusterPtr passthrough, black_hole;            // PassthroughCluster, BlackHoleCluster
-  ClusterPtr inbound_passthrough;                // InboundPassthroughCluster
-  ByText<ClusterPtr> clusters;                   // by name
+  std::unordered_map<SocketAddress, std::shared_ptr<const Listener>, AddressHash>
+      by_address;                                                         // IP:port
+  std::unordered_map<uint16_t, std::shared_ptr<const Listener>> by_port;  // 0.0.0.0:port
+  std::shared_ptr<const Listener> catch_all;  // "virtualOutbound": nothing declared
+  ClusterPtr passthrough, black_hole;         // PassthroughCluster, BlackHoleCluster
+  ClusterPtr inbound_passthrough;             // InboundPassthroughCluster
+  TcpRoute unmatched;  // what nothing declares: passthrough, or black_hole under REGISTRY_ONLY
+  std::shared_ptr<const RouteTable>
+      unlisted;                 // HTTP requests on a port that declares none (any more)
+  ByText<ClusterPtr> clusters;  // by name
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+template <class T>
+const T* HostTable<T>::find(std::string_view host) const {
+  if (const auto at = exact.find(host); at != exact.end()) return &at->second;
+  if (suffix.empty() || host.empty()) return nullptr;
+  // From the second byte: `*` stands for at least one.
+  for (std::size_t i = 1; i <= host.size(); i++) {
+    if (i < host.size() && host[i] != '.' && !partial) continue;
+    if (const auto at = suffix.find(host.substr(i)); at != suffix.end()) return &at->second;
+  }
+  return nullptr;
+}
 
 }  // namespace sallyport::mesh

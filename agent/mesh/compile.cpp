@@ -1,0 +1,165 @@
+#include "agent/mesh/compile.h"
+
+#include <algorithm>
+#include <set>
+
+#include "agent/mesh/compile_cluster.h"
+#include "agent/mesh/compile_listeners.h"
+#include "agent/mesh/compile_tls.h"
+#include "agent/mesh/host_names.h"
+#include "agent/mesh/reuse.h"
+
+namespace sallyport::mesh {
+namespace {
+
+class Compiler {
+public:
+  Compiler(const CompileInput& input, const SnapshotPtr& previous)
+      : input_(input), previous_(previous.get()), listeners_(input, previous.get(), findings_) {}
+
+  Compiled run(uint64_t version);
+
+private:
+  ClusterPtr keep(Cluster next);
+  void add_service(const KnownService& service, RuleIndex& rules);
+  void close_refused(const RuleIndex& rules);
+  void close(const istio::Refused& refused);
+  void check_port_settings(const istio::DestinationRule& rule, const KnownService& service);
+  void report_unused(const RuleIndex& rules);
+  std::vector<istio::Finding> merged_findings();
+
+  const CompileInput& input_;
+  const Snapshot* previous_;
+  std::vector<istio::Finding> findings_;
+  ListenerBuilder listeners_;
+  std::shared_ptr<Snapshot> next_ = std::make_shared<Snapshot>();
+  std::set<std::string> secrets_;
+};
+
+// The previous snapshot's object where nothing changed; entered by name.
+ClusterPtr Compiler::keep(Cluster next) {
+  ClusterPtr old;
+  if (previous_) {
+    if (const auto at = previous_->clusters.find(next.name); at != previous_->clusters.end()) {
+      old = at->second;
+      reuse_ref(next.service, old->service);
+      reuse_ref(next.rule, old->rule);
+      reuse_ref(next.tls.rule, old->tls.rule);
+    }
+  }
+  auto cluster = reuse(std::move(next), old);
+  next_->clusters.try_emplace(cluster->name, cluster);
+  return cluster;
+}
+
+// An entry for a port that the service does not have: mostly the targetPort, mistaken for the
+// service's port.
+void Compiler::check_port_settings(const istio::DestinationRule& rule,
+                                   const KnownService& service) {
+  if (!rule.traffic_policy || is_wildcard(rule.host)) return;
+  for (const auto& entry : rule.traffic_policy->port_level_settings) {
+    std::string hint;
+    bool known = false;
+    for (const auto& port : service.ports) {
+      known = known || port.port->number == entry.port;
+      if (port.port->target_port == entry.port) {
+        hint = "; it is the targetPort of port " + std::to_string(port.port->number) +
+               ", and portLevelSettings take the service's port";
+      }
+    }
+    if (known) continue;
+    findings_.push_back(
+        finding(istio::Severity::warning, rule.metadata, "spec.trafficPolicy.portLevelSettings",
+                service.host + " has no port " + std::to_string(entry.port) + hint, entry.line));
+  }
+}
+
+void Compiler::add_service(const KnownService& service, RuleIndex& rules) {
+  const auto choice = rules.choose(service);
+  if (choice.rule) check_port_settings(*choice.rule, service);
+  for (const auto& port : service.ports) {
+    if (port.kind == PortKind::other) continue;
+    const auto cluster = keep(compile_cluster(service, port, choice, input_, findings_));
+    for (auto& name : secret_names(cluster->tls)) secrets_.insert(std::move(name));
+    listeners_.add(service, port, cluster);
+  }
+}
+
+void Compiler::close(const istio::Refused& refused) {
+  for (const auto& name : refused.hosts) {
+    const bool is_rule = refused.kind == "DestinationRule";
+    const auto host =
+        is_rule ? expand_short_name(name, refused.namespace_name, input_.mesh.cluster_domain)
+                : lower(name);
+    if (host.empty() || next_->clusters.contains(outbound_name(0, host))) continue;
+    listeners_.close_host(host, keep(closed_cluster(host, 0, refused)));
+  }
+}
+
+void Compiler::close_refused(const RuleIndex& rules) {
+  for (const auto& refused : input_.refused) {
+    if (refused.kind == "ServiceEntry") close(refused);
+    if (refused.hosts.empty() &&
+        (refused.kind == "ServiceEntry" || refused.kind == "DestinationRule")) {
+      auto unknown = refused.finding;
+      unknown.reason =
+          "was refused and names no host that could be read: nothing can be closed for it (" +
+          unknown.reason + ")";
+      findings_.push_back(std::move(unknown));
+    }
+  }
+  for (const auto* refused : rules.unused_broken()) close(*refused);
+}
+
+void Compiler::report_unused(const RuleIndex& rules) {
+  for (const auto* rule : rules.unused()) {
+    findings_.push_back(
+        finding(istio::Severity::warning, rule->metadata, "spec.host",
+                "IST0174: no service that this proxy sees has the host '" + rule->host + "'"));
+  }
+}
+
+// One line a resource and field: a wildcard rule would else say the same for each of ten thousand
+// services.
+std::vector<istio::Finding> Compiler::merged_findings() {
+  std::vector<istio::Finding> out;
+  ByText<std::pair<std::size_t, int>> places;
+  for (auto& one : findings_) {
+    const auto key = one.kind + "\n" + one.namespace_name + "\n" + one.name + "\n" + one.field +
+                     "\n" + one.file + "\n" + std::to_string(one.line);
+    const auto [at, first] = places.try_emplace(key, out.size(), 0);
+    if (first)
+      out.push_back(std::move(one));
+    else
+      at->second.second++;
+  }
+  for (const auto& [key, place] : places) {
+    if (place.second > 0)
+      out[place.first].reason += " (and " + std::to_string(place.second) + " more like it)";
+  }
+  return out;
+}
+
+Compiled Compiler::run(uint64_t version) {
+  next_->version = version;
+  next_->proxy = input_.proxy;
+  next_->mesh = input_.mesh;
+  next_->passthrough = keep(passthrough_cluster("PassthroughCluster", input_.mesh));
+  next_->black_hole = keep(black_hole_cluster());
+  next_->inbound_passthrough = keep(passthrough_cluster("InboundPassthroughCluster", input_.mesh));
+  RuleIndex rules(input_);
+  const auto services = known_services(input_, findings_);
+  for (const auto& service : services) add_service(service, rules);
+  close_refused(rules);
+  listeners_.finish(*next_);
+  report_unused(rules);
+  return {next_, merged_findings(), {secrets_.begin(), secrets_.end()}};
+}
+
+}  // namespace
+
+Compiled compile(const CompileInput& input, const SnapshotPtr& previous, uint64_t version) {
+  return Compiler(input, previous).run(version);
+}
+
+}  // namespace sallyport::mesh

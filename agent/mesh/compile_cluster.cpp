@@ -1,0 +1,216 @@
+#include "agent/mesh/compile_cluster.h"
+
+#include <algorithm>
+
+#include "agent/mesh/compile_tls.h"
+#include "agent/mesh/host_names.h"
+
+namespace sallyport::mesh {
+namespace {
+
+Error closed(std::string why, const ResourceRefPtr& because) {
+  Error error;
+  error.fault = Fault::denied;
+  error.side = Side::local;
+  error.context = std::move(why);
+  if (because) error.resource = because->text();
+  return error;
+}
+
+Discovery discovery_of(const KnownService& service) {
+  if (service.service) {
+    if (!service.service->external_name.empty()) return Discovery::strict_dns;
+    return service.headless() ? Discovery::original_dst : Discovery::static_;
+  }
+  switch (service.entry->resolution) {
+    case istio::Resolution::none:
+      return Discovery::original_dst;
+    case istio::Resolution::static_:
+      return Discovery::static_;
+    case istio::Resolution::dns:
+    case istio::Resolution::dynamic_dns:
+      return Discovery::strict_dns;
+    case istio::Resolution::dns_round_robin:
+      return Discovery::logical_dns;
+  }
+  return Discovery::static_;
+}
+
+// Until endpoints are watched, a Service's own addresses stand for them: the kernel balances behind
+// them.
+void add_cluster_ips(const KnownService& service, const istio::ServicePort& port,
+                     const CompileInput& input, Cluster& out) {
+  const auto reachable = [&](const IpAddress& ip) {
+    const auto& own = input.proxy.addresses;
+    return std::any_of(own.begin(), own.end(), [&](const std::string& text) {
+      const auto mine = IpAddress::parse(text);
+      return mine && mine->is_v4() == ip.is_v4();
+    });
+  };
+  for (const auto& ip : service.addresses) {
+    if (reachable(ip)) out.endpoints.push_back({ip, {}, port.number, 1});
+  }
+  if (out.endpoints.empty() && !service.addresses.empty()) {
+    out.endpoints.push_back({service.addresses.front(), {}, port.number, 1});
+  }
+}
+
+// Precedence of ports: the endpoint's own by name, targetPort, number (1.1).
+void add_entry_endpoints(const KnownService& service, const istio::ServicePort& port, Cluster& out,
+                         std::vector<istio::Finding>& findings) {
+  const uint16_t usual = port.target_port ? port.target_port : port.number;
+  const auto& entry = *service.entry;
+  for (const auto& workload : entry.endpoints) {
+    Endpoint endpoint;
+    const auto own = workload.ports.find(port.name);
+    endpoint.port = own == workload.ports.end() ? usual : own->second;
+    endpoint.weight = std::max<uint32_t>(workload.weight, 1);
+    if (const auto ip = IpAddress::parse(workload.address)) {
+      endpoint.ip = *ip;
+    } else if (out.discovery == Discovery::static_ || workload.address.starts_with("unix:")) {
+      findings.push_back(finding(istio::Severity::warning, entry.metadata, "spec.endpoints",
+                                 "address '" + workload.address + "' can't be used; left out",
+                                 workload.line));
+      continue;
+    } else {
+      endpoint.host = lower(workload.address);
+    }
+    out.endpoints.push_back(std::move(endpoint));
+  }
+  if (entry.workload_selector && entry.endpoints.empty()) {
+    findings.push_back(finding(istio::Severity::warning, entry.metadata, "spec.workloadSelector",
+                               out.name + " has no endpoints: workloads are not watched yet"));
+  }
+  const bool by_name =
+      out.discovery == Discovery::strict_dns || out.discovery == Discovery::logical_dns;
+  if (entry.endpoints.empty() && by_name) out.endpoints.push_back({{}, service.host, usual, 1});
+}
+
+void add_endpoints(const KnownService& service, const istio::ServicePort& port,
+                   const CompileInput& input, Cluster& out, std::vector<istio::Finding>& findings) {
+  if (out.discovery == Discovery::original_dst) {
+    const bool none = service.entry && service.entry->resolution == istio::Resolution::none;
+    if (none)
+      out.original_dst_port = port.target_port;  // A PASSTHROUGH balancer keeps the port too.
+  } else if (service.entry) {
+    add_entry_endpoints(service, port, out, findings);
+  } else if (out.discovery == Discovery::strict_dns) {
+    out.endpoints.push_back({{}, lower(service.service->external_name), port.number, 1});
+  } else {
+    add_cluster_ips(service, port, input, out);
+  }
+}
+
+void apply_pool(const istio::ConnectionPool* pool, Cluster& out) {
+  if (!pool) return;
+  out.connect_timeout = pool->connect_timeout.value_or(out.connect_timeout);
+  out.tcp_idle = pool->tcp_idle_timeout.value_or(out.tcp_idle);
+  // http.idleTimeout wins over tcp.idleTimeout, which counts for HTTP too (1.3).
+  out.http_idle = pool->http_idle_timeout.value_or(pool->tcp_idle_timeout.value_or(out.http_idle));
+  const auto requests = pool->max_requests_per_connection.value_or(0);
+  if (requests > 0) out.max_requests_per_connection = requests;  // 0: unlimited
+  out.max_connections = pool->max_connections;
+  out.max_pending_requests = pool->http1_max_pending_requests;
+  out.max_retries = pool->max_retries;
+}
+
+void apply_load_balancer(const istio::LoadBalancer* balancer, Cluster& out) {
+  if (!balancer) return;
+  switch (balancer->simple) {
+    case istio::SimpleLb::unspecified:
+    case istio::SimpleLb::least_request:
+      break;
+    case istio::SimpleLb::round_robin:
+      out.balancing = Balancing::round_robin;
+      break;
+    case istio::SimpleLb::random:
+      out.balancing = Balancing::random;
+      break;
+    case istio::SimpleLb::passthrough:
+      out.discovery = Discovery::original_dst;
+      break;
+  }
+}
+
+void apply_tls(const TlsQuestion& question, Cluster& out, std::vector<istio::Finding>& findings) {
+  auto tls = compile_tls(question);
+  if (!tls) {
+    findings.push_back(
+        finding(istio::Severity::error, question.rule->metadata, "spec.trafficPolicy.tls",
+                out.name + " is closed: " + tls.error().context, question.tls->line));
+    out.refused = tls.error();
+    return;
+  }
+  out.tls = std::move(*tls);
+  if (question.port.kind == PortKind::tls && out.tls.mode != Originate::none) {
+    findings.push_back(finding(istio::Severity::warning, question.rule->metadata,
+                               "spec.trafficPolicy.tls",
+                               "TLS inside TLS: port " + std::to_string(out.port) + " of " +
+                                   out.host + " is declared " + question.port.port->protocol +
+                                   ", so clients speak TLS themselves and this rule wraps it again",
+                               question.tls->line));
+  }
+}
+
+}  // namespace
+
+std::string outbound_name(uint16_t port, std::string_view host) {
+  return "outbound|" + std::to_string(port) + "||" + std::string(host);
+}
+
+Cluster compile_cluster(const KnownService& service, const KnownPort& known,
+                        const RuleChoice& choice, const CompileInput& input,
+                        std::vector<istio::Finding>& findings) {
+  const auto& port = *known.port;
+  if (choice.broken) {
+    auto out = closed_cluster(service.host, port.number, *choice.broken);
+    out.service = service.metadata->ref;
+    return out;
+  }
+  Cluster out;
+  out.name = outbound_name(port.number, service.host);
+  out.host = service.host;
+  out.port = port.number;
+  out.service = service.metadata->ref;
+  out.connect_timeout = input.mesh.connect_timeout;
+  out.discovery = discovery_of(service);
+  if (choice.rule) out.rule = choice.rule->metadata.ref;
+  const auto rules = rules_for_port(choice.rule, port.number);
+  apply_pool(rules.connection_pool, out);
+  apply_load_balancer(rules.load_balancer, out);
+  add_endpoints(service, port, input, out, findings);
+  apply_tls({choice.rule, rules.tls, service, known, input.proxy}, out, findings);
+  if (service.entry && service.entry->resolution == istio::Resolution::dynamic_dns) {
+    out.refused = closed("resolution DYNAMIC_DNS is not available yet", service.metadata->ref);
+  }
+  return out;
+}
+
+Cluster closed_cluster(std::string_view host, uint16_t port, const istio::Refused& refused) {
+  Cluster out;
+  out.name = outbound_name(port, host);
+  out.host = host;
+  out.port = port;
+  (refused.kind == "DestinationRule" ? out.rule : out.service) = refused.ref;
+  out.refused = closed(out.host + " is closed: " + refused.finding.text(), refused.ref);
+  return out;
+}
+
+Cluster passthrough_cluster(std::string_view name, const istio::MeshConfig& mesh) {
+  Cluster out;
+  out.name = name;
+  out.discovery = Discovery::original_dst;
+  out.connect_timeout = mesh.connect_timeout;
+  out.http_idle = limits::http_passthrough_idle;
+  return out;
+}
+
+Cluster black_hole_cluster() {
+  Cluster out;
+  out.name = "BlackHoleCluster";
+  out.refused =
+      closed("no service declares this destination and outboundTrafficPolicy is REGISTRY_ONLY", {});
+  return out;
+}
+
+}  // namespace sallyport::mesh

@@ -1,0 +1,25 @@
+// One port of one service, with the DestinationRule that applies to it, becomes a Cluster. Pure.
+#pragma once
+#include <vector>
+
+#include "agent/mesh/cluster.h"
+#include "agent/mesh/known_services.h"
+#include "agent/mesh/rule_choice.h"
+
+namespace sallyport::mesh {
+
+// "outbound|80||edition.cnn.com"
+std::string outbound_name(uint16_t port, std::string_view host);
+
+// Warnings (an endpoint that can't be used, TLS inside TLS, ...) are added to `findings`.
+Cluster compile_cluster(const KnownService& service, const KnownPort& port,
+                        const RuleChoice& choice, const CompileInput& input,
+                        std::vector<istio::Finding>& findings);
+
+// What is closed because a resource was refused: `refused` names it.
+Cluster closed_cluster(std::string_view host, uint16_t port, const istio::Refused& refused);
+
+Cluster passthrough_cluster(std::string_view name, const istio::MeshConfig& mesh);
+Cluster black_hole_cluster();
+
+}  // namespace sallyport::mesh

@@ -1,0 +1,300 @@
+#include "agent/mesh/compile_listeners.h"
+
+#include <algorithm>
+
+#include "agent/mesh/host_names.h"
+#include "agent/mesh/reuse.h"
+
+namespace sallyport::mesh {
+namespace {
+
+// The names besides its host under which HTTP requests reach a service (2.1).
+std::vector<std::string> other_names(const KnownService& service, const istio::Proxy& proxy) {
+  std::vector<std::string> out;
+  if (service.service) {
+    const auto name = lower(service.metadata->name);
+    const auto& space = service.metadata->namespace_name;
+    if (space == proxy.namespace_name) out.push_back(name);
+    out.push_back(name + "." + space);
+    out.push_back(name + "." + space + ".svc");
+    if (service.headless()) out.push_back("*." + service.host);
+  }
+  for (const auto& ip : service.addresses) out.push_back(ip.text());
+  return out;
+}
+
+VirtualHost one_route(std::string name, Route route, ResourceRefPtr from) {
+  VirtualHost out;
+  out.name = std::move(name);
+  out.routes.push_back(std::move(route));
+  out.from = std::move(from);
+  return out;
+}
+
+bool guards(const RouteTable& table) {
+  const auto guarded = [](const auto& entry) {
+    return std::any_of(
+        entry.second->routes.begin(), entry.second->routes.end(), [](const Route& route) {
+          const auto& cluster = route.cluster;
+          return cluster && (cluster->refused || cluster->tls.mode != Originate::none);
+        });
+  };
+  return std::any_of(table.hosts.exact.begin(), table.hosts.exact.end(), guarded) ||
+         std::any_of(table.hosts.suffix.begin(), table.hosts.suffix.end(), guarded);
+}
+
+template <class Map, class Key>
+typename Map::mapped_type find_or_null(const Map& map, const Key& key) {
+  const auto at = map.find(key);
+  return at == map.end() ? nullptr : at->second;
+}
+
+}  // namespace
+
+ListenerBuilder::ListenerBuilder(const CompileInput& input, const Snapshot* previous,
+                                 std::vector<istio::Finding>& findings)
+    : input_(input), previous_(previous), findings_(findings) {}
+
+ListenerBuilder::Draft& ListenerBuilder::port_draft(uint16_t port) {
+  const auto [at, made] = ports_.try_emplace(port);
+  if (made) {
+    at->second.listener.name = "0.0.0.0_" + std::to_string(port);
+    at->second.table.name = std::to_string(port);
+  }
+  return at->second;
+}
+
+ListenerBuilder::Draft& ListenerBuilder::address_draft(const IpAddress& ip, uint16_t port) {
+  const auto [at, made] = addresses_.try_emplace(SocketAddress(ip, port));
+  if (made) at->second.listener.name = ip.text() + "_" + std::to_string(port);
+  return at->second;
+}
+
+CidrRoute& ListenerBuilder::cidr_route(Draft& draft, const Cidr& block) {
+  auto& all = draft.listener.by_cidr;
+  const auto at =
+      std::find_if(all.begin(), all.end(), [&](const auto& route) { return route.block == block; });
+  if (at != all.end()) return *at;
+  all.push_back({block, {}, {}});
+  return all.back();
+}
+
+ListenerBuilder::HostPtr ListenerBuilder::virtual_host(const KnownService& service,
+                                                       const KnownPort& port,
+                                                       const ClusterPtr& cluster) const {
+  Route route;
+  route.name = "default";
+  route.cluster = cluster;
+  route.retry.attempts = input_.mesh.retry_attempts;
+  auto next = one_route(service.host + ":" + std::to_string(port.port->number), std::move(route),
+                        service.metadata->ref);
+  HostPtr old;
+  if (previous_) {
+    auto listener = find_or_null(previous_->by_port, port.port->number);
+    if (!listener && !service.addresses.empty()) {
+      listener = find_or_null(previous_->by_address,
+                              SocketAddress(service.addresses.front(), port.port->number));
+    }
+    const auto* found =
+        listener && listener->http ? listener->http->hosts.find(service.host) : nullptr;
+    if (found) old = *found;
+  }
+  if (old) reuse_ref(next.from, old->from);
+  return reuse(std::move(next), old);
+}
+
+void ListenerBuilder::add_routes(Draft& draft, const KnownService& service,
+                                 const HostPtr& virtual_host) {
+  draft.has_routes = true;
+  draft.only_tcp = false;
+  add_host(draft.table.hosts, service.host, virtual_host);
+  for (auto& name : other_names(service, input_.proxy)) {
+    names_.push_back({&draft, std::move(name), virtual_host});
+  }
+}
+
+void ListenerBuilder::set_tcp(Draft& draft, const KnownService& service, const KnownPort& port,
+                              const TcpRoute& route) {
+  if (!draft.listener.tcp) {
+    draft.listener.tcp = route;
+    return;
+  }
+  findings_.push_back(finding(istio::Severity::warning, *service.metadata, "spec.ports",
+                              draft.listener.name + " already leads to " +
+                                  draft.listener.tcp->cluster->name + "; " + route.cluster->name +
+                                  " is not reached there",
+                              port.port->line));
+}
+
+void ListenerBuilder::add_tls(const KnownService& service, const KnownPort& port,
+                              const TcpRoute& route) {
+  const auto number = port.port->number;
+  for (const auto& ip : service.addresses) {
+    auto& draft = address_draft(ip, number);
+    draft.listener.declared_tls = true;
+    draft.only_tcp = false;
+    set_tcp(draft, service, port, route);
+  }
+  if (!service.addresses.empty() && service.blocks.empty()) return;
+  auto& draft = port_draft(number);
+  draft.listener.declared_tls = true;
+  draft.only_tcp = false;
+  for (const auto& block : service.blocks)
+    add_host(cidr_route(draft, block).by_sni, service.host, route);
+  if (service.blocks.empty()) add_host(draft.listener.by_sni, service.host, route);
+}
+
+void ListenerBuilder::add_tcp(const KnownService& service, const KnownPort& port,
+                              const TcpRoute& route) {
+  const auto number = port.port->number;
+  for (const auto& ip : service.addresses) set_tcp(address_draft(ip, number), service, port, route);
+  for (const auto& block : service.blocks) {
+    auto& cidr = cidr_route(port_draft(number), block);
+    if (!cidr.tcp) cidr.tcp = route;
+  }
+  if (!service.addresses.empty() || !service.blocks.empty()) return;
+  if (service.service) {  // It would take the port for every address; its own are not known.
+    findings_.push_back(
+        finding(istio::Severity::warning, *service.metadata, "spec.ports",
+                "port " + std::to_string(number) + " of " + service.host +
+                    " has no addresses to tell it by: treated as an unknown destination",
+                port.port->line));
+    return;
+  }
+  findings_.push_back(finding(istio::Severity::warning, *service.metadata, "spec.addresses",
+                              "IST0134: a TCP port without addresses takes port " +
+                                  std::to_string(number) + " for every destination",
+                              port.port->line));
+  set_tcp(port_draft(number), service, port, route);
+}
+
+void ListenerBuilder::add_detected(const KnownService& service, const KnownPort& port,
+                                   const TcpRoute& route) {
+  const auto number = port.port->number;
+  const auto host = virtual_host(service, port, route.cluster);
+  for (const auto& ip : service.addresses) {
+    auto& draft = address_draft(ip, number);
+    draft.table.name = service.host + ":" + std::to_string(number);
+    add_routes(draft, service, host);
+    set_tcp(draft, service, port, route);
+  }
+  if (!service.addresses.empty() && service.blocks.empty()) {
+    guests_.push_back({&service, number, host});
+    return;
+  }
+  auto& draft = port_draft(number);
+  add_routes(draft, service, host);
+  for (const auto& block : service.blocks) {
+    auto& cidr = cidr_route(draft, block);
+    if (!cidr.tcp) cidr.tcp = route;
+  }
+  if (!service.blocks.empty()) return;
+  add_host(draft.listener.by_sni, service.host, route);
+  if (service.entry) set_tcp(draft, service, port, route);
+}
+
+void ListenerBuilder::add(const KnownService& service, const KnownPort& port,
+                          const ClusterPtr& cluster) {
+  const TcpRoute route{"", cluster};
+  switch (port.kind) {
+    case PortKind::http: {
+      auto& draft = port_draft(port.port->number);
+      draft.listener.declared_http = true;
+      return add_routes(draft, service, virtual_host(service, port, cluster));
+    }
+    case PortKind::tls:
+      return add_tls(service, port, route);
+    case PortKind::tcp:
+      return add_tcp(service, port, route);
+    case PortKind::detect:
+      return add_detected(service, port, route);
+    case PortKind::other:
+      return;
+  }
+}
+
+void ListenerBuilder::close_host(const std::string& host, const ClusterPtr& closed) {
+  Route route;
+  route.name = "default";
+  route.cluster = closed;
+  route.retry.attempts = 0;
+  const auto& from = closed->rule ? closed->rule : closed->service;
+  closed_.emplace_back(
+      host, std::make_shared<const VirtualHost>(one_route(host, std::move(route), from)));
+}
+
+void ListenerBuilder::close_hosts(Draft& draft) const {
+  for (const auto& [host, virtual_host] : closed_) {
+    if (draft.has_routes) add_host(draft.table.hosts, host, virtual_host);
+    add_host(draft.listener.by_sni, host, TcpRoute{"", virtual_host->routes.front().cluster});
+  }
+}
+
+std::shared_ptr<const RouteTable> ListenerBuilder::seal_table(Draft& draft,
+                                                              const Listener* old) const {
+  draft.table.fallback = fallback_;
+  draft.table.guarded = guards(draft.table);
+  return reuse(std::move(draft.table), old ? old->http : nullptr);
+}
+
+std::shared_ptr<const Listener> ListenerBuilder::seal(
+    Draft& draft, const std::shared_ptr<const Listener>& old) const {
+  // Where only addresses tell TCP services apart, no bytes are read: no host can be closed there.
+  draft.listener.declared_tcp = draft.only_tcp;
+  if (!draft.only_tcp) close_hosts(draft);
+  if (draft.has_routes) draft.listener.http = seal_table(draft, old.get());
+  std::stable_sort(
+      draft.listener.by_cidr.begin(), draft.listener.by_cidr.end(),
+      [](const auto& a, const auto& b) { return a.block.prefix() > b.block.prefix(); });
+  return reuse(std::move(draft.listener), old);
+}
+
+void ListenerBuilder::make_fallback(const Snapshot& next) {
+  const bool allow = input_.mesh.outbound_traffic_policy == istio::OutboundMode::allow_any;
+  Route route;
+  route.name = allow ? "allow_any" : "block_all";
+  route.retry.attempts = 0;
+  if (allow) route.cluster = next.passthrough;
+  if (!allow) route.direct_status = 502;
+  fallback_ = reuse(one_route(route.name, route, nullptr),
+                    previous_ ? previous_->unlisted->fallback : nullptr);
+}
+
+void ListenerBuilder::finish_unlisted(Snapshot& next) {
+  const bool allow = input_.mesh.outbound_traffic_policy == istio::OutboundMode::allow_any;
+  Draft draft;
+  draft.listener.name = draft.table.name = "virtualOutbound";
+  draft.has_routes = true;
+  // Under REGISTRY_ONLY all of it is refused anyway. Without closed hosts there is nothing to read
+  // the bytes for, as with Istio's passthrough.
+  const bool reads = allow && !closed_.empty();
+  if (!closed_.empty()) close_hosts(draft);
+  if (!reads) draft.listener.by_sni = {};
+  draft.table.fallback = fallback_;
+  draft.table.guarded = guards(draft.table);
+  next.unlisted = reuse(std::move(draft.table), previous_ ? previous_->unlisted : nullptr);
+  if (reads) draft.listener.http = next.unlisted;
+  next.catch_all = reuse(std::move(draft.listener), previous_ ? previous_->catch_all : nullptr);
+}
+
+void ListenerBuilder::finish(Snapshot& next) {
+  const bool allow = input_.mesh.outbound_traffic_policy == istio::OutboundMode::allow_any;
+  next.unmatched = {"", allow ? next.passthrough : next.black_hole};
+  make_fallback(next);
+  for (const auto& guest : guests_) {
+    const auto at = ports_.find(guest.port);
+    if (at != ports_.end() && at->second.has_routes)
+      add_routes(at->second, *guest.service, guest.virtual_host);
+  }
+  for (auto& name : names_) add_host(name.draft->table.hosts, name.host, name.virtual_host);
+  for (auto& [port, draft] : ports_) {
+    next.by_port[port] = seal(draft, previous_ ? find_or_null(previous_->by_port, port) : nullptr);
+  }
+  for (auto& [address, draft] : addresses_) {
+    next.by_address[address] =
+        seal(draft, previous_ ? find_or_null(previous_->by_address, address) : nullptr);
+  }
+  finish_unlisted(next);
+}
+
+}  // namespace sallyport::mesh

@@ -1,0 +1,76 @@
+// Clusters become listeners and route tables, as Istio generates them for a sidecar
+// (istio-api.md 2.1, 2.3, 2.6, 2.7). Pure.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/mesh/compile.h"
+#include "agent/mesh/known_services.h"
+
+namespace sallyport::mesh {
+
+class ListenerBuilder {
+public:
+  // All three must outlive it; `previous` may be null.
+  ListenerBuilder(const CompileInput& input, const Snapshot* previous,
+                  std::vector<istio::Finding>& findings);
+
+  // `service` must outlive finish(). The oldest goes first: it keeps what two ask for.
+  void add(const KnownService& service, const KnownPort& port, const ClusterPtr& cluster);
+  // Closes a host (`*.suffix` too) on every port where nothing that was added declares it.
+  void close_host(const std::string& host, const ClusterPtr& closed);
+  // REQUIRES: passthrough and black_hole of `next` are set. Fills listeners, tables and
+  // `unmatched`.
+  void finish(Snapshot& next);
+
+private:
+  using HostPtr = std::shared_ptr<const VirtualHost>;
+  struct Draft {
+    Listener listener;
+    RouteTable table;
+    bool has_routes = false;
+    bool only_tcp = true;
+  };
+  struct Name {  // put in after all hosts: a host's own name beats another's short name
+    Draft* draft;
+    std::string host;
+    HostPtr virtual_host;
+  };
+  struct Guest {  // a detected service with addresses: known on its port's table too, if others
+                  // make one
+    const KnownService* service;
+    uint16_t port;
+    HostPtr virtual_host;
+  };
+
+  Draft& port_draft(uint16_t port);
+  Draft& address_draft(const IpAddress& ip, uint16_t port);
+  CidrRoute& cidr_route(Draft& draft, const Cidr& block);
+  HostPtr virtual_host(const KnownService& service, const KnownPort& port,
+                       const ClusterPtr& cluster) const;
+  void add_routes(Draft& draft, const KnownService& service, const HostPtr& virtual_host);
+  void add_tls(const KnownService& service, const KnownPort& port, const TcpRoute& route);
+  void add_tcp(const KnownService& service, const KnownPort& port, const TcpRoute& route);
+  void add_detected(const KnownService& service, const KnownPort& port, const TcpRoute& route);
+  void set_tcp(Draft& draft, const KnownService& service, const KnownPort& port,
+               const TcpRoute& route);
+  void close_hosts(Draft& draft) const;
+  std::shared_ptr<const RouteTable> seal_table(Draft& draft, const Listener* old) const;
+  std::shared_ptr<const Listener> seal(Draft& draft,
+                                       const std::shared_ptr<const Listener>& old) const;
+  void make_fallback(const Snapshot& next);
+  void finish_unlisted(Snapshot& next);
+
+  const CompileInput& input_;
+  const Snapshot* previous_;
+  std::vector<istio::Finding>& findings_;
+  std::map<uint16_t, Draft> ports_;
+  std::map<SocketAddress, Draft> addresses_;
+  std::vector<Name> names_;
+  std::vector<Guest> guests_;
+  std::vector<std::pair<std::string, HostPtr>> closed_;
+  HostPtr fallback_;
+};
+
+}  // namespace sallyport::mesh

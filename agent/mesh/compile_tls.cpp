@@ -1,0 +1,137 @@
+// Where a connection's TLS mode is decided: see compile_tls.h.
+#include "agent/mesh/compile_tls.h"
+
+#include "agent/mesh/host_names.h"
+
+namespace sallyport::mesh {
+namespace {
+
+constexpr std::string_view system_roots = "system";
+constexpr std::string_view secret_prefix = "kubernetes://";
+constexpr std::string_view ca_suffix = "-cacert";
+
+Error refusal(const TlsQuestion& question, std::string why) {
+  Error error;
+  error.fault = Fault::denied;
+  error.side = Side::local;
+  error.context = std::move(why);
+  if (const auto& ref = question.rule->metadata.ref) {
+    ResourceRef at = *ref;
+    if (question.tls->line > 0) at.line = question.tls->line;
+    error.resource = at.text();
+  }
+  return error;
+}
+
+// The Secret that credentialName means: always one of the proxy's own namespace (2.9).
+Result<std::string> secret_of(const TlsQuestion& question) {
+  std::string_view name = question.tls->credential_name;
+  if (!question.rule->workload_selector) {
+    return refusal(question,
+                   "credentialName on a sidecar needs a workloadSelector in the DestinationRule "
+                   "(Istio sends plaintext here)");
+  }
+  if (name.starts_with(secret_prefix)) {
+    name.remove_prefix(secret_prefix.size());
+    if (const auto slash = name.find('/'); slash != name.npos) {
+      if (name.substr(0, slash) != question.proxy.namespace_name) {
+        return refusal(question, "credentialName '" + question.tls->credential_name +
+                                     "' names a Secret of another namespace than the proxy's");
+      }
+      name.remove_prefix(slash + 1);
+    }
+  }
+  if (name.empty() || name.find("://") != name.npos || name.find('/') != name.npos) {
+    return refusal(question, "credentialName '" + question.tls->credential_name +
+                                 "' is not available: only Secrets are");
+  }
+  return std::string(name);
+}
+
+Result<void> set_credentials(const TlsQuestion& question, TlsOrigination& out) {
+  const auto& tls = *question.tls;
+  const bool mutual = tls.mode == istio::TlsMode::mutual;
+  if (!tls.credential_name.empty()) {
+    const auto secret = secret_of(question);
+    if (!secret) return secret.error();
+    if (mutual) out.certificate = std::string(secret_prefix) + *secret;
+    if (!out.skip_verify) {
+      out.roots = std::string(secret_prefix) + *secret;
+      if (!secret->ends_with(ca_suffix)) out.roots += ca_suffix;
+    }
+    return {};
+  }
+  if (!tls.ca_crl.empty()) return refusal(question, "tls.caCrl is not available yet");
+  if (mutual) {
+    if (tls.client_certificate.empty() || tls.private_key.empty()) {
+      return refusal(question, "tls.mode MUTUAL without a client certificate and its key");
+    }
+    out.certificate = "file-cert:" + tls.client_certificate + "~" + tls.private_key;
+  }
+  if (out.skip_verify) return {};
+  const bool system = tls.ca_certificates.empty() || tls.ca_certificates == system_roots;
+  out.roots = system ? std::string(system_roots) : "file-root:" + tls.ca_certificates;
+  return {};
+}
+
+// The name that TLS without a Host can use: Istio uses none; we take the service's, where there is
+// only one (7).
+std::string only_host(const TlsQuestion& question) {
+  const auto& service = question.service;
+  if (is_wildcard(service.host)) return {};
+  if (question.port.kind == PortKind::detect) return service.host;
+  return service.entry && service.entry->hosts.size() == 1 ? service.host : std::string();
+}
+
+void set_names(const TlsQuestion& question, TlsOrigination& out) {
+  const auto& tls = *question.tls;
+  // The rule's list counts; without one, the ServiceEntry's.
+  const auto& listed =
+      tls.subject_alt_names.empty() ? question.service.names : tls.subject_alt_names;
+  if (!out.skip_verify) out.names = listed;
+  // With `sni` given and no list, the chain alone is checked, as Istio does (2.8).
+  out.sni = tls.sni;
+  if (!tls.sni.empty()) return;
+  out.sni = question.port.kind == PortKind::http ? std::string() : only_host(question);
+  const bool by_host =
+      question.port.kind == PortKind::http || question.port.kind == PortKind::detect;
+  out.auto_sni = out.sni.empty() && by_host;
+  if (out.skip_verify || !out.names.empty()) return;
+  out.auto_san = out.auto_sni;
+  if (!out.sni.empty()) out.names = {out.sni};
+}
+
+}  // namespace
+
+Result<TlsOrigination> compile_tls(const TlsQuestion& question) {
+  TlsOrigination out;
+  if (!question.tls) return out;
+  out.rule = question.rule->metadata.ref;
+  out.line = question.tls->line;
+  switch (question.tls->mode) {
+    case istio::TlsMode::disable:
+      return out;
+    case istio::TlsMode::istio_mutual:
+      return refusal(question, "tls.mode ISTIO_MUTUAL is not available yet");
+    case istio::TlsMode::simple:
+      out.mode = Originate::simple;
+      break;
+    case istio::TlsMode::mutual:
+      out.mode = Originate::mutual;
+      break;
+  }
+  out.skip_verify = question.tls->insecure_skip_verify.value_or(false);
+  if (const auto set = set_credentials(question, out); !set) return set.error();
+  set_names(question, out);
+  return out;
+}
+
+std::vector<std::string> secret_names(const TlsOrigination& tls) {
+  std::vector<std::string> out;
+  for (const auto* name : {&tls.certificate, &tls.roots}) {
+    if (!name->empty() && *name != system_roots) out.push_back(*name);
+  }
+  return out;
+}
+
+}  // namespace sallyport::mesh

@@ -1,0 +1,51 @@
+// The services that this proxy sees: visibility, precedence of one host told twice, and what each
+// port speaks (istio-api.md 2.2 to 2.4). Pure. Everything points into the CompileInput, which must
+// outlive it.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "agent/core/address.h"
+#include "agent/mesh/compile.h"
+
+namespace sallyport::mesh {
+
+enum class PortKind : uint8_t {
+  http,    // HTTP, HTTP2, GRPC, GRPC-WEB: routed by Host
+  tls,     // HTTPS, TLS: opaque, routed by SNI
+  tcp,     // TCP, MONGO, REDIS, MYSQL
+  detect,  // nothing declared: by the first bytes
+  other,   // UDP: not captured
+};
+
+struct KnownPort {
+  const istio::ServicePort* port = nullptr;
+  PortKind kind = PortKind::detect;
+};
+
+// One host of one resource.
+struct KnownService {
+  std::string host;  // lower case; may be a wildcard
+  const istio::Metadata* metadata = nullptr;
+  const istio::ServiceEntry* entry = nullptr;  // exactly one of entry and service is set
+  const istio::Service* service = nullptr;
+  std::vector<IpAddress> addresses;
+  std::vector<Cidr> blocks;        // addresses that are wider than one IP
+  std::vector<std::string> names;  // subjectAltNames of ServiceEntries for this host
+  std::vector<KnownPort> ports;    // those that no earlier resource took
+  bool headless() const { return service && addresses.empty() && service->external_name.empty(); }
+};
+
+std::vector<KnownService> known_services(const CompileInput& input,
+                                         std::vector<istio::Finding>& findings);
+
+// True when a resource of `from` with that exportTo is seen in `to`; an empty list means
+// `mesh_default`, and `*` if that is empty too.
+bool exported(const std::vector<std::string>& export_to,
+              const std::vector<std::string>& mesh_default, std::string_view from,
+              std::string_view to);
+
+istio::Finding finding(istio::Severity severity, const istio::Metadata& about, std::string field,
+                       std::string reason, int line = 0);
+
+}  // namespace sallyport::mesh

@@ -1,0 +1,155 @@
+#include "agent/mesh/rule_choice.h"
+
+#include <algorithm>
+
+#include "agent/mesh/host_names.h"
+
+namespace sallyport::mesh {
+namespace {
+
+// A wildcard service (`*.a.example`) is found under its own wildcard or a wider one.
+template <class T>
+const T* find_host(const HostTable<T>& table, std::string_view host) {
+  if (!is_wildcard(host)) return table.find(host);
+  const auto suffix = host.substr(1);
+  for (std::size_t i = 0; i <= suffix.size(); i++) {
+    if (const auto at = table.suffix.find(suffix.substr(i)); at != table.suffix.end())
+      return &at->second;
+  }
+  return nullptr;
+}
+
+bool private_only(const istio::DestinationRule& rule) {
+  return rule.export_to.size() == 1 && rule.export_to.front() == ".";
+}
+
+}  // namespace
+
+PortRules rules_for_port(const istio::DestinationRule* rule, uint16_t service_port) {
+  PortRules out;
+  if (!rule || !rule->traffic_policy) return out;
+  const auto take = [&](const auto& from) {
+    if (from.load_balancer) out.load_balancer = &*from.load_balancer;
+    if (from.connection_pool) out.connection_pool = &*from.connection_pool;
+    if (from.tls) out.tls = &*from.tls;
+  };
+  for (const auto& port : rule->traffic_policy->port_level_settings) {
+    if (port.port != service_port) continue;
+    take(port);
+    return out;
+  }
+  take(*rule->traffic_policy);
+  return out;
+}
+
+RuleIndex::RuleIndex(const CompileInput& input) : input_(input) {
+  for (const auto& resource : input.resources) {
+    if (const auto* rule = std::get_if<istio::DestinationRule>(resource.get())) add_rule(*rule);
+  }
+  for (const auto& refused : input.refused) {
+    if (refused.kind == "DestinationRule") add_broken(refused);
+  }
+}
+
+void RuleIndex::add(Scope& scope, const std::string& host, Candidate candidate) {
+  add_host(scope, host, {});
+  auto& table = is_wildcard(host) ? scope.suffix : scope.exact;
+  table.find(is_wildcard(host) ? std::string_view(host).substr(1) : host)
+      ->second.push_back(candidate);
+}
+
+void RuleIndex::add_rule(const istio::DestinationRule& rule) {
+  const auto& from = rule.metadata.namespace_name;
+  const auto& here = input_.proxy.namespace_name;
+  const auto& root = input_.mesh.root_namespace;
+  const auto host = expand_short_name(rule.host, from, input_.mesh.cluster_domain);
+  if (host.empty()) return;
+  // A selector selects proxies of the rule's own namespace; elsewhere the rule does not exist.
+  if (rule.workload_selector && from != here) return;
+  const bool own = from == here && (exported(rule.export_to, {}, from, here)) &&
+                   (here != root || private_only(rule));
+  if (own) add(own_, host, {&rule, nullptr});
+  if (exported(rule.export_to, input_.mesh.default_destination_rule_export_to, from, here) &&
+      !private_only(rule)) {
+    add(exported_[from], host, {&rule, nullptr});
+  }
+}
+
+void RuleIndex::add_broken(const istio::Refused& refused) {
+  const auto& from = refused.namespace_name;
+  for (const auto& name : refused.hosts) {
+    const auto host = expand_short_name(name, from, input_.mesh.cluster_domain);
+    if (host.empty()) continue;
+    if (from == input_.proxy.namespace_name) add(own_, host, {nullptr, &refused});
+    add(exported_[from], host, {nullptr, &refused});
+  }
+}
+
+const RuleIndex::Candidates* RuleIndex::candidates_for(const KnownService& service) const {
+  if (const auto* found = find_host(own_, service.host)) return found;
+  for (const auto* from : {&service.metadata->namespace_name, &input_.mesh.root_namespace}) {
+    const auto scope = exported_.find(*from);
+    if (scope == exported_.end()) continue;
+    if (const auto* found = find_host(scope->second, service.host)) return found;
+  }
+  return nullptr;
+}
+
+bool RuleIndex::selects(const istio::DestinationRule& rule) const {
+  const auto& labels = input_.proxy.labels;
+  return std::all_of(rule.workload_selector->begin(), rule.workload_selector->end(),
+                     [&](const auto& wanted) {
+                       const auto at = labels.find(wanted.first);
+                       return at != labels.end() && at->second == wanted.second;
+                     });
+}
+
+RuleChoice RuleIndex::choose(const KnownService& service) {
+  RuleChoice out;
+  const auto* candidates = candidates_for(service);
+  if (!candidates) return out;
+  const istio::Labels* selector = nullptr;  // of the oldest rule that selects this proxy
+  for (const auto& candidate : *candidates) {
+    asked_.insert(candidate.rule ? static_cast<const void*>(candidate.rule) : candidate.broken);
+    if (candidate.broken && !out.broken) out.broken = candidate.broken;
+    if (candidate.rule && candidate.rule->workload_selector && !selector &&
+        selects(*candidate.rule)) {
+      selector = &*candidate.rule->workload_selector;
+    }
+  }
+  // Rules of one group merge: the oldest trafficPolicy counts.
+  for (const auto& [rule, broken] : *candidates) {
+    if (!rule) continue;
+    const bool in_group =
+        selector ? rule->workload_selector == *selector : !rule->workload_selector;
+    if (in_group && (!out.rule || (!out.rule->traffic_policy && rule->traffic_policy)))
+      out.rule = rule;
+  }
+  return out;
+}
+
+std::vector<const istio::DestinationRule*> RuleIndex::unused() const {
+  std::vector<const istio::DestinationRule*> out;
+  for (const auto& resource : input_.resources) {
+    const auto* rule = std::get_if<istio::DestinationRule>(resource.get());
+    if (!rule || rule->metadata.namespace_name != input_.proxy.namespace_name ||
+        asked_.contains(rule))
+      continue;
+    if (!rule->workload_selector || selects(*rule)) out.push_back(rule);
+  }
+  return out;
+}
+
+std::vector<const istio::Refused*> RuleIndex::unused_broken() const {
+  std::vector<const istio::Refused*> out;
+  for (const auto& refused : input_.refused) {
+    const auto& from = refused.namespace_name;
+    const bool asked_here =
+        from == input_.proxy.namespace_name || from == input_.mesh.root_namespace;
+    if (refused.kind == "DestinationRule" && asked_here && !asked_.contains(&refused))
+      out.push_back(&refused);
+  }
+  return out;
+}
+
+}  // namespace sallyport::mesh
