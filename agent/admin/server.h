@@ -1,7 +1,10 @@
-// The admin port (15000 on loopback): /ready /config_dump /clusters /certs /stats /stats/prometheus /logging /server_info
-// /quitquitquit (POST) /healthcheck/fail /healthcheck/ok, and 15021 /healthz/ready for kubelet. Beast on the configuration thread's io_context.
+// The admin port (15000 on loopback): /ready /config_dump /clusters /certs /stats /stats/prometheus
+// /logging /server_info /quitquitquit (POST) /healthcheck/fail /healthcheck/ok, and 15021
+// /healthz/ready for kubelet. Beast on the configuration thread's io_context.
+//
+// Threading: the io_context's thread; every Source is called on it.
+// Limits: limits::admin_connections on each port, admin_head_bytes, admin_body_bytes, admin_idle.
 #pragma once
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,17 +22,22 @@ struct Sources {
   std::vector<const observe::WorkerMetrics*> workers;
   // Asks every worker for its clusters and calls back on the admin thread.
   std::function<void(std::function<void(std::vector<upstream::Upstreams::ClusterInfo>)>)> clusters;
-  std::function<bool()> ready;            // false while starting or draining
-  std::function<void()> quit;             // /quitquitquit
+  std::function<bool()> ready;                // false while starting or draining
+  std::function<void()> quit;                 // /quitquitquit; called once the answer is out
   std::function<std::string()> more_metrics;  // Prometheus lines of process-wide things (log drops)
+  // /logging?level=debug; false: no such level. Empty: /logging says that it is not offered.
+  std::function<bool(const std::string&)> set_log_level = {};
 };
 
 class Server {
 public:
-  // Errors: an address in use.
+  // Errors: an address in use, or not this machine's.
   static Result<std::unique_ptr<Server>> start(boost::asio::io_context& io, SocketAddress admin,
                                                std::vector<SocketAddress> health, Sources sources);
-  ~Server();
+  ~Server();  // closes every connection
+  Server(const Server&) = delete;
+  SocketAddress address() const;  // as bound
+  std::vector<SocketAddress> health_addresses() const;
 
 private:
   struct State;

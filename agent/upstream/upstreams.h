@@ -1,7 +1,10 @@
-// A worker's view of the clusters: endpoints (resolved), balancing, idle connections, TLS sessions, and the connector that
-// joins them. One runtime a cluster and worker, made when first asked for and dropped after it was unused for a while.
+// A worker's view of the clusters: endpoints (resolved), balancing, idle connections, TLS sessions,
+// and the connector that joins them. One runtime a cluster and worker, made when first asked for
+// and dropped after it was unused for a while.
 //
-// Threading: one a worker, its thread only. Ownership: owns idle connections; a Connection is owned by who acquired it.
+// Threading: one a worker, its thread only. Ownership: owns idle connections; a Connection is owned
+// by who acquired it
+//            and may outlive this, but neither the loop nor the metrics.
 #pragma once
 #include <memory>
 #include <optional>
@@ -18,15 +21,18 @@
 
 namespace sallyport::upstream {
 
-class Runtime;                 // of one cluster; upstream/runtime.h
+struct Place;  // a connection's pool and its endpoint's active count; upstream/pool.h
 
 // What a request or connection brings along for choosing and opening.
 struct Need {
-  std::string_view authority;          // Host without port after routing: SNI and name to verify (auto_sni); may be empty
+  std::string_view authority;          // Host without port after routing: SNI and name to verify
+                                       // (auto_sni); may be empty
   SocketAddress original_destination;  // for Discovery::original_dst
   bool http = true;                    // pooled connections may serve it
   bool fresh = false;                  // no pooled one (the last was closed under us)
-  std::vector<SocketAddress>* avoid = nullptr;  // endpoints tried before: not again while others are left
+  // Endpoints tried before: not again while others are left. acquire() adds the one that it could
+  // not reach.
+  std::vector<SocketAddress>* avoid = nullptr;
 };
 
 class Connection {
@@ -34,24 +40,27 @@ public:
   Connection() = default;
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) noexcept;
-  ~Connection();                       // closes it, unless it was given back
+  ~Connection();  // closes it, unless it was given back
   explicit operator bool() const { return bool(stream); }
   net::Stream stream;
-  SocketAddress host;                  // UPSTREAM_HOST
-  SocketAddress local;                 // UPSTREAM_LOCAL_ADDRESS
-  bool reused = false;                 // came from the pool
-  uint32_t requests = 0;               // served on it so far
+  SocketAddress host;     // UPSTREAM_HOST
+  SocketAddress local;    // UPSTREAM_LOCAL_ADDRESS
+  bool reused = false;    // came from the pool
+  uint32_t requests = 0;  // served on it so far; give_back() counts
+
 private:
   friend class Upstreams;
   friend class Runtime;
-  std::shared_ptr<void> place_;        // its pool key and its endpoint's active count
+  friend class Pool;
+  std::shared_ptr<Place> place_;  // null: not from Upstreams
 };
 
 struct Failure {
   Error error;
-  SocketAddress host;                  // the endpoint that was tried; unset when none was
+  SocketAddress host;  // the endpoint that was tried; unset when none was
 };
 using Acquired = boost::system::result<Connection, Failure>;
+[[noreturn]] void throw_exception_from_error(const Failure& failure, const boost::source_location&);
 
 class Upstreams {
 public:
@@ -65,18 +74,32 @@ public:
   ~Upstreams();
   Upstreams(const Upstreams&) = delete;
 
-  // A pooled connection if there is one: no suspension, no allocation. Empty when a new one has to be opened.
+  // A pooled connection if there is one: no suspension, no allocation. Empty when a new one has to
+  // be opened.
   Connection take_idle(const mesh::Cluster& cluster, const Need& need);
-  // A pooled or new one: endpoint by the balancing policy, connect, TLS as the cluster says. `cluster` and what `need`
-  // views must outlive the task. Fail closed: a cluster with TLS is never reached in plaintext.
+  // A pooled or new one: endpoint by the balancing policy, connect, TLS as the cluster says.
+  // `cluster` and what `need` views must outlive the task. Fail closed: a cluster with TLS is never
+  // reached in plaintext. Errors: the cluster's own refusal; no_endpoint (none configured, DNS gave
+  // none); missing_secret (names the rule and the secret's problem); refused, timed_out,
+  // tls_handshake, tls_verify, reset (retryable); overflow.
   net::Task<Acquired> acquire(mesh::ClusterPtr cluster, Need need);
-  // Back into the pool: after a complete exchange on a connection that may be kept. REQUIRES: no unread bytes.
+  // Back into the pool: after a complete exchange on a connection that may be kept. Closed instead
+  // when its cluster, endpoint or secret is no longer what it was, or when it has served
+  // max_requests_per_connection. REQUIRES: no unread bytes.
   void give_back(Connection connection);
-  void drain();                        // closes all idle connections; later ones are not kept
+  void drain();  // closes all idle connections; later ones are not kept
 
-  struct EndpointInfo { SocketAddress address; std::string state; std::size_t active = 0, idle = 0; };
-  struct ClusterInfo { std::string name; std::vector<EndpointInfo> endpoints; std::string problem; };
-  std::vector<ClusterInfo> describe() const;   // for /clusters
+  struct EndpointInfo {
+    SocketAddress address;
+    std::string state;
+    std::size_t active = 0, idle = 0;
+  };
+  struct ClusterInfo {
+    std::string name;
+    std::vector<EndpointInfo> endpoints;
+    std::string problem;
+  };
+  std::vector<ClusterInfo> describe() const;  // for /clusters
 
 private:
   struct State;

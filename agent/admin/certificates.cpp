@@ -1,0 +1,98 @@
+#include "agent/admin/certificates.h"
+
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+#include <ctime>
+
+#include "agent/admin/json.h"
+
+namespace sallyport::admin {
+namespace {
+
+struct BioFree {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+};
+
+void dump_names(JsonWriter& json, const certs::CertificateInfo& info) {
+  const auto list = [&json](std::string_view key, const std::vector<std::string>& names) {
+    for (const auto& name : names) {
+      json.object([&] { json.field(key, name); });
+    }
+  };
+  json.array("subject_alt_names", [&] {
+    list("dns", info.dns_names);
+    list("uri", info.uris);
+    list("ip_address", info.ips);
+    list("email", info.emails);
+  });
+}
+
+void dump_certificate(JsonWriter& json, const std::string& path, const certs::CertificateInfo& info,
+                      int64_t now) {
+  constexpr int64_t day = 86'400;
+  json.object([&] {
+    json.field("path", path);
+    json.field("serial_number", info.serial);
+    json.field("subject", info.subject);
+    dump_names(json, info);
+    json.field("days_until_expiration",
+               std::to_string(info.not_after > now ? (info.not_after - now) / day : 0));
+    json.field("valid_from", utc_text(info.not_before));
+    json.field("expiration_time", utc_text(info.not_after));
+  });
+}
+
+}  // namespace
+
+std::string certificates_json(const certs::Vault& vault, int64_t now) {
+  JsonWriter json;
+  json.object([&] {
+    json.array("certificates", [&] {
+      for (const auto& [name, entry] : vault.entries) {
+        if (!entry.active()) continue;
+        json.object([&, &name = name, &entry = entry] {
+          json.array("ca_cert", [&] {
+            if (!entry.roots) return;
+            for (const auto& info : entry.roots->certificates()) {
+              dump_certificate(json, name, info, now);
+            }
+          });
+          json.array("cert_chain", [&] {
+            if (entry.pair) dump_certificate(json, name, entry.pair->info(), now);
+          });
+        });
+      }
+    });
+  });
+  return json.take();
+}
+
+std::string chain_pem(const certs::KeyPair& pair) {
+  const std::unique_ptr<BIO, BioFree> bio(BIO_new(BIO_s_mem()));
+  PEM_write_bio_X509(bio.get(), pair.leaf());
+  for (X509* intermediate : pair.intermediates()) PEM_write_bio_X509(bio.get(), intermediate);
+  const char* data = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &data);
+  return {data, static_cast<std::size_t>(size)};
+}
+
+std::string base64(std::string_view bytes) {
+  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock adds a NUL
+  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                     reinterpret_cast<const unsigned char*>(bytes.data()),
+                                     static_cast<int>(bytes.size()));
+  out.resize(static_cast<std::size_t>(length));
+  return out;
+}
+
+std::string utc_text(int64_t seconds) {
+  const std::time_t time = seconds;
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+}  // namespace sallyport::admin

@@ -1,0 +1,64 @@
+#include "agent/admin/config_dump.h"
+
+#include "agent/admin/json.h"
+
+namespace sallyport::admin {
+namespace {
+
+// "DestinationRule" → "destination-rule", as Istio writes kinds in metadata.
+std::string kebab(std::string_view kind) {
+  std::string out;
+  for (const char c : kind) {
+    const bool upper = c >= 'A' && c <= 'Z';
+    if (upper && !out.empty()) out += '-';
+    out += upper ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string config_dump(const mesh::Snapshot& snapshot, const certs::Vault& vault) {
+  JsonWriter json;
+  json.object([&] {
+    json.array("configs", [&] {
+      dump_clusters(json, snapshot);
+      dump_listeners(json, snapshot);
+      dump_routes(json, snapshot);
+      dump_secrets(json, snapshot, vault);
+    });
+  });
+  return json.take();
+}
+
+void dump_address(JsonWriter& json, std::string_view key, const std::string& host, uint16_t port) {
+  json.object(key, [&] {
+    json.object("socket_address", [&] {
+      json.field("address", host);
+      json.field("port_value", port);
+    });
+  });
+}
+
+void dump_origin(JsonWriter& json, const ResourceRefPtr& origin) {
+  if (!origin) return;
+  json.object("metadata", [&] {
+    json.object("filter_metadata", [&] {
+      json.object("istio", [&] {
+        json.field("config", "/apis/networking.istio.io/v1alpha3/namespaces/" +
+                                 origin->namespace_name + "/" + kebab(origin->kind) + "/" +
+                                 origin->name);
+        json.field("source", origin->text());
+      });
+    });
+  });
+}
+
+std::string seconds_text(std::chrono::milliseconds time) {
+  const auto whole = std::to_string(time.count() / 1000);
+  if (time.count() % 1000 == 0) return whole + "s";
+  const auto part = std::to_string(1000 + time.count() % 1000).substr(1);
+  return whole + "." + part + "s";
+}
+
+}  // namespace sallyport::admin

@@ -1,0 +1,28 @@
+// The configuration in force as Envoy's /config_dump shows it, with the resources that made it in
+// Istio's metadata, so that what reads Envoy's dump (istioctl proxy-config) reads ours. Pure.
+//
+// Secrets: certificates are public and shown; of a key never more than "[redacted]".
+#pragma once
+#include <string>
+
+#include "agent/mesh/snapshot.h"
+#include "certs/vault.h"
+
+namespace sallyport::admin {
+
+class JsonWriter;
+
+std::string config_dump(const mesh::Snapshot& snapshot, const certs::Vault& vault);
+
+// Its parts, each one element of "configs".
+void dump_clusters(JsonWriter& json, const mesh::Snapshot& snapshot);
+void dump_listeners(JsonWriter& json, const mesh::Snapshot& snapshot);
+void dump_routes(JsonWriter& json, const mesh::Snapshot& snapshot);
+void dump_secrets(JsonWriter& json, const mesh::Snapshot& snapshot, const certs::Vault& vault);
+
+// Shared by the parts.
+void dump_address(JsonWriter& json, std::string_view key, const std::string& host, uint16_t port);
+void dump_origin(JsonWriter& json, const ResourceRefPtr& origin);  // metadata of Istio
+std::string seconds_text(std::chrono::milliseconds time);          // "10s", "0.250s"
+
+}  // namespace sallyport::admin

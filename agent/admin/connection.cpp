@@ -1,0 +1,96 @@
+#include "agent/admin/connection.h"
+
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/write.hpp>
+
+#include "agent/core/limits.h"
+
+namespace sallyport::admin {
+
+namespace http = boost::beast::http;
+using boost::beast::error_code;
+
+Connection::Connection(boost::asio::ip::tcp::socket socket, Answer answer,
+                       std::function<void()> ended)
+    : stream_(std::move(socket)),
+      buffer_(limits::admin_head_bytes + limits::admin_body_bytes),
+      answer_(std::move(answer)),
+      ended_(std::move(ended)) {}
+
+void Connection::read() {
+  parser_.emplace();
+  parser_->header_limit(limits::admin_head_bytes);
+  parser_->body_limit(limits::admin_body_bytes);
+  stream_.expires_after(limits::admin_idle);
+  http::async_read(
+      stream_, buffer_, *parser_,
+      [self = shared_from_this()](error_code error, std::size_t) { self->received(error); });
+}
+
+void Connection::received(error_code error) {
+  if (error) return refuse(error);
+  if (!answer_) return;  // closed meanwhile
+  const auto& message = parser_->get();
+  const bool keep_alive = message.keep_alive();
+  const Request request{std::string(message.method_string()), std::string(message.target())};
+  stream_.expires_never();  // the answer may wait for the workers
+  answer_(request, [self = shared_from_this(), keep_alive](Response response) {
+    self->respond(std::move(response), keep_alive);
+  });
+}
+
+// What can't be read as a request gets a reason if it came from HTTP at all.
+void Connection::refuse(error_code error) {
+  if (error == http::error::header_limit) {
+    return respond({431, "the request's head is too long\n"}, false);
+  }
+  if (error == http::error::body_limit) {
+    return respond({413, "the request's body is too long\n"}, false);
+  }
+  if (error.category() == make_error_code(http::error::bad_method).category() &&
+      error != http::error::end_of_stream && error != http::error::partial_message) {
+    return respond({400, "bad request: " + error.message() + "\n"}, false);
+  }
+  end();
+}
+
+void Connection::respond(Response response, bool keep_alive) {
+  response_ = {};
+  response_.version(11);
+  response_.result(static_cast<unsigned>(response.status));
+  response_.set(http::field::content_type, response.content_type);
+  response_.set(http::field::cache_control, "no-cache, max-age=0");
+  response_.set("x-content-type-options", "nosniff");
+  if (!response.allow.empty()) response_.set(http::field::allow, response.allow);
+  response_.keep_alive(keep_alive);
+  response_.body() = std::move(response.body);
+  response_.prepare_payload();
+  stream_.expires_after(limits::admin_idle);
+  http::async_write(stream_, response_,
+                    [self = shared_from_this(), keep_alive, after = std::move(response.after)](
+                        error_code error, std::size_t) { self->sent(error, keep_alive, after); });
+}
+
+void Connection::sent(error_code error, bool keep_alive, const std::function<void()>& after) {
+  if (error || !keep_alive) {
+    error_code ignored;
+    stream_.socket().shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
+    end();
+  } else {
+    read();
+  }
+  if (after) after();  // last: it may end everything
+}
+
+void Connection::end() {
+  if (const auto ended = std::exchange(ended_, nullptr)) ended();
+  stream_.close();
+}
+
+void Connection::close() {
+  ended_ = nullptr;
+  answer_ = nullptr;
+  stream_.close();
+}
+
+}  // namespace sallyport::admin

@@ -1,0 +1,155 @@
+#include <algorithm>
+
+#include "agent/admin/config_dump.h"
+#include "agent/admin/json.h"
+
+namespace sallyport::admin {
+namespace {
+
+std::string_view type_of(mesh::Discovery discovery) {
+  switch (discovery) {
+    case mesh::Discovery::original_dst:
+      return "ORIGINAL_DST";
+    case mesh::Discovery::strict_dns:
+      return "STRICT_DNS";
+    case mesh::Discovery::logical_dns:
+      return "LOGICAL_DNS";
+    case mesh::Discovery::static_:
+      break;
+  }
+  return "STATIC";
+}
+
+std::string_view policy_of(const mesh::Cluster& cluster) {
+  if (cluster.discovery == mesh::Discovery::original_dst) return "CLUSTER_PROVIDED";
+  switch (cluster.balancing) {
+    case mesh::Balancing::round_robin:
+      return "ROUND_ROBIN";
+    case mesh::Balancing::random:
+      return "RANDOM";
+    case mesh::Balancing::least_request:
+      break;
+  }
+  return "LEAST_REQUEST";
+}
+
+void dump_endpoints(JsonWriter& json, const mesh::Cluster& cluster) {
+  if (cluster.endpoints.empty()) return;
+  json.object("load_assignment", [&] {
+    json.field("cluster_name", cluster.name);
+    json.array("endpoints", [&] {
+      json.object([&] {
+        json.array("lb_endpoints", [&] {
+          for (const mesh::Endpoint& endpoint : cluster.endpoints) {
+            json.object([&] {
+              json.object("endpoint", [&] {
+                dump_address(json, "address",
+                             endpoint.ip.is_set() ? endpoint.ip.text() : endpoint.host,
+                             endpoint.port);
+              });
+              json.field("load_balancing_weight", endpoint.weight);
+            });
+          }
+        });
+      });
+    });
+  });
+}
+
+void dump_validation(JsonWriter& json, const mesh::TlsOrigination& tls) {
+  json.object("combined_validation_context", [&] {
+    json.object("default_validation_context", [&] {
+      if (tls.skip_verify) json.field("trust_chain_verification", "ACCEPT_UNTRUSTED");
+      if (tls.names.empty()) return;
+      json.array("match_subject_alt_names", [&] {
+        for (const auto& name : tls.names) {
+          json.object([&] { json.field("exact", name); });
+        }
+      });
+    });
+    if (tls.roots.empty()) return;
+    json.object("validation_context_sds_secret_config", [&] { json.field("name", tls.roots); });
+  });
+}
+
+void dump_tls(JsonWriter& json, const mesh::TlsOrigination& tls) {
+  if (tls.mode == mesh::Originate::none) return;
+  json.object("transport_socket", [&] {
+    json.field("name", "envoy.transport_sockets.tls");
+    json.object("typed_config", [&] {
+      json.field(
+          "@type",
+          "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext");
+      json.object("common_tls_context", [&] {
+        if (!tls.certificate.empty()) {
+          json.array("tls_certificate_sds_secret_configs",
+                     [&] { json.object([&] { json.field("name", tls.certificate); }); });
+        }
+        dump_validation(json, tls);
+      });
+      if (!tls.sni.empty()) json.field("sni", tls.sni);
+    });
+  });
+  if (!tls.auto_sni && !tls.auto_san) return;
+  json.object("upstream_http_protocol_options", [&] {
+    json.field("auto_sni", tls.auto_sni);
+    json.field("auto_san_validation", tls.auto_san);
+  });
+}
+
+void dump_thresholds(JsonWriter& json, const mesh::Cluster& cluster) {
+  if (!cluster.max_connections && !cluster.max_pending_requests && !cluster.max_retries) return;
+  json.object("circuit_breakers", [&] {
+    json.array("thresholds", [&] {
+      json.object([&] {
+        if (cluster.max_connections) json.field("max_connections", *cluster.max_connections);
+        if (cluster.max_pending_requests) {
+          json.field("max_pending_requests", *cluster.max_pending_requests);
+        }
+        if (cluster.max_retries) json.field("max_retries", *cluster.max_retries);
+      });
+    });
+  });
+}
+
+void dump_cluster(JsonWriter& json, const mesh::Cluster& cluster) {
+  json.object("cluster", [&] {
+    json.field("@type", "type.googleapis.com/envoy.config.cluster.v3.Cluster");
+    json.field("name", cluster.name);
+    json.field("type", type_of(cluster.discovery));
+    json.field("connect_timeout", seconds_text(cluster.connect_timeout));
+    json.field("lb_policy", policy_of(cluster));
+    dump_thresholds(json, cluster);
+    dump_endpoints(json, cluster);
+    dump_tls(json, cluster.tls);
+    dump_origin(json, cluster.rule);
+    if (cluster.service) json.field("service", cluster.service->text());
+    if (cluster.refused) json.field("refused", cluster.refused->context);
+  });
+}
+
+}  // namespace
+
+void dump_clusters(JsonWriter& json, const mesh::Snapshot& snapshot) {
+  std::vector<mesh::ClusterPtr> all;
+  for (const auto& [name, cluster] : snapshot.clusters) all.push_back(cluster);
+  for (const auto& own :
+       {snapshot.passthrough, snapshot.black_hole, snapshot.inbound_passthrough}) {
+    if (own && !snapshot.clusters.contains(own->name)) all.push_back(own);
+  }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a->name < b->name; });
+  json.object([&] {
+    json.field("@type", "type.googleapis.com/envoy.admin.v3.ClustersConfigDump");
+    json.field("version_info", std::to_string(snapshot.version));
+    json.array("dynamic_active_clusters", [&] {
+      for (const auto& cluster : all) {
+        json.object([&] {
+          json.field("version_info", std::to_string(snapshot.version));
+          dump_cluster(json, *cluster);
+        });
+      }
+    });
+  });
+}
+
+}  // namespace sallyport::admin

@@ -1,0 +1,237 @@
+#include "agent/admin/pages.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "agent/admin/certificates.h"
+#include "agent/admin/clusters.h"
+#include "agent/admin/config_dump.h"
+#include "agent/admin/json.h"
+
+namespace sallyport::admin {
+namespace {
+
+constexpr const char* json_type = "application/json";
+constexpr const char* prometheus_type = "text/plain; version=0.0.4; charset=UTF-8";
+
+Response json(std::string body) { return {200, std::move(body), json_type}; }
+
+void put(std::string& out, std::string_view name, std::string_view type, std::string_view labels,
+         int64_t value) {
+  out += "# TYPE " + std::string(name) + " " + std::string(type) + "\n" + std::string(name) + "{" +
+         std::string(labels) + "} " + std::to_string(value) + "\n";
+}
+
+// A label's value in Prometheus' text format.
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+void put_expiries(std::string& out, const certs::Vault& vault, int64_t now) {
+  constexpr std::string_view name = "istio_agent_cert_expiry_seconds";
+  std::string lines;
+  for (const auto& [secret, entry] : vault.entries) {
+    if (!entry.pair) continue;
+    lines += std::string(name) + "{resource_name=" + quoted(secret) + "} " +
+             std::to_string(entry.pair->info().not_after - now) + "\n";
+  }
+  if (!lines.empty()) out += "# TYPE " + std::string(name) + " gauge\n" + lines;
+}
+
+}  // namespace
+
+const Pages::Page Pages::pages[] = {
+    {"/", "this list", false, &Pages::help},
+    {"/certs", "certificates in use, with their expiry", false, &Pages::certs},
+    {"/clusters", "endpoints of each cluster (?format=json)", false, &Pages::clusters},
+    {"/config_dump", "the configuration in force, with the resources it came from", false,
+     &Pages::config_dump},
+    {"/healthcheck/fail", "answer readiness checks with 503", true, &Pages::fail},
+    {"/healthcheck/ok", "answer readiness checks truthfully again", true, &Pages::recover},
+    {"/help", "this list", false, &Pages::help},
+    {"/logging", "set the log level (?level=debug)", true, &Pages::logging},
+    {"/quitquitquit", "end the process", true, &Pages::quit},
+    {"/ready", "200 LIVE when traffic can be taken, else 503", false, &Pages::ready},
+    {"/server_info", "version, state, uptime", false, &Pages::server_info},
+    {"/stats", "counters (?format=prometheus)", false, &Pages::stats},
+    {"/stats/prometheus", "counters in Prometheus' text format", false, &Pages::stats_prometheus},
+};
+
+Pages::Pages(Sources sources) : sources_(std::move(sources)) {}
+
+std::string_view Pages::Query::get(std::string_view name) const {
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const auto one = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(rest.size(), one.size() + 1));
+    const auto equals = std::min(one.find('='), one.size());
+    if (one.substr(0, equals) == name) return one.substr(std::min(one.size(), equals + 1));
+  }
+  return {};
+}
+
+void Pages::answer(const Request& request, const Done& done) {
+  const std::string_view target = request.target;
+  const auto path = target.substr(0, target.find('?'));
+  const Query query{target.substr(std::min(target.size(), path.size() + 1))};
+  const auto page = std::find_if(std::begin(pages), std::end(pages),
+                                 [path](const Page& one) { return one.path == path; });
+  if (page == std::end(pages)) {
+    return done({404, "no such page; there are:\n" + list()});
+  }
+  if (page->mutates ? request.method != "POST" : request.method != "GET") {
+    const std::string allowed = page->mutates ? "POST" : "GET";
+    return done(
+        {405, "only " + allowed + " is allowed here\n", "text/plain; charset=UTF-8", allowed});
+  }
+  (this->*page->handler)(query, done);
+}
+
+Response Pages::answer_health(const Request& request) {
+  const std::string_view target = request.target;
+  if (target.substr(0, target.find('?')) != "/healthz/ready") return {404, "only /healthz/ready\n"};
+  if (request.method != "GET") return {405, "", "text/plain; charset=UTF-8", "GET"};
+  const auto now = state();
+  if (now == "LIVE") return {200, ""};
+  return {503, std::string(now) + "\n"};
+}
+
+std::string Pages::list() {
+  std::string out;
+  for (const Page& page : pages) {
+    const std::string what = std::string(page.path) + (page.mutates ? " (POST)" : "");
+    out += "  " + what + ": " + std::string(page.help) + "\n";
+  }
+  return out;
+}
+
+std::string_view Pages::state() {
+  const bool ready = sources_.ready();
+  was_ready_ |= ready;
+  if (ready && !failing_) return "LIVE";
+  return was_ready_ ? "DRAINING" : "INITIALIZING";
+}
+
+void Pages::help(Query, const Done& done) { done({200, "admin commands are:\n" + list()}); }
+
+void Pages::ready(Query, const Done& done) {
+  const auto now = state();
+  done({now == "LIVE" ? 200 : 503, std::string(now) + "\n"});
+}
+
+void Pages::config_dump(Query, const Done& done) {
+  done(json(admin::config_dump(*sources_.config.snapshots().current(),
+                               *sources_.config.vault().current())));
+}
+
+void Pages::clusters(Query query, const Done& done) {
+  const bool as_json = query.get("format") == "json";
+  // The snapshot of now: the workers may answer when these pages are gone.
+  sources_.clusters(
+      [done, as_json, snapshot = sources_.config.snapshots().current()](const ClusterInfos& infos) {
+        const auto all = merged(*snapshot, infos);
+        done(as_json ? json(clusters_json(all)) : Response{200, clusters_text(*snapshot, all)});
+      });
+}
+
+void Pages::certs(Query, const Done& done) {
+  done(json(certificates_json(*sources_.config.vault().current(), std::time(nullptr))));
+}
+
+std::string Pages::prometheus() const {
+  std::string out = observe::prometheus_text(sources_.workers);
+  const auto uptime = std::chrono::steady_clock::now() - started_;
+  put(out, "istio_build", "gauge", "component=\"proxy\",tag=\"" SALLYPORT_VERSION "\"", 1);
+  put(out, "envoy_server_uptime", "gauge", "",
+      std::chrono::duration_cast<std::chrono::seconds>(uptime).count());
+  put(out, "envoy_server_concurrency", "gauge", "", int64_t(sources_.workers.size()));
+  put(out, "sallyport_config_loads_total", "counter", "", int64_t(sources_.config.loads()));
+  put(out, "sallyport_config_rejected_total", "counter", "", int64_t(sources_.config.rejected()));
+  put_expiries(out, *sources_.config.vault().current(), std::time(nullptr));
+  if (sources_.more_metrics) out += sources_.more_metrics();
+  return out;
+}
+
+void Pages::stats_prometheus(Query, const Done& done) {
+  done({200, prometheus(), prometheus_type});
+}
+
+// "name: value", as Envoy's plain listing, of what Prometheus is told; labels stay behind the name.
+void Pages::stats(Query query, const Done& done) {
+  if (query.get("format") == "prometheus") return stats_prometheus(query, done);
+  std::string out;
+  const std::string all = prometheus();
+  for (std::string_view rest = all; !rest.empty();) {
+    const auto line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    const auto space = line.rfind(' ');
+    if (line.starts_with('#') || space == line.npos) continue;
+    std::string_view name = line.substr(0, space);
+    if (name.ends_with("{}")) name.remove_suffix(2);
+    out += std::string(name) + ": " + std::string(line.substr(space + 1)) + "\n";
+  }
+  done({200, std::move(out)});
+}
+
+void Pages::server_info(Query, const Done& done) {
+  const auto snapshot = sources_.config.snapshots().current();
+  const auto uptime = std::chrono::steady_clock::now() - started_;
+  const auto seconds =
+      std::to_string(std::chrono::duration_cast<std::chrono::seconds>(uptime).count()) + "s";
+  const istio::Proxy& proxy = snapshot->proxy;
+  JsonWriter out;
+  out.object([&] {
+    out.field("version", "sallyport/" SALLYPORT_VERSION);
+    out.field("state", failing_ ? "DRAINING" : state());
+    out.field("uptime_current_epoch", seconds);
+    out.field("uptime_all_epochs", seconds);
+    out.object("node", [&] {
+      out.field("id", "sidecar~" + (proxy.addresses.empty() ? "" : proxy.addresses.front()) + "~" +
+                          proxy.name + "." + proxy.namespace_name + "~" + proxy.namespace_name +
+                          ".svc." + snapshot->mesh.cluster_domain);
+      out.object("metadata", [&] {
+        out.field("NAME", proxy.name);
+        out.field("NAMESPACE", proxy.namespace_name);
+        out.field("SERVICE_ACCOUNT", proxy.service_account);
+        out.object("LABELS", [&] {
+          for (const auto& [key, value] : proxy.labels) out.field(key, value);
+        });
+      });
+    });
+  });
+  done(json(out.take()));
+}
+
+void Pages::logging(Query query, const Done& done) {
+  if (!sources_.set_log_level) return done({501, "the log level can't be changed at run time\n"});
+  const std::string level(query.get("level"));
+  if (level.empty() || !sources_.set_log_level(level)) {
+    return done({400, "usage: /logging?level=<trace|debug|info|warning|error|critical|off>\n"});
+  }
+  done({200, "active loggers:\n  all: " + level + "\n"});
+}
+
+void Pages::quit(Query, const Done& done) {
+  done({200, "OK\n", "text/plain; charset=UTF-8", {}, sources_.quit});
+}
+
+void Pages::fail(Query, const Done& done) {
+  failing_ = true;
+  done({200, "OK\n"});
+}
+
+void Pages::recover(Query, const Done& done) {
+  failing_ = false;
+  done({200, "OK\n"});
+}
+
+}  // namespace sallyport::admin

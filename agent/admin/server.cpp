@@ -1,0 +1,162 @@
+#include "agent/admin/server.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <set>
+
+#include "agent/admin/connection.h"
+#include "agent/core/limits.h"
+
+namespace sallyport::admin {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr auto pause_when_starved = std::chrono::milliseconds(250);
+
+tcp::endpoint endpoint_of(const SocketAddress& address) {
+  if (address.ip().is_v4()) {
+    asio::ip::address_v4::bytes_type bytes;
+    std::memcpy(bytes.data(), address.ip().bytes(), bytes.size());
+    return {asio::ip::address_v4(bytes), address.port()};
+  }
+  asio::ip::address_v6::bytes_type bytes;
+  std::memcpy(bytes.data(), address.ip().bytes(), bytes.size());
+  return {asio::ip::address_v6(bytes), address.port()};
+}
+
+// A listening port and its connections. Handlers hold it; close() lets it end.
+class Port : public std::enable_shared_from_this<Port> {
+public:
+  Port(asio::io_context& io, Connection::Answer answer)
+      : acceptor_(io), pause_(io), answer_(std::move(answer)) {}
+
+  Result<void> open(const SocketAddress& at);
+  SocketAddress address() const;
+  void accept();
+  void close();
+
+private:
+  void accepted(error_code error, tcp::socket socket);
+
+  tcp::acceptor acceptor_;
+  asio::steady_timer pause_;
+  Connection::Answer answer_;
+  std::set<std::shared_ptr<Connection>> connections_;
+  bool accepting_ = false, closed_ = false;
+};
+
+Result<void> Port::open(const SocketAddress& at) {
+  const tcp::endpoint endpoint = endpoint_of(at);
+  error_code error;
+  acceptor_.open(endpoint.protocol(), error);
+  if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error && at.ip().is_v6()) acceptor_.set_option(asio::ip::v6_only(true), error);
+  if (!error) acceptor_.bind(endpoint, error);
+  if (!error) acceptor_.listen(tcp::acceptor::max_listen_connections, error);
+  if (error) {
+    return Error{
+        Fault::internal, Side::local, false, "listen on " + at.text() + ": " + error.message(), {}};
+  }
+  return {};
+}
+
+SocketAddress Port::address() const {
+  error_code ignored;
+  return SocketAddress::from(acceptor_.local_endpoint(ignored).data());
+}
+
+void Port::accept() {
+  if (closed_ || accepting_ || connections_.size() >= limits::admin_connections) return;
+  accepting_ = true;
+  acceptor_.async_accept([self = shared_from_this()](error_code error, tcp::socket socket) {
+    self->accepting_ = false;
+    if (!self->closed_) self->accepted(error, std::move(socket));
+  });
+}
+
+void Port::accepted(error_code error, tcp::socket socket) {
+  if (error) {  // No descriptors left: try again in a while rather than spin.
+    pause_.expires_after(pause_when_starved);
+    pause_.async_wait([weak = weak_from_this()](error_code cancelled) {
+      const auto self = weak.lock();
+      if (self && !cancelled) self->accept();
+    });
+    return;
+  }
+  // Both look the port up again: either may outlive it.
+  auto slot = std::make_shared<std::weak_ptr<Connection>>();
+  auto connection =
+      std::make_shared<Connection>(std::move(socket), answer_, [weak = weak_from_this(), slot] {
+        const auto self = weak.lock();
+        const auto ended = slot->lock();
+        if (!self || !ended) return;
+        self->connections_.erase(ended);
+        self->accept();
+      });
+  *slot = connection;
+  connections_.insert(connection);
+  connection->read();
+  accept();
+}
+
+void Port::close() {
+  closed_ = true;
+  error_code ignored;
+  acceptor_.close(ignored);
+  pause_.cancel();
+  for (const auto& connection : std::exchange(connections_, {})) connection->close();
+}
+
+}  // namespace
+
+struct Server::State {
+  explicit State(Sources sources) : pages(std::make_shared<Pages>(std::move(sources))) {}
+  ~State() {
+    for (const auto& port : ports) port->close();
+  }
+  Result<void> open(asio::io_context& io, const SocketAddress& at, Connection::Answer answer) {
+    ports.push_back(std::make_shared<Port>(io, std::move(answer)));
+    if (auto opened = ports.back()->open(at); !opened) return opened;
+    ports.back()->accept();
+    return {};
+  }
+
+  std::shared_ptr<Pages> pages;
+  std::vector<std::shared_ptr<Port>> ports;  // the admin port first
+};
+
+Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, SocketAddress admin,
+                                              std::vector<SocketAddress> health, Sources sources) {
+  auto state = std::make_unique<State>(std::move(sources));
+  const auto pages = state->pages;
+  auto opened = state->open(io, admin, [pages](const Request& request, const Pages::Done& done) {
+    pages->answer(request, done);
+  });
+  if (!opened) return opened.error();
+  for (const SocketAddress& at : health) {
+    opened = state->open(io, at, [pages](const Request& request, const Pages::Done& done) {
+      done(pages->answer_health(request));
+    });
+    if (!opened) return opened.error();
+  }
+  return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+SocketAddress Server::address() const { return state_->ports.front()->address(); }
+
+std::vector<SocketAddress> Server::health_addresses() const {
+  std::vector<SocketAddress> out;
+  for (std::size_t i = 1; i < state_->ports.size(); ++i) {
+    out.push_back(state_->ports[i]->address());
+  }
+  return out;
+}
+
+}  // namespace sallyport::admin

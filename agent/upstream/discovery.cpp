@@ -1,0 +1,124 @@
+#include "agent/upstream/discovery.h"
+
+#include <algorithm>
+
+#include "agent/core/limits.h"
+
+namespace sallyport::upstream {
+
+Discovery::Discovery(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster)
+    : shared_(std::move(shared)), cluster_(std::move(cluster)) {
+  for (std::size_t i = 0; i < cluster_->endpoints.size(); ++i) {
+    if (!cluster_->endpoints[i].ip.is_set()) names_.push_back({i});
+  }
+  rebuild();
+}
+
+Discovery::~Discovery() {
+  for (const auto& endpoint : endpoints_) endpoint->retire();
+}
+
+bool Discovery::worth_waiting() const {
+  const auto now = shared_->loop.now();
+  for (const Name& name : names_) {
+    if (!name.resolving) continue;
+    if (endpoints_.empty()) return true;
+    // A name that never had an answer holds up nobody while others have one.
+    if (!name.addresses.empty() && now - name.expires > limits::dns_overdue) return true;
+  }
+  return false;
+}
+
+net::Task<void> Discovery::prepare() {
+  if (names_.empty()) co_return;
+  const auto self = shared_from_this();
+  refresh_due();
+  while (worth_waiting()) co_await changed_.wait();
+}
+
+void Discovery::refresh_due() {
+  const auto now = shared_->loop.now();
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    Name& name = names_[i];
+    if (name.resolving || now < name.expires) continue;
+    name.resolving = true;
+    shared_->loop.spawn(
+        resolve(weak_from_this(), shared_, cluster_->endpoints[name.configured].host, i));
+  }
+}
+
+net::Task<void> Discovery::resolve(std::weak_ptr<Discovery> weak, std::shared_ptr<Shared> shared,
+                                   std::string host, std::size_t name) {
+  auto answer = co_await shared->resolver.resolve(std::move(host));
+  if (const auto self = weak.lock()) self->answered(self->names_[name], std::move(answer));
+}
+
+void Discovery::answered(Name& name, Result<dns::Answer> answer) {
+  const auto now = shared_->loop.now();
+  name.resolving = false;
+  if (answer) {
+    name.problem.reset();
+    name.addresses = std::move(answer->addresses);
+    name.expires = now + answer->ttl;
+  } else {
+    // The resolver keeps what is worth keeping; an error means that there are no addresses.
+    name.problem = std::move(answer.error());
+    name.addresses.clear();
+    name.expires = now + limits::dns_negative_ttl;
+  }
+  rebuild();
+  changed_.wake_all(shared_->loop);
+}
+
+void Discovery::rebuild() {
+  problem_.reset();
+  for (const Name& name : names_) {
+    if (name.problem) problem_ = name.problem;
+  }
+  if (cluster_->discovery == mesh::Discovery::logical_dns) return rebuild_logical();
+  Endpoints next;
+  const auto add = [&](SocketAddress address, uint32_t weight) {
+    const auto same = [&](const auto& endpoint) { return endpoint->address == address; };
+    if (std::any_of(next.begin(), next.end(), same)) return;
+    const auto known = std::find_if(endpoints_.begin(), endpoints_.end(), same);
+    next.push_back(known != endpoints_.end() ? *known
+                                             : std::make_shared<Endpoint>(address, weight));
+  };
+  for (const mesh::Endpoint& configured : cluster_->endpoints) {
+    if (configured.ip.is_set()) add({configured.ip, configured.port}, configured.weight);
+  }
+  for (const Name& name : names_) {
+    const mesh::Endpoint& configured = cluster_->endpoints[name.configured];
+    for (const IpAddress& ip : name.addresses) add({ip, configured.port}, configured.weight);
+  }
+  const Endpoints before = std::exchange(endpoints_, std::move(next));
+  for (const auto& endpoint : before) {
+    if (std::find(endpoints_.begin(), endpoints_.end(), endpoint) == endpoints_.end()) {
+      endpoint->retire();
+    }
+  }
+}
+
+// One endpoint whose address follows DNS: new connections go to the first address, old ones are
+// kept.
+void Discovery::rebuild_logical() {
+  const mesh::Endpoint* first = nullptr;
+  IpAddress ip;
+  if (!cluster_->endpoints.empty()) {
+    first = &cluster_->endpoints.front();
+    ip = first->ip;
+    if (!names_.empty() && names_.front().configured == 0 && !names_.front().addresses.empty()) {
+      ip = names_.front().addresses.front();
+    }
+  }
+  if (!first || !ip.is_set()) {
+    for (const auto& endpoint : endpoints_) endpoint->retire();
+    endpoints_.clear();
+  } else if (endpoints_.empty()) {
+    endpoints_.push_back(std::make_shared<Endpoint>(SocketAddress(ip, first->port), first->weight));
+  } else {
+    endpoints_.front()->address = {ip, first->port};
+  }
+}
+
+}  // namespace sallyport::upstream

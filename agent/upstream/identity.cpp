@@ -1,0 +1,112 @@
+#include "agent/upstream/identity.h"
+
+namespace sallyport::upstream {
+namespace {
+
+constexpr std::string_view system_roots = "system";
+
+std::string rule_of(const mesh::TlsOrigination& tls) {
+  return tls.rule ? tls.rule->text() : std::string("the TLS rule");
+}
+
+Error refusal(const mesh::TlsOrigination& tls, Fault fault, std::string text) {
+  return Error{fault, Side::local, false, std::move(text), tls.rule ? tls.rule->text() : ""};
+}
+
+// "DestinationRule default/x (rules.yaml:12) needs the certificate kubernetes://client: no such
+// Secret"
+Error missing(const mesh::TlsOrigination& tls, std::string_view what, std::string_view name,
+              std::string_view problem) {
+  return refusal(tls, Fault::missing_secret,
+                 rule_of(tls) + " needs the " + std::string(what) + " " + std::string(name) + ": " +
+                     std::string(problem.empty() ? "it is not there" : problem));
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  if (out.ends_with('.')) out.pop_back();
+  return out;
+}
+
+std::optional<Error> set_certificate(const mesh::TlsOrigination& tls, const certs::Vault& vault,
+                                     Identity& identity) {
+  if (tls.mode != mesh::Originate::mutual) return std::nullopt;
+  if (tls.certificate.empty()) {
+    return refusal(tls, Fault::missing_secret, rule_of(tls) + " names no client certificate");
+  }
+  const certs::VaultEntry* entry = vault.find(tls.certificate);
+  if (!entry || !entry->pair) {
+    return missing(tls, "client certificate", tls.certificate, entry ? entry->problem : "");
+  }
+  identity.certificate = entry->pair;
+  return std::nullopt;
+}
+
+std::optional<Error> set_roots(const mesh::TlsOrigination& tls, const certs::Vault& vault,
+                               Identity& identity) {
+  if (tls.skip_verify) return std::nullopt;
+  if (tls.roots.empty()) {
+    return refusal(tls, Fault::missing_secret, rule_of(tls) + " names no CA certificates");
+  }
+  if (tls.roots == system_roots) {
+    auto loaded = certs::TrustStore::system();
+    if (!loaded) return missing(tls, "CA bundle", tls.roots, loaded.error().context);
+    identity.roots = std::move(*loaded);
+    return std::nullopt;
+  }
+  const certs::VaultEntry* entry = vault.find(tls.roots);
+  if (!entry || !entry->roots) {
+    return missing(tls, "CA certificate", tls.roots, entry ? entry->problem : "");
+  }
+  identity.roots = entry->roots;
+  return std::nullopt;
+}
+
+// The request's host, or the service's where a request gives none (HTTP/1.0).
+std::string host_of(const mesh::Cluster& cluster, std::string_view authority) {
+  if (!authority.empty()) return lower(authority);
+  return cluster.host.starts_with('*') ? std::string() : lower(cluster.host);
+}
+
+}  // namespace
+
+std::string_view identity_key(const mesh::Cluster& cluster, std::string_view authority) {
+  return cluster.tls.auto_sni || cluster.tls.auto_san ? authority : std::string_view();
+}
+
+Result<IdentityPtr> make_identity(const mesh::Cluster& cluster, std::string_view authority,
+                                  const certs::Vault& vault) {
+  const mesh::TlsOrigination& tls = cluster.tls;
+  auto identity = std::make_shared<Identity>();
+  identity->skip_verify = tls.skip_verify;
+  if (auto error = set_certificate(tls, vault, *identity)) return *error;
+  if (auto error = set_roots(tls, vault, *identity)) return *error;
+  const std::string host = host_of(cluster, authority);
+  identity->sni = tls.sni;
+  if (identity->sni.empty() && tls.auto_sni) identity->sni = host;
+  identity->names = tls.names;
+  if (tls.auto_san && tls.names.empty() && !tls.skip_verify) {
+    if (host.empty()) {
+      return refusal(tls, Fault::tls_verify,
+                     rule_of(tls) + " verifies the request's Host, and there is none");
+    }
+    identity->names = {host};
+  }
+  return IdentityPtr(std::move(identity));
+}
+
+SecretIds secret_ids(const mesh::Cluster& cluster, const certs::Vault& vault) {
+  SecretIds out;
+  if (const auto* entry = vault.find(cluster.tls.certificate); entry && entry->pair) {
+    out.certificate = entry->pair->id();
+  }
+  if (const auto* entry = vault.find(cluster.tls.roots); entry && entry->roots) {
+    out.roots = entry->roots->id();
+  }
+  return out;
+}
+
+}  // namespace sallyport::upstream

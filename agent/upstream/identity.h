@@ -1,0 +1,37 @@
+// As whom and to whom a cluster's TLS speaks: what is part of the key of pooled connections and of
+// TLS sessions beside the address. A cluster has one, or one a Host where SNI or the name to verify
+// come from the request.
+//
+// Threading: its worker's.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "agent/core/error.h"
+#include "agent/mesh/cluster.h"
+#include "certs/vault.h"
+#include "tls/client.h"
+
+namespace sallyport::upstream {
+
+using Identity = tls::ClientSettings;  // immutable once made; compared by address
+using IdentityPtr = std::shared_ptr<const Identity>;
+
+// What the request contributes to the identity: its authority, or nothing.
+std::string_view identity_key(const mesh::Cluster& cluster, std::string_view authority);
+
+// REQUIRES: cluster.tls.mode is not none. Errors: Fault::missing_secret names the rule, the secret
+// and its problem; Fault::tls_verify when there is no name to verify though the rule asks for it.
+Result<IdentityPtr> make_identity(const mesh::Cluster& cluster, std::string_view authority,
+                                  const certs::Vault& vault);
+
+// The generations of the secrets that the cluster names; 0 for one that is absent. Connections and
+// sessions made under other generations are not to be used again.
+struct SecretIds {
+  uint64_t certificate = 0, roots = 0;
+  bool operator==(const SecretIds&) const = default;
+};
+SecretIds secret_ids(const mesh::Cluster& cluster, const certs::Vault& vault);
+
+}  // namespace sallyport::upstream

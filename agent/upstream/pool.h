@@ -1,0 +1,97 @@
+// Idle connections to one endpoint with one TLS identity, and the endpoint that has such pools.
+//
+// Threading: its worker's. Ownership: an idle connection's Place refers back to its pool; retire()
+// ends that ring, so whoever owns an Endpoint retires it before letting go of it. Limits:
+// limits::pool_idle_per_key; the oldest is closed first.
+#pragma once
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/upstream/identity.h"
+#include "agent/upstream/upstreams.h"
+#include "dns/wait_list.h"
+
+namespace sallyport::upstream {
+
+using Clock = net::Loop::Clock;
+
+// A cluster's connections on this worker, for its circuit breakers. Outlives the runtime by the
+// connections that are out.
+struct Load {
+  explicit Load(net::Loop& on) : loop(on) {}
+  net::Loop& loop;
+  std::size_t connections = 0;  // open or being opened, idle ones included
+  std::size_t pending = 0;      // requests without a connection
+  dns::WaitList freed;          // woken when a connection has become idle or is gone
+};
+
+class Pool {
+public:
+  Pool(const mesh::Cluster& cluster, IdentityPtr as)
+      : identity(std::move(as)),
+        idle_time_(cluster.http_idle),
+        max_requests_(cluster.max_requests_per_connection) {}
+  Pool(const Pool&) = delete;
+
+  // The one given back last that is still alive; dead ones on the way are closed. Empty: none. No
+  // allocation.
+  Connection take(Clock::time_point now);
+  void keep(Connection connection, Clock::time_point now);  // one more request was served on it
+  void retire();                      // closes what is idle; later ones are not kept
+  void sweep(Clock::time_point now);  // closes what has ended or was idle for too long
+  std::size_t idle() const { return idle_.size(); }
+
+  const IdentityPtr identity;  // null: plaintext, since the cluster has no TLS
+  tls::SessionSlot sessions;
+  Clock::time_point last_used{};
+  std::size_t open = 0;  // connections, idle ones included
+
+private:
+  // Copies: a pool may outlive its cluster by the connections that are out.
+  const std::chrono::milliseconds idle_time_;
+  const std::optional<uint32_t> max_requests_;
+  std::vector<Connection> idle_;  // newest last
+  bool retired_ = false;
+};
+
+class Endpoint {
+public:
+  Endpoint(SocketAddress at, uint32_t share) : address(at), weight(share) {}
+  Endpoint(const Endpoint&) = delete;
+  // REQUIRES: `identity` is null exactly when the cluster has no TLS.
+  const std::shared_ptr<Pool>& pool(const mesh::Cluster& cluster, const IdentityPtr& identity);
+  Pool* find(const Identity* identity);
+  void retire();  // all pools, which it forgets
+  void retire(const Identity* identity);
+  void sweep(Clock::time_point now);  // pools too that were unused for limits::upstream_unused
+  std::size_t idle() const;
+  bool unused() const { return active == 0 && pools_.empty(); }
+
+  SocketAddress address;  // of a logical one: where new connections go
+  uint32_t weight;
+  std::size_t active = 0;  // connections handed out, or being opened
+
+private:
+  std::unordered_map<const Identity*, std::shared_ptr<Pool>> pools_;
+};
+
+// What a Connection carries along: made once a connection, so that pooling it allocates nothing.
+struct Place {
+  Place(std::shared_ptr<Endpoint> at, std::shared_ptr<Pool> from, std::shared_ptr<Load> of,
+        observe::WorkerMetrics& counters);
+  ~Place();
+  Place(const Place&) = delete;
+  void hand_out();
+  void put_away();
+
+  std::shared_ptr<Endpoint> endpoint;
+  std::shared_ptr<Pool> pool;
+  std::shared_ptr<Load> load;
+  observe::WorkerMetrics& metrics;
+  Clock::time_point idle_since{};
+  bool buffers_released = false;
+  bool out = true;
+};
+
+}  // namespace sallyport::upstream

@@ -1,0 +1,78 @@
+// One cluster on one worker: its endpoints, its pools, its TLS identities, and how a connection to
+// it is opened.
+//
+// Threading: its worker's. Ownership: held by Upstreams and by the tasks that open connections.
+// Limits: limits::tls_identities_per_cluster, original_dst_endpoints.
+#pragma once
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "agent/mesh/snapshot.h"
+#include "agent/upstream/discovery.h"
+
+namespace sallyport::upstream {
+
+class Runtime {
+public:
+  Runtime(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster);
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+
+  Connection take_idle(const Need& need);
+  // `self` keeps the runtime for as long as the task lives.
+  static net::Task<Acquired> open(std::shared_ptr<Runtime> self, Need need);
+  void close_idle();
+  // Once a second: secrets, idle connections, names whose TTL is over. False when the runtime may
+  // go.
+  bool sweep();
+  Upstreams::ClusterInfo describe() const;
+
+private:
+  struct Chosen {
+    std::shared_ptr<Endpoint> endpoint;
+    std::shared_ptr<Pool> pool;
+  };
+  struct Named {
+    IdentityPtr identity;
+    Clock::time_point last_used;
+  };
+  void follow_secrets();
+  const IdentityPtr* known_identity(std::string_view authority);
+  Result<IdentityPtr> identity_for(std::string_view authority);
+  void forget_unused_identities();
+  void make_room_for_identity();
+  void retire(const Identity* identity);
+  std::shared_ptr<Endpoint> choose(const Need& need);
+  std::shared_ptr<Endpoint> original_destination(const Need& need,
+                                                 bool make);  // null: unset, too many
+  Error no_endpoint(const Need& need) const;
+  Result<Chosen> place_for(const Need& need);
+  bool has_room(const Pool& pool) const;
+  Error overflow(std::string_view limit) const;
+  static net::Task<Acquired> wait_and_connect(std::shared_ptr<Runtime> self, Need need);
+  net::Task<Acquired> connect(Chosen chosen);
+  net::Task<std::optional<Error>> handshake(Connection& connection, Pool& pool,
+                                            Clock::time_point deadline);
+  Error no_tls(SocketAddress address, const Identity& identity, Error cause) const;
+  template <class F>
+  void each_endpoint(F job) const;
+
+  std::shared_ptr<Shared> shared_;
+  mesh::ClusterPtr cluster_;
+  std::shared_ptr<Load> load_;
+  std::shared_ptr<Discovery> discovery_;  // null for original_dst
+  std::unordered_map<SocketAddress, std::shared_ptr<Endpoint>, AddressHash>
+      dialled_;  // original_dst
+  Balancer balancer_;
+  // Chosen by take_idle() without finding a connection: the next to open one goes there, so that
+  // the turn is not lost.
+  std::shared_ptr<Endpoint> next_;
+  std::unordered_map<std::string, Named, mesh::TextHash, std::equal_to<>> identities_;
+  std::shared_ptr<const certs::Vault> vault_;  // which identities_ and secrets_ came from
+  SecretIds secrets_;
+  std::optional<Error> problem_;  // of the newest identity
+  Clock::time_point last_used_{};
+};
+
+}  // namespace sallyport::upstream

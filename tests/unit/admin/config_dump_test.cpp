@@ -1,0 +1,183 @@
+// What /config_dump, /clusters and /certs say of a configuration.
+#include "agent/admin/config_dump.h"
+
+#include <gtest/gtest.h>
+
+#include "agent/admin/certificates.h"
+#include "agent/admin/clusters.h"
+#include "tests/support/test_certs.h"
+
+namespace sallyport::admin {
+namespace {
+
+ResourceRefPtr ref(const char* kind, const char* name) {
+  return std::make_shared<ResourceRef>(ResourceRef{kind, "default", name, "rules.yaml", 12});
+}
+
+mesh::ClusterPtr cluster() {
+  auto out = std::make_shared<mesh::Cluster>();
+  out->name = "outbound|80||a.test";
+  out->host = "a.test";
+  out->discovery = mesh::Discovery::strict_dns;
+  out->endpoints = {{{}, "a.test", 443, 1}, {*IpAddress::parse("10.0.0.1"), "", 443, 2}};
+  out->tls.mode = mesh::Originate::mutual;
+  out->tls.sni = "sni.test";
+  out->tls.names = {"name.test"};
+  out->tls.certificate = "kubernetes://client";
+  out->tls.roots = "kubernetes://client-cacert";
+  out->rule = ref("DestinationRule", "originate");
+  out->service = ref("ServiceEntry", "external");
+  return out;
+}
+
+mesh::Snapshot snapshot() {
+  mesh::Snapshot out;
+  out.version = 7;
+  const auto to = cluster();
+  out.clusters[to->name] = to;
+  auto passthrough = std::make_shared<mesh::Cluster>();
+  passthrough->name = "PassthroughCluster";
+  passthrough->discovery = mesh::Discovery::original_dst;
+  out.passthrough = passthrough;
+  out.unmatched.cluster = passthrough;
+  auto host = std::make_shared<mesh::VirtualHost>();
+  host->name = "a.test:80";
+  host->routes.push_back({"default", to});
+  auto block = std::make_shared<mesh::VirtualHost>();
+  block->name = "block_all";
+  block->routes.push_back({"block_all", nullptr, 502});
+  auto table = std::make_shared<mesh::RouteTable>();
+  table->name = "80";
+  table->hosts.exact["a.test"] = host;
+  table->hosts.suffix[".a.test"] = host;
+  table->fallback = block;
+  auto http = std::make_shared<mesh::Listener>();
+  http->name = "0.0.0.0_80";
+  http->http = table;
+  out.by_port[80] = http;
+  auto tls = std::make_shared<mesh::Listener>();
+  tls->name = "0.0.0.0_443";
+  tls->by_sni.exact["tls.test"] = {"", to};
+  out.by_port[443] = tls;
+  return out;
+}
+
+// The dump without white space, so that expectations read as JSON.
+std::string compact(const std::string& json) {
+  std::string out;
+  for (const char c : json) {
+    if (c != ' ' && c != '\n') out += c;
+  }
+  return out;
+}
+
+void expect_in(const std::string& all, const std::vector<std::string>& parts) {
+  for (const auto& part : parts)
+    EXPECT_NE(all.find(part), std::string::npos) << part << "\nin\n" << all;
+}
+
+TEST(ConfigDump, ShowsClustersWithTheirOrigin) {
+  expect_in(compact(config_dump(snapshot(), {})),
+            {R"("@type":"type.googleapis.com/envoy.admin.v3.ClustersConfigDump",)"
+             R"("version_info":"7")",
+             R"("name":"outbound|80||a.test","type":"STRICT_DNS","connect_timeout":"10s",)"
+             R"("lb_policy":"LEAST_REQUEST")",
+             R"("socket_address":{"address":"a.test","port_value":443})",
+             R"("socket_address":{"address":"10.0.0.1","port_value":443})",
+             R"("tls_certificate_sds_secret_configs":[{"name":"kubernetes://client"}])",
+             R"("match_subject_alt_names":[{"exact":"name.test"}])",
+             R"("validation_context_sds_secret_config":{"name":"kubernetes://client-cacert"})",
+             R"("sni":"sni.test")",
+             R"("config":"/apis/networking.istio.io/v1alpha3/namespaces/default/)"
+             R"(destination-rule/originate")",
+             R"("source":"DestinationRuledefault/originate(rules.yaml:12)")",
+             R"("name":"PassthroughCluster","type":"ORIGINAL_DST")"});
+}
+
+TEST(ConfigDump, ShowsListenersAndRoutes) {
+  expect_in(
+      compact(config_dump(snapshot(), {})),
+      {R"("name":"0.0.0.0_80","address":{"socket_address":{"address":"0.0.0.0","port_value":80}})",
+       R"("rds":{"route_config_name":"80"})",
+       R"("filter_chain_match":{"server_names":["tls.test"]})",
+       R"("default_filter_chain":{"filters":[{"name":"envoy.filters.network.tcp_proxy")",
+       R"("name":"a.test:80","domains":["*.a.test","a.test"])",
+       R"("route":{"cluster":"outbound|80||a.test","timeout":"0s")",
+       R"("name":"block_all","domains":["*"])", R"("direct_response":{"status":502})"});
+}
+
+struct Secrets {
+  test::Issued client;
+  certs::Vault vault;
+};
+
+Secrets secrets() {
+  const auto ca = test::Authority::root("Test CA");
+  Secrets out{ca.issue({.common_name = "client", .dns = {"client.test"}}), {}};
+  out.vault.entries["kubernetes://client"].pair =
+      *certs::KeyPair::parse(out.client.chain_pem, out.client.key_pem);
+  out.vault.entries["kubernetes://client-cacert"].roots = *certs::TrustStore::parse(ca.pem());
+  out.vault.entries["kubernetes://gone"].problem = "no such Secret";
+  return out;
+}
+
+TEST(ConfigDump, ShowsSecretsWithoutKeys) {
+  const auto all = secrets();
+  const auto dump = config_dump(snapshot(), all.vault);
+  expect_in(
+      compact(dump),
+      {R"("dynamic_active_secrets":[{"name":"kubernetes://client")",
+       R"("certificate_chain":{"inline_bytes":")" + base64(all.client.chain_pem) + R"("})",
+       R"("private_key":{"inline_bytes":"W3JlZGFjdGVkXQ=="})",
+       R"("dynamic_warming_secrets":[{"name":"kubernetes://gone")",
+       R"("error_state":{"details":"nosuchSecret"})", R"("trusted_ca_subjects":["CN=TestCA"])"});
+  const auto key_body = all.client.key_pem.substr(28, 40);
+  EXPECT_EQ(dump.find(key_body), std::string::npos);
+  EXPECT_EQ(dump.find(base64(all.client.key_pem).substr(0, 60)), std::string::npos);
+}
+
+TEST(Certificates, SayWhoseTheyAreAndForHowLong) {
+  const auto all = secrets();
+  const int64_t three_days_before = all.client.not_after - 3 * 86'400 - 5;
+  const auto json = certificates_json(all.vault, three_days_before);
+  expect_in(compact(json),
+            {R"("path":"kubernetes://client")", R"("subject":"CN=client")",
+             R"("subject_alt_names":[{"dns":"client.test"}])", R"("days_until_expiration":"3")",
+             R"("ca_cert":[{"path":"kubernetes://client-cacert")"});
+  EXPECT_EQ(json.find("PRIVATE"), std::string::npos);
+  EXPECT_NE(certificates_json(all.vault, all.client.not_after + 1).find("\"0\""),
+            std::string::npos);
+}
+
+TEST(Certificates, TellTimeAsEnvoyDoes) {
+  EXPECT_EQ(utc_text(1'000'000'000), "2001-09-09T01:46:40Z");
+}
+
+TEST(Clusters, AreTheSumOverWorkersAndWhatNobodyHasUsedYet) {
+  const SocketAddress a = *SocketAddress::parse("10.0.0.1:443"),
+                      b = *SocketAddress::parse("[2001:db8::1]:443");
+  auto config = snapshot();
+  auto unused = std::make_shared<mesh::Cluster>();
+  unused->name = "outbound|81||b.test";
+  unused->endpoints = {{*IpAddress::parse("10.0.0.9"), "", 81, 1}};
+  config.clusters[unused->name] = unused;
+  const ClusterInfos infos = {
+      {"outbound|80||a.test", {{a, "healthy", 1, 2}}, ""},
+      {"outbound|80||a.test", {{a, "healthy", 3, 4}, {b, "healthy", 0, 1}}, "late"}};
+  const auto all = merged(config, infos);
+  const auto text = clusters_text(config, all);
+  expect_in(text,
+            {"outbound|80||a.test::observability_name::outbound|80||a.test\n",
+             "outbound|80||a.test::default_priority::max_connections::4294967295\n",
+             "outbound|80||a.test::added_via_api::true\n", "outbound|80||a.test::problem::late\n",
+             "outbound|80||a.test::10.0.0.1:443::cx_active::10\n",
+             "outbound|80||a.test::10.0.0.1:443::rq_active::4\n",
+             "outbound|80||a.test::[2001:db8::1]:443::health_flags::healthy\n",
+             "outbound|81||b.test::10.0.0.9:81::cx_active::0\n"});
+  expect_in(compact(clusters_json(all)),
+            {R"("name":"outbound|80||a.test")", R"("address":"2001:db8::1","port_value":443)",
+             R"({"type":"GAUGE","name":"cx_active","value":"10"})"});
+}
+
+}  // namespace
+}  // namespace sallyport::admin

@@ -1,0 +1,67 @@
+// The steady state of a pooled connection makes no call to the allocator of ours.
+#include <cstdlib>
+#include <new>
+
+#include "tests/unit/upstream/fixture.h"
+
+namespace {
+thread_local std::size_t allocations = 0;  // of this thread: the servers have their own
+}
+
+// Not inlined: g++ would take free() of what operator new gave for a mistake.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* block = std::malloc(size)) return block;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
+[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+
+namespace sallyport::upstream {
+namespace {
+
+class Allocations : public UpstreamsTest {
+protected:
+  void expect_none(const mesh::ClusterPtr& to, const Need& need) {
+    upstreams->give_back(acquired(to, need));
+    upstreams->give_back(upstreams->take_idle(*to, need));
+    const auto before = allocations;
+    for (int i = 0; i < 100; ++i) {
+      auto connection = upstreams->take_idle(*to, need);
+      ASSERT_TRUE(connection);
+      upstreams->give_back(std::move(connection));
+    }
+    EXPECT_EQ(allocations, before);
+  }
+};
+
+TEST_F(Allocations, NoneToTakeAndGiveBackAPlainConnection) {
+  TlsServer server({});
+  expect_none(cluster({server.address()}), {});
+}
+
+TEST_F(Allocations, NoneToTakeAndGiveBackATlsConnectionByHost) {
+  const auto ca = test::Authority::root("CA");
+  TlsServer server({.certificate = ca.issue({.dns = {"a.test"}})});
+  auto next = std::make_shared<certs::Vault>();
+  next->entries["ca"].roots = *certs::TrustStore::parse(ca.pem());
+  vault.publish(std::move(next));
+  const auto to = secure({server.address()});
+  to->tls.sni.clear();
+  to->tls.auto_sni = true;
+  Need need;
+  need.authority = "a.test";
+  expect_none(to, need);
+}
+
+TEST_F(Allocations, NoneToFindAnOriginalDestinationsConnection) {
+  TlsServer server({});
+  const auto to = cluster({});
+  to->discovery = mesh::Discovery::original_dst;
+  Need need;
+  need.original_destination = server.address();
+  expect_none(to, need);
+}
+
+}  // namespace
+}  // namespace sallyport::upstream

@@ -1,0 +1,111 @@
+// Endpoints that DNS names.
+#include <atomic>
+
+#include "tests/unit/upstream/fixture.h"
+
+namespace sallyport::upstream {
+namespace {
+
+namespace wire = test::dns;
+using Replies = std::vector<std::string>;
+using Discovered = UpstreamsTest;
+
+std::vector<std::string> addresses(const Upstreams& upstreams) {
+  std::vector<std::string> out;
+  for (const auto& info : upstreams.describe()) {
+    for (const auto& endpoint : info.endpoints) out.push_back(endpoint.address.ip().text());
+  }
+  return out;
+}
+using Texts = std::vector<std::string>;
+
+TEST_F(Discovered, StrictDnsTakesEveryAddressOfEveryHost) {
+  TlsServer server({});
+  test::DnsServer dns([](const wire::Question& q) -> Replies {
+    if (q.name == "two.test") return {wire::reply(q, {wire::address(q.name, "127.0.0.3", 60)})};
+    return {wire::reply(
+        q, {wire::address(q.name, "127.0.0.1", 60), wire::address(q.name, "127.0.0.2", 60)})};
+  });
+  use_dns(dns.address());
+  const auto to = named("one.test", server.address().port(), mesh::Discovery::strict_dns);
+  to->endpoints.push_back({{}, "two.test", server.address().port(), 1});
+  acquire(to);
+  wait_until([this] { return addresses(*upstreams).size() == 3; });
+  EXPECT_EQ(addresses(*upstreams), (Texts{"127.0.0.1", "127.0.0.2", "127.0.0.3"}));
+}
+
+TEST_F(Discovered, AHostThatIsNeverAnsweredHoldsUpNobodyWhileAnotherIs) {
+  TlsServer server({});
+  test::DnsServer dns([](const wire::Question& q) -> Replies {
+    if (q.name == "mute.test") return {};
+    return {wire::reply(q, {wire::address(q.name, "127.0.0.1", 60)})};
+  });
+  use_dns(dns.address());
+  const auto to = named("mute.test", server.address().port(), mesh::Discovery::strict_dns);
+  to->endpoints.push_back({{}, "one.test", server.address().port(), 1});
+  EXPECT_EQ(acquired(to).host, server.address());
+}
+
+TEST_F(Discovered, ANameThatDoesNotResolveIsNoEndpointWithTheReason) {
+  test::DnsServer dns(
+      [](const wire::Question& q) -> Replies { return {wire::reply(q, {}, wire::no_such_name)}; });
+  use_dns(dns.address());
+  const auto got = acquire(named("gone.test", 80, mesh::Discovery::strict_dns));
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().error.fault, Fault::no_endpoint);
+  EXPECT_NE(got.error().error.context.find("gone.test"), std::string::npos);
+  EXPECT_NE(got.error().error.context.find("NXDOMAIN"), std::string::npos);
+  EXPECT_NE(upstreams->describe().at(0).problem.find("NXDOMAIN"), std::string::npos);
+  wait_until([this] { return metrics.dns_failures.get() == 1; });
+}
+
+TEST_F(Discovered, AClusterInUseFollowsDnsWithoutARequestWaiting) {
+  TlsServer server({});
+  std::atomic<bool> moved{false};
+  test::DnsServer dns([&moved](const wire::Question& q) -> Replies {
+    return {wire::reply(q, {wire::address(q.name, moved ? "127.0.0.2" : "127.0.0.1", 1)})};
+  });
+  use_dns(dns.address());
+  const auto to = named("a.test", server.address().port(), mesh::Discovery::strict_dns);
+  upstreams->give_back(acquired(to));
+  EXPECT_EQ(idle(), 1u);
+  moved = true;
+  wait_until([this] { return addresses(*upstreams) == Texts{"127.0.0.2"}; });
+  EXPECT_EQ(idle(), 0u);  // the old address's connection went with it
+}
+
+TEST_F(Discovered, LogicalDnsDialsTheNewFirstAddressAndKeepsOldConnections) {
+  TlsServer server({}, {*IpAddress::parse("0.0.0.0"), 0});
+  std::atomic<bool> moved{false};
+  test::DnsServer dns([&moved](const wire::Question& q) -> Replies {
+    return {wire::reply(q, {wire::address(q.name, moved ? "127.0.0.2" : "127.0.0.1", 1),
+                            wire::address(q.name, "127.0.0.9", 1)})};
+  });
+  use_dns(dns.address());
+  const auto to = named("a.test", server.address().port(), mesh::Discovery::logical_dns);
+  auto old = acquired(to);
+  EXPECT_EQ(old.host.ip().text(), "127.0.0.1");
+  upstreams->give_back(std::move(old));
+  moved = true;
+  wait_until([this] { return addresses(*upstreams) == Texts{"127.0.0.2"}; });
+  EXPECT_EQ(upstreams->take_idle(*to, {}).host.ip().text(), "127.0.0.1");
+  EXPECT_EQ(acquired(to, {.fresh = true}).host.ip().text(), "127.0.0.2");
+}
+
+TEST_F(Discovered, DestroyingEverythingWhileANameIsAskedForIsSafe) {
+  test::DnsServer dns([](const wire::Question&) -> Replies { return {}; });
+  use_dns(dns.address());
+  const auto to = named("mute.test", 80, mesh::Discovery::strict_dns);
+  auto given_up = upstreams->acquire(to, {});
+  given_up.start({});
+  given_up = {};
+  auto waiting = upstreams->acquire(to, {});
+  waiting.start({});
+  upstreams.reset();
+  resolver.reset();
+  test::await(loop, until(loop, [&waiting] { return waiting.done(); }));
+  EXPECT_FALSE(waiting.take());
+}
+
+}  // namespace
+}  // namespace sallyport::upstream
