@@ -1,0 +1,237 @@
+#include "agent/cli/process.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <csignal>
+#include <thread>
+
+#include "agent/admin/server.h"
+#include "agent/cli/logging.h"
+#include "agent/config/service.h"
+#include "agent/net/listener.h"
+#include "agent/observe/access_log.h"
+#include "agent/proxy/worker.h"
+
+namespace sallyport::cli {
+namespace {
+
+namespace asio = boost::asio;
+using ClusterInfos = std::vector<upstream::Upstreams::ClusterInfo>;
+
+// Every connection is up to two descriptors; the soft limit of 1,024 is for programs that use select().
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit)) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool has_ipv6() { return access("/proc/net/if_inet6", F_OK) == 0; }
+
+// The same port on every address of the pod, IPv4 and IPv6.
+std::vector<SocketAddress> everywhere(uint16_t port) {
+  std::vector<SocketAddress> all{SocketAddress(IpAddress::v4(0), port)};
+  if (has_ipv6()) all.emplace_back(IpAddress::v6(in6_addr{}), port);
+  return all;
+}
+
+class Process {
+public:
+  explicit Process(const ProcessOptions& options)
+      : options_(options),
+        config_(io_, {options.config_directory, options.mesh_config_file, options.proxy, options.cluster_domain},
+                [](const std::string& line) { log_warning(line); }),
+        signals_(io_, SIGTERM, SIGINT),
+        requests_(io_, SIGHUP, SIGUSR1),
+        drain_timer_(io_) {}
+  ~Process();
+
+  Result<void> start();
+  void run();
+
+private:
+  Result<void> open_workers(const istio::MeshConfig& mesh);
+  Result<void> open_admin();
+  dns::ResolverOptions dns_options() const;
+  void await_end();
+  void await_requests();
+  void drain();
+  void stop();
+  void collect_clusters(std::function<void(ClusterInfos)> done);
+  std::string more_metrics() const;
+
+  const ProcessOptions& options_;
+  asio::io_context io_{1};
+  config::Service config_;
+  std::unique_ptr<observe::AccessLog> access_log_;
+  std::vector<std::unique_ptr<observe::WorkerMetrics>> metrics_;
+  std::vector<std::unique_ptr<proxy::Worker>> workers_;
+  std::vector<std::thread> threads_;
+  std::unique_ptr<admin::Server> admin_;
+  asio::signal_set signals_, requests_;
+  asio::steady_timer drain_timer_;
+  bool ready_ = false, draining_ = false;
+};
+
+Result<void> Process::start() {
+  raise_descriptor_limit();
+  if (auto loaded = config_.start(); !loaded) return loaded.error();
+  const istio::MeshConfig mesh = config_.snapshots().current()->mesh;
+  auto log = observe::AccessLog::open(mesh.access_log_file, mesh.access_log_format);
+  if (!log) return while_doing("access log", log.error());
+  access_log_ = std::move(*log);
+  if (auto opened = open_workers(mesh); !opened) return opened;
+  if (auto opened = open_admin(); !opened) return opened;
+  for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
+  await_end();
+  await_requests();
+  ready_ = true;
+  log_info("ready: " + std::to_string(workers_.size()) + " workers, proxy " + options_.proxy.name + "." +
+           options_.proxy.namespace_name + ", configuration " + options_.config_directory);
+  return {};
+}
+
+Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
+  const uint16_t outbound = options_.outbound_port.value_or(mesh.proxy_listen_port);
+  const uint16_t inbound = options_.inbound_port.value_or(mesh.proxy_inbound_listen_port);
+  for (int i = 0; i < options_.concurrency; i++) {
+    proxy::Worker::Sockets sockets;
+    const auto open = [](uint16_t port, std::vector<int>& into) -> Result<void> {
+      for (const auto& address : everywhere(port)) {
+        auto fd = net::open_listening_socket(address);
+        if (!fd) return fd.error();
+        into.push_back(*fd);
+      }
+      return {};
+    };
+    if (auto opened = open(outbound, sockets.outbound); !opened) return opened;
+    if (auto opened = open(inbound, sockets.inbound); !opened) return opened;
+    metrics_.push_back(std::make_unique<observe::WorkerMetrics>());
+    const proxy::Worker::Sources sources{config_.snapshots(), config_.vault(), *access_log_, *metrics_.back()};
+    workers_.push_back(std::make_unique<proxy::Worker>(sources, sockets, dns_options()));
+  }
+  return {};
+}
+
+Result<void> Process::open_admin() {
+  std::vector<const observe::WorkerMetrics*> metrics;
+  for (const auto& worker : metrics_) metrics.push_back(worker.get());
+  admin::Sources sources{
+      .config = config_,
+      .workers = std::move(metrics),
+      .clusters = [this](std::function<void(ClusterInfos)> done) { collect_clusters(std::move(done)); },
+      .ready = [this] { return ready_ && !draining_; },
+      .quit = [this] { stop(); },
+      .more_metrics = [this] { return more_metrics(); },
+  };
+  auto server = admin::Server::start(io_, options_.admin,
+                                     options_.health_port ? everywhere(options_.health_port) : std::vector<SocketAddress>(),
+                                     std::move(sources));
+  if (!server) return while_doing("admin port", server.error());
+  admin_ = std::move(*server);
+  return {};
+}
+
+// Only the families that the pod itself has: an AAAA answer is of no use to an IPv4 pod.
+dns::ResolverOptions Process::dns_options() const {
+  dns::ResolverOptions dns;
+  dns.servers = options_.dns_servers;
+  const auto& own = options_.proxy.addresses;
+  if (own.empty()) return dns;
+  const auto has = [&own](bool v4) {
+    return std::any_of(own.begin(), own.end(), [v4](const std::string& a) { return IpAddress::parse(a)->is_v4() == v4; });
+  };
+  dns.want_v4 = has(true);
+  dns.want_v6 = has(false);
+  return dns;
+}
+
+void Process::await_end() {
+  signals_.async_wait([this](boost::system::error_code failed, int signal) {
+    if (failed) return;
+    if (draining_ || signal == SIGINT) return stop();
+    drain();
+    await_end();
+  });
+}
+
+void Process::await_requests() {
+  requests_.async_wait([this](boost::system::error_code failed, int signal) {
+    if (failed) return;
+    if (signal == SIGHUP) config_.reload();
+    if (signal == SIGUSR1) access_log_->reopen();
+    await_requests();
+  });
+}
+
+// Istio's order: not ready at once, connections told to go, the app still served until the time is over.
+void Process::drain() {
+  draining_ = true;
+  const auto configured = config_.snapshots().current()->mesh.default_config.termination_drain_duration;
+  const auto time = options_.drain_time.value_or(configured);
+  log_info("draining for " + std::to_string(time.count()) + " ms");
+  for (auto& worker : workers_) worker->drain();
+  drain_timer_.expires_after(time);
+  drain_timer_.async_wait([this](boost::system::error_code failed) {
+    if (!failed) stop();
+  });
+}
+
+void Process::stop() {
+  log_info("stopping");
+  io_.stop();
+}
+
+void Process::run() { io_.run(); }
+
+Process::~Process() {
+  for (auto& worker : workers_) worker->stop();
+  for (auto& thread : threads_) thread.join();
+  admin_.reset();
+  workers_.clear();
+}
+
+void Process::collect_clusters(std::function<void(ClusterInfos)> done) {
+  struct Collection {
+    std::function<void(ClusterInfos)> done;
+    std::size_t missing;
+    ClusterInfos infos;
+  };
+  auto collection = std::make_shared<Collection>(Collection{std::move(done), workers_.size(), {}});
+  for (auto& worker : workers_) {
+    worker->post([this, &worker, collection] {
+      asio::post(io_, [collection, infos = worker->upstreams().describe()]() mutable {
+        auto& all = collection->infos;
+        all.insert(all.end(), std::make_move_iterator(infos.begin()), std::make_move_iterator(infos.end()));
+        if (--collection->missing == 0) collection->done(std::move(all));
+      });
+    });
+  }
+}
+
+std::string Process::more_metrics() const {
+  return "# TYPE envoy_access_logs_write_dropped counter\nenvoy_access_logs_write_dropped " +
+         std::to_string(access_log_->dropped()) +
+         "\n# TYPE envoy_access_logs_write_failed counter\nenvoy_access_logs_write_failed " +
+         std::to_string(access_log_->write_errors()) + "\n";
+}
+
+}  // namespace
+
+int run_process(const ProcessOptions& options) {
+  std::signal(SIGPIPE, SIG_IGN);
+  Process process(options);
+  if (auto started = process.start(); !started) {
+    log_error(started.error().context);
+    return 1;
+  }
+  process.run();
+  return 0;
+}
+
+}  // namespace sallyport::cli

@@ -1,0 +1,166 @@
+// Exchange, third part: the upstream's answer on its way to the client.
+#include "agent/net/combine.h"
+#include "agent/proxy/exchange.h"
+#include "agent/proxy/tcp_proxy.h"
+#include "agent/proxy/worker.h"
+
+namespace sallyport::proxy {
+
+using http::Parse;
+using Answered = Exchange::Answered;
+
+// Reads once from the upstream. Bytes > 0; 0: it has ended; -1: failed, or the client left meanwhile (client_left_).
+net::Task<ssize_t> Exchange::read_answer() {
+  const auto room = answer_.room();
+  if (room.empty()) co_return -1;
+  for (bool watch = !watched_;;) {
+    const ssize_t count = watch ? co_await net::read_unless_ended(upstream_.stream, room, client_.stream)
+                                : co_await upstream_.stream.read(room);
+    if (count == net::other_ended) {
+      client_left_ = has_left(client_);
+      if (client_left_) co_return -1;
+      watch = false;  // It only half-closed: it still wants its answer.
+      continue;
+    }
+    if (count > 0) answer_.filled(std::size_t(count));
+    co_return count;
+  }
+}
+
+net::Task<Answered> Exchange::relay_answer_and_body() {
+  auto first = co_await net::when_any(pump_body(), relay_answer());
+  watched_ = true;
+  if (first.index() == 1) co_return std::get<1>(first);
+  co_return body_malformed_ ? Answered::failed : Answered::client_left;
+}
+
+net::Task<Answered> Exchange::relay_answer() {
+  const auto head = co_await read_answer_head();
+  if (head != Answered::whole) co_return head;
+  record_.upstream_service_us = wall_clock_us() - record_.start_us;
+  record_.response_code = response_.status;
+  record_.details = "via_upstream";
+  const bool switched = response_.status == 101;
+  if (switched && !upgrade_) co_return Answered::malformed;
+  if (!switched) answer_body_ = http::Body::of_response(response_, record_.method);
+  co_return co_await relay_answer_body();
+}
+
+// The final head, after any interim ones. Answered::whole: it lies in response_, its bytes at the front of answer_.
+net::Task<Answered> Exchange::read_answer_head() {
+  for (int interim = 0;;) {
+    const auto parsed = answer_.empty() ? Parse::more : http::parse_response(answer_.bytes(), response_);
+    if (parsed == Parse::bad) co_return Answered::malformed;
+    if (parsed == Parse::more) {
+      const bool began = !answer_.empty();
+      if (began && answer_.room().empty()) co_return Answered::malformed;
+      if (co_await read_answer() > 0) continue;
+      if (client_left_) co_return Answered::client_left;
+      co_return began || interim ? Answered::failed : Answered::nothing;
+    }
+    if (response_.status >= 200 || response_.status == 101) co_return Answered::whole;
+    if (++interim > limits::interim_responses) co_return Answered::malformed;
+    if (!co_await forward_interim()) co_return Answered::client_left;
+    answer_.consume(response_.size);
+  }
+}
+
+// 1xx are passed on, but not to HTTP/1.0 (RFC 9110 section 15.2).
+net::Task<bool> Exchange::forward_interim() {
+  if (request_.minor == 0) co_return true;
+  auto& out = (*heads_).out;
+  http::write_response(response_, {}, out);
+  co_return co_await client_.stream.write_all(with_body(out, {}));
+}
+
+// TLS servers often send head and body as two records: what is there already goes out with the head.
+void Exchange::batch_records() {
+  while (!answer_body_.over() && !answer_body_.bad() && upstream_.stream.more_at_hand()) {
+    const auto room = answer_.room();
+    if (room.empty() || answer_.bytes().size() >= net::Buffers::size) return;
+    const auto step = upstream_.stream.try_read(room);
+    if (step.want != net::Want::nothing || step.bytes <= 0) return;
+    answer_.filled(std::size_t(step.bytes));
+  }
+}
+
+net::Task<Answered> Exchange::relay_answer_body() {
+  const bool switched = response_.status == 101;
+  if (!switched) batch_records();
+  framing_ = http::framing_of(response_, answer_body_, request_.minor);
+  close_ = !request_.persistent() || framing_ != http::Framing::as_is || !body_.over() || worker_.draining();
+  const auto behind = answer_.bytes().substr(response_.size);
+  const auto first = switched ? Piece{} : take_piece(behind);
+  if (answer_body_.bad()) co_return Answered::malformed;
+
+  http::ResponseAdds adds;
+  adds.date = worker_.date().at(record_.start_us / 1'000'000);
+  if (!switched) adds.service_time_ms = record_.upstream_service_us / 1000;
+  adds.client_minor = request_.minor;
+  adds.keep = switched || !close_;
+  adds.framing = framing_;
+  auto& out = (*heads_).out;
+  http::write_response(response_, adds, out);
+  head_forwarded_ = true;
+  client_.stream.set_deadline(limits::body_stall);
+  if (!co_await client_.stream.write_all(with_body(out, first.content))) co_return Answered::client_left;
+  answer_.consume(response_.size + first.taken);
+  if (switched) co_return Answered::upgraded;
+
+  while (!answer_body_.over()) {
+    const ssize_t count = co_await read_answer();
+    if (client_left_) co_return Answered::client_left;
+    if (count <= 0) co_return count == 0 && answer_body_.until_end() ? Answered::whole : Answered::cut;
+    const auto next = take_piece(answer_.bytes());
+    if (answer_body_.bad()) co_return Answered::cut;
+    client_.stream.set_deadline(limits::body_stall);  // A client that does not read is let go.
+    if (!next.content.empty() && !co_await client_.stream.write_all(next.content)) co_return Answered::client_left;
+    answer_.consume(next.taken);
+  }
+  co_return Answered::whole;
+}
+
+// Content is moved together in place where the client can't take chunks (HTTP/1.0).
+Exchange::Piece Exchange::take_piece(std::string_view bytes) {
+  if (framing_ != http::Framing::dechunked) {
+    const auto taken = answer_body_.eat(bytes);
+    return {taken, bytes.substr(0, taken)};
+  }
+  char* const front = const_cast<char*>(bytes.data());
+  std::size_t taken = 0, content = 0;
+  for (;;) {
+    const auto part = answer_body_.next(bytes.substr(taken));
+    if (!part.taken) break;
+    if (!part.content.empty()) std::memmove(front + content, part.content.data(), part.content.size());
+    content += part.content.size();
+    taken += part.taken;
+  }
+  return {taken, {front, content}};
+}
+
+// Where the exchange ended decides what becomes of both connections.
+Next Exchange::finish(Answered answered) {
+  if (answered == Answered::client_left) {
+    record_.flags |= observe::DC;
+    if (!head_forwarded_) record_.response_code = 0;
+    record_.details = "downstream_remote_disconnect";
+    return Next::close;
+  }
+  if (answered == Answered::cut) {
+    record_.flags |= observe::UC;
+    record_.details = "upstream_reset_after_response_started{connection_termination}";
+    client_.stream.abort();  // A body cut short must not look whole.
+    return Next::close;
+  }
+  const bool whole = answered == Answered::whole && body_.over() && upstream_takes_body_;
+  const bool clean = answer_.empty() && !answer_body_.until_end() && response_.persistent();
+  if (whole && clean) {
+    if (timeout_.count()) upstream_.stream.set_deadline(std::chrono::milliseconds(0));
+    worker_.upstreams().give_back(std::move(upstream_));
+  }
+  if (close_ || !whole) return Next::say_goodbye;
+  make_way();
+  return Next::keep;
+}
+
+}  // namespace sallyport::proxy

@@ -1,0 +1,109 @@
+// Exchange, first part: reading the request's head and deciding what becomes of it.
+#include "agent/mesh/decide.h"
+#include "agent/proxy/exchange.h"
+#include "agent/proxy/tcp_proxy.h"
+#include "agent/proxy/worker.h"
+
+namespace sallyport::proxy {
+
+using http::Parse;
+
+Parse Exchange::take_head() {
+  if (!client_.inbox.empty()) {
+    const auto parsed = http::parse_request(client_.inbox.bytes(), request_);
+    if (parsed != Parse::more) return parsed;
+  }
+  const auto room = client_.inbox.room();
+  if (room.empty()) return Parse::more;
+  const auto step = client_.stream.try_read(room);
+  if (step.want != net::Want::nothing || step.bytes <= 0) return Parse::more;
+  client_.inbox.filled(std::size_t(step.bytes));
+  return http::parse_request(client_.inbox.bytes(), request_);
+}
+
+net::Task<Parse> Exchange::await_head() {
+  auto parsed = Parse::more;
+  client_.stream.set_deadline(limits::http_head_time);
+  while (parsed == Parse::more && !client_.inbox.room().empty()) {
+    if (co_await read_more(client_) <= 0) {
+      // Half a head whose time is over is answered; one whose sender has gone is not.
+      client_left_ = client_.stream.failure(Side::downstream).fault != Fault::timed_out;
+      break;
+    }
+    parsed = http::parse_request(client_.inbox.bytes(), request_);
+  }
+  client_.stream.set_deadline(std::chrono::milliseconds(0));
+  co_return parsed;
+}
+
+// What can't be read is refused, and the connection with it (hardening.md).
+std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
+  started_ = true;
+  record_.start_us = wall_clock_us();
+  record_.downstream_local = client_.destination;
+  record_.downstream_remote = client_.stream.peer();
+  worker_.metrics().downstream_rq_total.add();
+  worker_.metrics().downstream_rq_active.add();
+  if (parsed == Parse::more) {
+    request_.count = 0;
+    if (client_.inbox.bytes().size() >= limits::http_head_bytes)
+      return Refusal{.status = 431, .flags = observe::DPE, .details = "http1.headers_too_large", .body = {}, .close = true};
+    return Refusal{.status = 408, .flags = observe::DPE, .details = "request_header_timeout", .body = {}, .close = true};
+  }
+  if (parsed == Parse::bad) {
+    worker_.metrics().protocol_errors.add();
+    const std::string body = request_.refuse_status == 400 ? std::string("malformed request: ") + request_.refuse_reason : "";
+    return Refusal{.status = request_.refuse_status, .flags = observe::DPE, .details = request_.refuse_reason,
+                   .body = body, .close = true};
+  }
+  record_.method = request_.method();
+  record_.path = request_.origin_path();
+  record_.protocol = request_.minor ? "HTTP/1.1" : "HTTP/1.0";
+  record_.authority = request_.authority();
+  record_.user_agent = request_.value_at(request_.user_agent);
+  record_.forwarded_for = request_.value_at(request_.forwarded_for);
+  record_.request_id = request_.value_at(request_.request_id);
+  if (request_.request_id < 0) {
+    worker_.request_ids().write(request_id_);
+    record_.request_id = {request_id_, sizeof request_id_};
+  }
+  return std::nullopt;
+}
+
+std::optional<Refusal> Exchange::route() {
+  // Of upgrades only WebSocket; h2c is no upgrade at all (hardening.md), an unknown one is refused (istio-api.md 7).
+  upgrade_ = request_.wants_upgrade && http::same_name(request_.value_at(request_.upgrade), "websocket");
+  if (request_.wants_upgrade && !upgrade_)
+    return Refusal{.status = 403, .flags = observe::no_flag, .details = "upgrade_failed", .body = {}};
+
+  const auto& config = worker_.snapshot();
+  const auto plan = mesh::decide_request(*config, client_.destination.port(), client_.destination,
+                                         {record_.authority, record_.path, record_.method});
+  if (!plan.route) {
+    worker_.metrics().no_route.add();
+    return Refusal{.status = 404, .flags = observe::NR, .details = "route_not_found", .body = {}};
+  }
+  route_name_ = plan.route->name;
+  record_.route_name = route_name_;
+  if (!plan.cluster) {
+    worker_.metrics().blackholed.add();
+    return Refusal{.status = plan.status, .flags = observe::no_flag, .details = "direct_response", .body = {}};
+  }
+  cluster_ = plan.route->cluster;
+  record_.cluster = cluster_->name;
+  timeout_ = plan.route->timeout;
+  retries_ = plan.route->retry.attempts;
+  return std::nullopt;
+}
+
+std::optional<Refusal> Exchange::take_body_at_hand() {
+  body_ = http::Body::of_request(request_);
+  const auto behind = client_.inbox.bytes().substr(request_.size);
+  at_hand_ = behind.substr(0, body_.eat(behind));
+  if (!body_.bad()) return std::nullopt;
+  worker_.metrics().protocol_errors.add();
+  return Refusal{.status = 400, .flags = observe::DPE, .details = "http1.codec_error",
+                 .body = "malformed request: chunk framing", .close = true};
+}
+
+}  // namespace sallyport::proxy

@@ -1,0 +1,123 @@
+// Exchange, second part: an upstream connection, and the request on it.
+#include <random>
+
+#include "agent/net/combine.h"
+#include "agent/proxy/exchange.h"
+#include "agent/proxy/worker.h"
+
+namespace sallyport::proxy {
+namespace {
+
+// Envoy's jittered exponential back-off: anything up to base * 2^n, at most ten times the base.
+std::chrono::milliseconds backoff(int attempt) {
+  static thread_local std::minstd_rand random{std::random_device{}()};
+  const auto most = std::min(limits::retry_backoff_base * (1 << std::min(attempt, 5)), limits::retry_backoff_base * 10);
+  return std::chrono::milliseconds(std::uniform_int_distribution<int64_t>(0, most.count())(random));
+}
+
+// RFC 9110 section 9.2.2: only these may be sent twice when it is not known whether the first arrived.
+bool is_idempotent(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" || method == "OPTIONS" ||
+         method == "TRACE";
+}
+
+std::string_view without_port(std::string_view authority) {
+  if (authority.starts_with('[')) return authority.substr(0, authority.find(']') + 1);
+  return authority.substr(0, authority.find(':'));
+}
+
+}  // namespace
+
+// Head and the body at hand as one message: one call, and under TLS one record (measured as the largest single gain).
+std::span<iovec> with_body(http::Outgoing& out, std::string_view body) {
+  if (!body.empty()) out.pieces[out.count++] = {const_cast<char*>(body.data()), body.size()};
+  return {out.pieces.data(), out.count};
+}
+
+bool Exchange::take_idle() {
+  if (attempts_ > 0) return false;
+  upstream::Need need;
+  need.authority = without_port(record_.authority);
+  need.original_destination = client_.destination;
+  upstream_ = worker_.upstreams().take_idle(*cluster_, need);
+  return bool(upstream_);
+}
+
+net::Task<void> Exchange::client_leaves() {
+  co_await client_.stream.ended();
+  client_left_ = has_left(client_);
+  if (!client_left_) co_await std::suspend_always();  // It only half-closed, and still wants its answer.
+}
+
+net::Task<bool> Exchange::connect() {
+  auto first = co_await net::when_any(open_upstream(), client_leaves());
+  co_return first.index() == 0 && std::get<0>(first);
+}
+
+// Connects, again on failures that another try can mend: Istio's default policy (connect-failure and the like, two retries,
+// other hosts first). Nothing of the request has been sent yet.
+net::Task<bool> Exchange::open_upstream() {
+  for (int attempt = 0;; attempt++) {
+    upstream::Need need;
+    need.authority = without_port(record_.authority);
+    need.original_destination = client_.destination;
+    need.fresh = attempts_ > 0;
+    need.avoid = &tried_;
+    auto acquired = co_await worker_.upstreams().acquire(cluster_, need);
+    if (acquired) {
+      upstream_ = std::move(*acquired);
+      failure_.reset();
+      co_return true;
+    }
+    failure_ = std::move(acquired.error());
+    if (!failure_->error.retryable || attempt == retries_) co_return false;
+    worker_.metrics().upstream_rq_retry.add();
+    co_await net::sleep_for(worker_.loop(), backoff(attempt));
+  }
+}
+
+net::Task<void> Exchange::send_request() {
+  attempts_++;
+  failure_.reset();
+  record_.upstream_host = upstream_.host;
+  record_.upstream_local = upstream_.local;
+  if (timeout_.count()) upstream_.stream.set_deadline(timeout_);
+  http::RequestAdds adds;
+  adds.request_id = record_.request_id;
+  adds.attempt = uint32_t(attempts_);
+  adds.expected_timeout_ms = timeout_.count();
+  adds.upgrade = upgrade_;
+  auto& out = (*heads_).out;
+  http::write_request(request_, adds, out);
+  // An upstream that closed its side may have answered before it did: the answer's reader finds out.
+  upstream_takes_body_ = co_await upstream_.stream.write_all(with_body(out, at_hand_));
+}
+
+net::Task<void> Exchange::pump_body() {
+  watched_ = true;
+  auto buffer = net::Buffers::take();
+  client_.stream.set_deadline(limits::body_stall);
+  while (!body_.over()) {
+    const ssize_t count = co_await client_.stream.read({buffer.get(), net::Buffers::size});
+    client_left_ = count <= 0;
+    if (client_left_) co_return;
+    const std::string_view bytes(buffer.get(), std::size_t(count));
+    const auto mine = bytes.substr(0, body_.eat(bytes));
+    body_malformed_ = body_.bad();
+    if (body_malformed_) co_return;
+    pipelined_ = bytes.substr(mine.size());
+    if (upstream_takes_body_) upstream_takes_body_ = co_await upstream_.stream.write_all(mine);
+    if (!upstream_takes_body_) break;
+    client_.stream.set_deadline(limits::body_stall);
+  }
+  client_.stream.set_deadline(std::chrono::milliseconds(0));
+  buffer.reset();
+  co_await client_leaves();
+}
+
+bool Exchange::may_retry() const {
+  return upstream_.reused && attempts_ == 1 && body_.over() && pipelined_.empty() && !watched_ &&
+         is_idempotent(record_.method);
+}
+
+}  // namespace sallyport::proxy

@@ -1,0 +1,52 @@
+#include "agent/proxy/worker.h"
+
+#include "agent/proxy/inbound.h"
+#include "agent/proxy/outbound.h"
+
+namespace sallyport::proxy {
+
+Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOptions dns)
+    : metrics_(sources.metrics),
+      log_(sources.access_log.writer()),
+      snapshots_(sources.snapshots),
+      resolver_(loop_, std::move(dns)),
+      upstreams_({loop_, resolver_, sources.vault, sources.metrics}) {
+  tick_ = loop_.each_tick([this] { log_->flush(); });
+  const auto listen = [this](int fd, bool inbound) {
+    listeners_.push_back(std::make_unique<net::Listener>(
+        loop_, fd, [this, inbound](net::Stream client) { accepted(std::move(client), inbound); },
+        [this] { metrics_.descriptors_starved.add(); }));
+  };
+  for (const int fd : sockets.outbound) listen(fd, false);
+  for (const int fd : sockets.inbound) listen(fd, true);
+}
+
+Worker::~Worker() {
+  listeners_.clear();
+  tick_.reset();
+  loop_.end_tasks();  // Connections use upstreams_ and log_, which are destroyed before loop_.
+  log_->flush();
+}
+
+void Worker::run() { loop_.run(); }
+
+void Worker::stop() { loop_.stop(); }
+
+void Worker::post(std::function<void()> job) { loop_.post(std::move(job)); }
+
+void Worker::drain() {
+  post([this] {
+    draining_ = true;
+    upstreams_.drain();
+  });
+}
+
+void Worker::accepted(net::Stream client, bool inbound) {
+  if (loop_.spawned() >= limits::connections_per_worker) {
+    metrics_.descriptors_starved.add();
+    return client.abort();
+  }
+  loop_.spawn(inbound ? serve_inbound(std::move(client), *this) : serve_outbound(std::move(client), *this));
+}
+
+}  // namespace sallyport::proxy

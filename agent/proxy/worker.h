@@ -1,0 +1,72 @@
+// One worker: a thread's loop, listening sockets, resolver, upstreams, log writer and counters. Nothing of it is shared with
+// another worker; what it reads of the process (snapshot, secrets) is immutable and replaced whole.
+//
+// Threading: constructed and destroyed by the main thread while run() is not running; everything else on the thread in run(),
+// but stop(), drain() and post().
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "agent/core/published.h"
+#include "agent/http/local_reply.h"
+#include "agent/http/request_id.h"
+#include "agent/mesh/snapshot.h"
+#include "agent/net/listener.h"
+#include "agent/net/loop.h"
+#include "agent/observe/access_log.h"
+#include "agent/observe/metrics.h"
+#include "agent/upstream/upstreams.h"
+#include "dns/resolver.h"
+
+namespace sallyport::proxy {
+
+class Worker {
+public:
+  struct Sources {  // outlive the worker
+    const Published<mesh::Snapshot>& snapshots;
+    const Published<certs::Vault>& vault;
+    observe::AccessLog& access_log;
+    observe::WorkerMetrics& metrics;
+  };
+  // Listening sockets, one of each address a worker (SO_REUSEPORT); taken over.
+  struct Sockets {
+    std::vector<int> outbound, inbound;
+  };
+
+  Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOptions dns);
+  ~Worker();  // ends every connection
+  Worker(const Worker&) = delete;
+
+  void run();                            // until stop()
+  void stop();                           // any thread
+  void drain();                          // any thread: HTTP answers say `connection: close`, idle upstreams are closed
+  void post(std::function<void()> job);  // any thread: runs on the worker's
+
+  net::Loop& loop() { return loop_; }
+  const mesh::SnapshotPtr& snapshot() { return snapshots_.get(); }  // the newest
+  upstream::Upstreams& upstreams() { return upstreams_; }
+  observe::AccessLog::Writer& log() { return *log_; }
+  observe::WorkerMetrics& metrics() { return metrics_; }
+  http::RequestIds& request_ids() { return request_ids_; }
+  http::HttpDate& date() { return date_; }
+  bool draining() const { return draining_; }
+  std::size_t connections() const { return loop_.spawned(); }
+
+private:
+  void accepted(net::Stream client, bool inbound);
+
+  observe::WorkerMetrics& metrics_;
+  std::unique_ptr<observe::AccessLog::Writer> log_;
+  Published<mesh::Snapshot>::Reader snapshots_;
+  net::Loop loop_;
+  dns::Resolver resolver_;
+  upstream::Upstreams upstreams_;
+  std::shared_ptr<void> tick_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
+  http::RequestIds request_ids_;
+  http::HttpDate date_;
+  bool draining_ = false;
+};
+
+}  // namespace sallyport::proxy

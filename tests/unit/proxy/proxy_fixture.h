@@ -1,0 +1,111 @@
+// A worker without listening sockets: tests hand it connections as if they had been captured, and play the upstream.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+#include <future>
+#include <sstream>
+#include <thread>
+
+#include "agent/istio/decode.h"
+#include "agent/mesh/compile.h"
+#include "agent/proxy/http_proxy.h"
+#include "agent/proxy/tcp_proxy.h"
+#include "agent/proxy/worker.h"
+#include "tests/support/sockets.h"
+
+namespace sallyport::proxy {
+
+class ProxyTest : public testing::Test {
+protected:
+  // The port that clients dial is the port of the service, so that route tables and the kernel's view of the client agree.
+  ProxyTest() : door_(test::TestSocket::listening()), upstream_(test::TestSocket::listening()) {
+    snprintf(log_path_, sizeof log_path_, "%s/sallyport-proxy-test-XXXXXX", testing::TempDir().c_str());
+    close(mkstemp(log_path_));
+    use(one_service());
+  }
+  ~ProxyTest() override {
+    if (worker_) worker_->stop();
+    if (thread_.joinable()) thread_.join();
+    worker_.reset();
+    log_.reset();
+    unlink(log_path_);
+  }
+
+  uint16_t dialled_port() const { return door_.local().port(); }
+  SocketAddress upstream_address() const { return upstream_.local(); }
+
+  // app.test on the dialled port, served by the test at upstream_.
+  std::string one_service(const std::string& more = "") const {
+    std::ostringstream text;
+    text << "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: app}\nspec:\n  hosts: [app.test]\n"
+         << "  ports: [{number: " << dialled_port() << ", name: http, protocol: HTTP, targetPort: "
+         << upstream_address().port() << "}]\n  resolution: STATIC\n  endpoints: [{address: 127.0.0.1}]\n"
+         << more;
+    return text.str();
+  }
+
+  void use(const std::string& resources, istio::MeshConfig mesh = {}) {
+    mesh::CompileInput input;
+    input.mesh = std::move(mesh);
+    auto decoded = istio::decode(resources, "test.yaml");
+    for (const auto& finding : decoded.findings) ADD_FAILURE() << finding.text();
+    for (auto& resource : decoded.resources)
+      input.resources.push_back(std::make_shared<const istio::Resource>(std::move(resource)));
+    auto compiled = mesh::compile(input, nullptr, ++version_);
+    if (!snapshots_) {
+      snapshots_.emplace(compiled.snapshot);
+    } else {
+      snapshots_->publish(compiled.snapshot);
+    }
+  }
+
+  void start() {
+    auto log = observe::AccessLog::open(log_path_, "");
+    ASSERT_TRUE(log) << log.error().context;
+    log_ = std::move(*log);
+    const Worker::Sources sources{*snapshots_, vault_, *log_, metrics_};
+    worker_ = std::make_unique<Worker>(sources, Worker::Sockets{}, dns::ResolverOptions{});
+    thread_ = std::thread([this] { worker_->run(); });
+  }
+
+  // A captured connection: what the test writes reaches serve_http as the app's bytes.
+  test::TestSocket dial() { return dial_as([](Client client, Worker& worker) { return serve_http(std::move(client), worker); }); }
+
+  test::TestSocket dial_as(net::Task<void> (*serve)(Client, Worker&)) {
+    if (!worker_) start();
+    auto app = test::TestSocket::connected(door_.local());
+    const int accepted = accept4(door_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    worker_->post([this, accepted, serve] {
+      Client client{.stream = net::Stream(worker_->loop(), accepted), .destination = door_.local(), .inbox = {}};
+      worker_->loop().spawn(serve(std::move(client), *worker_));
+    });
+    return app;
+  }
+
+  // The access log as it stands once everything written so far has reached the file.
+  std::string log_text() {
+    if (worker_) worker_->stop();
+    if (thread_.joinable()) thread_.join();
+    worker_.reset();
+    log_.reset();
+    std::ostringstream text;
+    text << std::ifstream(log_path_).rdbuf();
+    return text.str();
+  }
+
+  test::TestSocket door_, upstream_;
+  observe::WorkerMetrics metrics_;
+
+private:
+  char log_path_[256];
+  uint64_t version_ = 0;
+  std::optional<Published<mesh::Snapshot>> snapshots_;
+  Published<certs::Vault> vault_{std::make_shared<certs::Vault>()};
+  std::unique_ptr<observe::AccessLog> log_;
+  std::unique_ptr<Worker> worker_;
+  std::thread thread_;
+};
+
+}  // namespace sallyport::proxy
