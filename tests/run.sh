@@ -2,16 +2,18 @@
 # Installs what is missing, builds, and runs every test. The last line ends "N passed, N failed".
 #
 #   tests/run.sh                 everything
-#   tests/run.sh --only asan     one stage: asan (unit and behaviour tests), tsan, fuzz, release
+#   tests/run.sh --only asan     one stage: asan (unit and behaviour tests), tsan (the threaded ones),
+#                                fuzz (each target for 30 s), lint (format, clang-tidy), release (quickstart)
 #
-# Stages share nothing but the compiler cache. Logs of what fails are shown; the rest lies in build/test-logs.
+# Stages share nothing but the compiler cache. Logs lie in build/test-logs; those of what fails are shown.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 only=all
 [ "${1:-}" = --only ] && only=${2:?a stage}
+case $only in all | asan | tsan | fuzz | lint | release) ;; *) echo "no stage is called $only" >&2; exit 2 ;; esac
 jobs=$(nproc)
 logs=$PWD/build/test-logs
-mkdir -p "$logs"
+fuzz_seconds=${FUZZ_SECONDS:-30}
 passed=0 failed=0
 failures=()
 started=$SECONDS
@@ -35,60 +37,94 @@ check() {
   fi
 }
 
-# suite PRESET PROGRAM...: a GoogleTest program; its cases are counted one by one.
-suite() {
-  local preset=$1 program=$2 name=$1-$2
-  shift 2
-  local log=$logs/$name.log
-  SALLYPORT_BIN_DIR=$PWD/build/$preset "build/$preset/tests/$program" --gtest_brief=1 "$@" > "$log" 2>&1
-  local code=$?
-  local ok bad
+build() {  # build PRESET TARGET...
+  local preset=$1
+  shift
+  check "configure-$preset" cmake --preset "$preset" &&
+    check "build-$preset" cmake --build --preset "$preset" -j "$jobs" -- "$@"
+}
+
+# count LOG CODE NAME: adds the cases of one GoogleTest program to the sums. One that died in the middle has no count,
+# or a bad exit code: that is a failure too.
+count() {
+  local log=$1 code=$2 name=$3 ok bad
   ok=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
   bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
   ok=${ok:-0} bad=${bad:-0}
-  # A program that died in the middle has no count, or a bad exit code: that is a failure too.
-  if [ $code -ne 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+  if [ "$bad" = 0 ] && { [ "$code" != 0 ] || [ "$ok" = 0 ]; }; then bad=1; fi
   passed=$((passed + ok)) failed=$((failed + bad))
   if [ "$bad" = 0 ]; then
     say "ok    $name: $ok passed"
   else
     failures+=("$name")
     say "FAIL  $name: $ok passed, $bad failed (exit $code)"
-    grep -vE '^\[ +(OK|RUN) ' "$log" | tail -n 80
+    grep -vE '^\[ +(OK|RUN) ' "$log" | tail -n 100
   fi
 }
 
-build() {  # build PRESET TARGET...
-  local preset=$1
+# suites PRESET PROGRAM...: runs GoogleTest programs, as many at a time as there are processors.
+suites() {
+  local preset=$1 program out=$logs/$1
   shift
-  check "configure-$preset" cmake --preset "$preset" && check "build-$preset" cmake --build --preset "$preset" -j "$jobs" -- "$@"
-}
-
-# Runs the given suites of a preset, as many at a time as there are processors, and prints them in order.
-parallel_suites() {
-  local preset=$1
-  shift
-  local out=$logs/parallel-$preset
-  rm -rf "$out" && mkdir -p "$out"
+  mkdir -p "$out"
   printf '%s\n' "$@" | xargs -P "$jobs" -I{} bash -c \
-    'SALLYPORT_BIN_DIR=$PWD/build/$0 build/$0/tests/{} --gtest_brief=1 > "$1/{}.log" 2>&1; echo $? > "$1/{}.code"' "$preset" "$out"
-  local program
+    'build/$0/tests/{} --gtest_brief=1 > "$1/{}.log" 2>&1; echo $? > "$1/{}.code"' "$preset" "$out"
   for program in "$@"; do
-    local log=$out/$program.log code ok bad
-    code=$(cat "$out/$program.code" 2>/dev/null || echo 1)
-    ok=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
-    bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
-    ok=${ok:-0} bad=${bad:-0}
-    if [ "$code" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
-    passed=$((passed + ok)) failed=$((failed + bad))
-    if [ "$bad" = 0 ]; then
-      say "ok    $preset $program: $ok passed"
-    else
-      failures+=("$preset-$program")
-      say "FAIL  $preset $program: $ok passed, $bad failed (exit $code)"
-      tail -n 80 "$log"
-    fi
+    count "$out/$program.log" "$(cat "$out/$program.code" 2>/dev/null || echo 1)" "$preset $program"
   done
 }
 
 programs() { (cd "build/$1/tests" && find . -maxdepth 1 -type f -perm -u+x -name "$2" -printf '%f\n' | sort); }
+
+lint() {
+  check format bash -c 'git ls-files "*.cpp" "*.h" | xargs clang-format-16 --dry-run -Werror'
+  # Its own folder: clang must not meet gcc's precompiled header.
+  cmake --preset dev -B build/lint > "$logs/configure-lint.log" 2>&1
+  check clang-tidy bash -c "git ls-files 'agent/*.cpp' 'tls/*.cpp' 'certs/*.cpp' 'dns/*.cpp' 'iptables/*.cpp' 'deploy/*.cpp' |
+    xargs -P $jobs -n 4 clang-tidy-16 -p build/lint --quiet --extra-arg=-Wno-unknown-warning-option"
+}
+
+asan() {
+  build asan-ubsan all || return
+  export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
+  suites asan-ubsan tidy_test $(programs asan-ubsan 'unit_*')
+  suites asan-ubsan $(programs asan-ubsan 'behaviour_*')
+}
+
+tsan() {
+  build tsan all || return
+  suites tsan unit_net unit_dns unit_upstream unit_observe unit_config unit_admin $(programs tsan 'behaviour_*')
+}
+
+fuzz() {
+  build fuzz fuzzers || return
+  local target targets
+  targets=$(programs fuzz '*_fuzz')
+  for target in $targets; do
+    mkdir -p "build/fuzz-corpus/$target"
+    (
+      "build/fuzz/tests/$target" -max_total_time="$fuzz_seconds" -max_len=70000 -timeout=10 -rss_limit_mb=2048 \
+        -print_final_stats=1 "build/fuzz-corpus/$target" "tests/fuzz/corpus/${target%_fuzz}" > "$logs/$target.out" 2>&1
+      echo $? > "$logs/$target.code"
+    ) &
+  done
+  wait
+  for target in $targets; do
+    check "fuzz-$target" bash -c 'tail -n 40 "$1.out"; exit "$(cat "$1.code")"' - "$logs/$target"
+  done
+}
+
+main() {
+  mkdir -p "$logs"
+  deploy/install-deps.sh test || { failed=1 failures=(packages); return; }
+  wants asan && asan
+  wants tsan && tsan
+  wants fuzz && fuzz
+  wants release && check quickstart deploy/quickstart.sh
+  wants lint && lint
+}
+
+main
+[ ${#failures[@]} -gt 0 ] && printf 'failed: %s\n' "${failures[*]}"
+say "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,145 @@
+#include "deploy/sandbox/config_view.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "deploy/sandbox/yaml_fields.h"
+
+namespace sallyport::sandbox {
+namespace {
+
+bool is_for(const YAML::Node& object, const std::string& namespace_name) {
+  const std::string kind = text_of(object["kind"]), group = text_of(object["apiVersion"]);
+  if (group.find(".istio.io/") != std::string::npos) return true;
+  if (kind != "Secret" && kind != "ConfigMap") return false;
+  return meta_of(object["metadata"]).namespace_name == namespace_name;
+}
+
+std::string blank(const std::string& document) {
+  return std::string(static_cast<std::size_t>(std::count(document.begin(), document.end(), '\n')), '\n');
+}
+
+// The document, or blank lines in its place; of a List, the items that `wanted` takes.
+std::string filtered(const std::string& document, const std::function<bool(const YAML::Node&)>& wanted) {
+  const YAML::Node object = YAML::Load(document);
+  if (!object.IsMap()) return blank(document);
+  if (text_of(object["kind"]) != "List") return wanted(object) ? document : blank(document);
+  YAML::Node items(YAML::NodeType::Sequence);
+  for (const auto& item : object["items"]) {
+    if (wanted(item)) items.push_back(item);
+  }
+  if (items.size() == object["items"].size()) return document;
+  YAML::Node list(YAML::NodeType::Map);
+  list["apiVersion"] = "v1";
+  list["kind"] = "List";
+  list["items"] = items;
+  return YAML::Dump(list) + "\n";
+}
+
+std::string seen_by(const std::string& document, const std::string& namespace_name) {
+  try {
+    return filtered(document, [&](const YAML::Node& object) { return is_for(object, namespace_name); });
+  } catch (const std::exception&) {
+    // Broken: the sidecar shall say so; unless it might be somebody's Secret.
+    return document.find("Secret") == std::string::npos ? document : blank(document);
+  }
+}
+
+bool is_separator(std::string_view line) {
+  return line.starts_with("---") && (line.size() == 3 || line[3] == ' ' || line[3] == '\r' || line[3] == '\n');
+}
+
+// `change` applied to each document of a text; separators stay.
+std::string each_document(const std::string& text, const std::function<std::string(const std::string&)>& change) {
+  std::string changed, document;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t newline = text.find('\n', at);
+    const std::size_t end = newline == std::string::npos ? text.size() : newline + 1;
+    const std::string line = text.substr(at, end - at);
+    at = end;
+    if (is_separator(line)) {
+      changed += change(document) + line;
+      document.clear();
+    } else {
+      document += line;
+    }
+  }
+  return changed + change(document);
+}
+
+std::string identity_of(const YAML::Node& object) {
+  return text_of(object["kind"]) + " " + meta_of(object["metadata"]).key();
+}
+
+void add_identities(const YAML::Node& object, std::set<std::string>& identities) {
+  if (!object.IsMap()) return;
+  if (text_of(object["kind"]) != "List") identities.insert(identity_of(object));
+  for (const auto& item : object["items"]) add_identities(item, identities);
+}
+
+}  // namespace
+
+Files config_view(const Files& sources, const std::string& namespace_name) {
+  Files view;
+  for (const auto& [name, text] : sources) {
+    view[name] = each_document(text, [&](const std::string& document) { return seen_by(document, namespace_name); });
+  }
+  return view;
+}
+
+void supersede(Files& sources, const std::string& newer_text) {
+  std::set<std::string> newer;
+  try {
+    for (const YAML::Node& document : YAML::LoadAll(newer_text)) add_identities(document, newer);
+  } catch (const std::exception&) {
+    return;  // Broken text replaces nothing: the last good version stays.
+  }
+  const auto kept = [&](const YAML::Node& object) { return !newer.count(identity_of(object)); };
+  for (auto& [name, text] : sources) {
+    text = each_document(text, [&](const std::string& document) {
+      try {
+        return filtered(document, kept);
+      } catch (const std::exception&) {
+        return document;
+      }
+    });
+  }
+}
+
+std::string services_with_addresses(const std::vector<Service>& services,
+                                    const std::map<std::string, ServiceAddresses>& addresses) {
+  std::string text;
+  for (const Service& service : services) {
+    YAML::Node object;
+    object["apiVersion"] = "v1";
+    object["kind"] = "Service";
+    object["metadata"]["name"] = service.meta.name;
+    object["metadata"]["namespace"] = service.meta.namespace_name;
+    for (const auto& [key, value] : service.meta.labels) object["metadata"]["labels"][key] = value;
+    for (const auto& [key, value] : service.meta.annotations) object["metadata"]["annotations"][key] = value;
+    YAML::Node spec = object["spec"];
+    const auto known = addresses.find(service.meta.key());
+    if (known == addresses.end()) {
+      spec["type"] = "ExternalName";
+      spec["externalName"] = service.external_name;
+    } else if (!known->second.cluster_ips.empty()) {
+      spec["clusterIP"] = known->second.cluster_ips.front();
+      for (const std::string& ip : known->second.cluster_ips) spec["clusterIPs"].push_back(ip);
+    }
+    for (const auto& [key, value] : service.selector) spec["selector"][key] = value;
+    for (const ServicePort& port : service.ports) {
+      YAML::Node entry;
+      if (!port.name.empty()) entry["name"] = port.name;
+      entry["port"] = port.port;
+      entry["targetPort"] = port.target;
+      entry["protocol"] = port.tcp ? "TCP" : "UDP";
+      if (!port.app_protocol.empty()) entry["appProtocol"] = port.app_protocol;
+      spec["ports"].push_back(entry);
+    }
+    text += "---\n" + YAML::Dump(object) + "\n";
+  }
+  return text;
+}
+
+}  // namespace sallyport::sandbox

@@ -1,0 +1,32 @@
+// What a sidecar's configuration directory holds: the sample's own files with everything that is not for it left out.
+// A document is left out by blanking its lines, so that a sidecar's findings name the line the author wrote.
+//
+// Left out: workloads, Namespaces, ServiceAccounts, Services (they are written anew, with their cluster addresses), and
+// Secrets and ConfigMaps of other namespaces than the pod's: a pod must not read those.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "deploy/sandbox/manifest.h"
+
+namespace sallyport::sandbox {
+
+using Files = std::map<std::string, std::string>;  // name → content
+
+struct ServiceAddresses {
+  std::vector<std::string> cluster_ips;  // "None" for a headless one
+};
+
+// `sources`: file name → text as given. `namespace_name`: the pod's.
+Files config_view(const Files& sources, const std::string& namespace_name);
+
+// Blanks in `sources` every document that `newer_text` holds a newer version of (same kind, namespace, name).
+void supersede(Files& sources, const std::string& newer_text);
+
+// One multi-document YAML text of all Services with spec.clusterIP and clusterIPs filled in, as an API server would
+// answer. `addresses` by "namespace/name"; a Service without addresses is ExternalName.
+std::string services_with_addresses(const std::vector<Service>& services,
+                                    const std::map<std::string, ServiceAddresses>& addresses);
+
+}  // namespace sallyport::sandbox
