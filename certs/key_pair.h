@@ -35,8 +35,8 @@ public:
   const std::vector<X509*>& intermediates() const;
   EVP_PKEY* key() const;
   const CertificateInfo& info() const;
-  uint64_t id()
-      const;  // differs for every parsed pair of this process: its generation in pool keys
+  // Differs for every pair that this process parsed: a generation, for pool keys.
+  uint64_t id() const;
 
 private:
   KeyPair();

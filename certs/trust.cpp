@@ -63,13 +63,11 @@ Result<StorePtr> make_store(const PemContents& roots, const PemContents& revoked
   if (!store) return missing_secret("CA: " + take_openssl_errors());
   // Envoy: a listed intermediate is trusted without its root.
   X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN);
-  for (const X509Ptr& certificate : roots.certificates) {
-    X509_check_purpose(certificate.get(), -1, 0);  // reads the extensions now, outside the workers
+  for (const X509Ptr& certificate : roots.certificates)
     if (X509_STORE_add_cert(store.get(), certificate.get()) != 1)
       return missing_secret("CA: " + take_openssl_errors());
-  }
-  for (const PemContents* contents :
-       {&roots, &revoked})  // CRLs may stand among the CAs, as Envoy has it
+  // CRLs may stand among the CAs too, as Envoy has it.
+  for (const PemContents* contents : {&roots, &revoked})
     if (auto added = add_crls(*store, contents->crls); !added) return added.error();
   ERR_clear_error();
   return store;
@@ -119,8 +117,8 @@ Result<std::string> read_bundle(const char* path) {
 
 Result<std::shared_ptr<const TrustStore>> TrustStore::system() {
   static std::mutex loading;
-  static std::shared_ptr<const TrustStore>
-      loaded;  // A failure is not kept: the bundle may still be mounted.
+  // Only a success is kept: the bundle may yet be mounted.
+  static std::shared_ptr<const TrustStore> loaded;
   const std::lock_guard lock(loading);
   if (loaded) return loaded;
   std::vector<const char*> paths(std::begin(system_bundles), std::end(system_bundles));

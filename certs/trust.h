@@ -26,8 +26,8 @@ public:
   TrustStore(const TrustStore&) = delete;
 
   X509_STORE* store() const;
-  const std::vector<CertificateInfo>& certificates()
-      const;  // what was parsed, for listings; empty for the system's
+  // What was parsed, for listings; empty for the system's.
+  const std::vector<CertificateInfo>& certificates() const;
   uint64_t id() const;
 
 private:

@@ -4,8 +4,7 @@
 //   kubernetes://NAME-cacert    the CA of that Secret or of its -cacert twin
 //   file-cert:CRT~KEY           certificate and key from files
 //   file-root:CA                a CA from a file
-//   system                      the operating system's CA bundle (never listed: loaded when first
-//   used)
+//   system                      the operating system's CA bundle (never listed: loaded when used)
 //
 // Threading: built on the configuration thread, read by all. A broken new version never replaces a
 // good old one: the entry stays ACTIVE with `problem` set.

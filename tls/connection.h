@@ -42,8 +42,8 @@ struct Connection {
   std::unique_ptr<Failure> failure;
   bool at_end = false;   // the transport has reported the end
   uint8_t messages = 0;  // tickets and key updates since the last application data
-  bool writes_buffered =
-      false;  // OpenSSL took a write buffer (16 KiB) to read such a message, and keeps it
+  // OpenSSL took a write buffer (16 KiB) to read such a message, and would keep it.
+  bool writes_buffered = false;
 };
 
 // The SSL's Connection, made when first asked for; it dies with the SSL.

@@ -62,6 +62,13 @@ constexpr Alert alerts[] = {
     {SSL_AD_NO_APPLICATION_PROTOCOL, "no application protocol", "has no ALPN protocol in common"},
 };
 
+// With these servers also answer a client that sent none.
+bool may_be_about_our_certificate(int alert) {
+  return alert == SSL_AD_HANDSHAKE_FAILURE || alert == SSL_AD_BAD_CERTIFICATE ||
+         alert == SSL_AD_CERTIFICATE_UNKNOWN || alert == SSL_AD_ACCESS_DENIED ||
+         alert == SSL_AD_CERTIFICATE_REQUIRED;
+}
+
 std::string alert_text(int number, std::string_view peer, SSL& ssl, const Connection& connection) {
   const auto* const alert = std::find_if(std::begin(alerts), std::end(alerts),
                                          [number](const Alert& a) { return a.number == number; });
@@ -70,7 +77,7 @@ std::string alert_text(int number, std::string_view peer, SSL& ssl, const Connec
       "alert " + std::string(known ? alert->name : "unknown") + " (" + std::to_string(number) + ")";
   std::string hint = known ? alert->hint : "";
   if (connection.handshake && connection.handshake->certificate_wanted &&
-      !SSL_get_certificate(&ssl))
+      !SSL_get_certificate(&ssl) && may_be_about_our_certificate(number))
     hint = "wants a client certificate and none is set";
   if (!hint.empty()) text += ": the " + std::string(peer) + " " + hint;
   const bool names_an_offer = number == SSL_AD_UNRECOGNIZED_NAME ||

@@ -1,23 +1,51 @@
 #include "agent/admin/connection.h"
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
+#include <optional>
 
 #include "agent/core/limits.h"
 
 namespace sallyport::admin {
+namespace {
 
 namespace http = boost::beast::http;
+using boost::asio::ip::tcp;
 using boost::beast::error_code;
 
-Connection::Connection(boost::asio::ip::tcp::socket socket, Answer answer,
-                       std::function<void()> ended)
-    : stream_(std::move(socket)),
-      buffer_(limits::admin_head_bytes + limits::admin_body_bytes),
-      answer_(std::move(answer)),
-      ended_(std::move(ended)) {}
+class HttpConnection final : public Connection,
+                             public std::enable_shared_from_this<HttpConnection> {
+public:
+  HttpConnection(tcp::socket socket, Answer answer, std::function<void()> ended)
+      : stream_(std::move(socket)),
+        buffer_(limits::admin_head_bytes + limits::admin_body_bytes),
+        answer_(std::move(answer)),
+        ended_(std::move(ended)) {}
+  void read();
+  void close() override;
 
-void Connection::read() {
+private:
+  void received(error_code error);
+  void refuse(error_code error);
+  void respond(Response response, bool keep_alive);
+  void sent(error_code error, bool keep_alive, const std::function<void()>& after);
+  void end();
+
+  boost::beast::tcp_stream stream_;
+  boost::beast::flat_buffer buffer_;
+  std::optional<http::request_parser<http::string_body>> parser_;
+  http::response<http::string_body> response_;
+  Answer answer_;
+  std::function<void()> ended_;
+};
+
+void HttpConnection::read() {
   parser_.emplace();
   parser_->header_limit(limits::admin_head_bytes);
   parser_->body_limit(limits::admin_body_bytes);
@@ -27,7 +55,7 @@ void Connection::read() {
       [self = shared_from_this()](error_code error, std::size_t) { self->received(error); });
 }
 
-void Connection::received(error_code error) {
+void HttpConnection::received(error_code error) {
   if (error) return refuse(error);
   if (!answer_) return;  // closed meanwhile
   const auto& message = parser_->get();
@@ -40,7 +68,7 @@ void Connection::received(error_code error) {
 }
 
 // What can't be read as a request gets a reason if it came from HTTP at all.
-void Connection::refuse(error_code error) {
+void HttpConnection::refuse(error_code error) {
   if (error == http::error::header_limit) {
     return respond({431, "the request's head is too long\n"}, false);
   }
@@ -54,7 +82,7 @@ void Connection::refuse(error_code error) {
   end();
 }
 
-void Connection::respond(Response response, bool keep_alive) {
+void HttpConnection::respond(Response response, bool keep_alive) {
   response_ = {};
   response_.version(11);
   response_.result(static_cast<unsigned>(response.status));
@@ -71,10 +99,10 @@ void Connection::respond(Response response, bool keep_alive) {
                         error_code error, std::size_t) { self->sent(error, keep_alive, after); });
 }
 
-void Connection::sent(error_code error, bool keep_alive, const std::function<void()>& after) {
+void HttpConnection::sent(error_code error, bool keep_alive, const std::function<void()>& after) {
   if (error || !keep_alive) {
     error_code ignored;
-    stream_.socket().shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
+    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
     end();
   } else {
     read();
@@ -82,15 +110,26 @@ void Connection::sent(error_code error, bool keep_alive, const std::function<voi
   if (after) after();  // last: it may end everything
 }
 
-void Connection::end() {
+void HttpConnection::end() {
   if (const auto ended = std::exchange(ended_, nullptr)) ended();
   stream_.close();
 }
 
-void Connection::close() {
+void HttpConnection::close() {
   ended_ = nullptr;
   answer_ = nullptr;
   stream_.close();
+}
+
+}  // namespace
+
+std::shared_ptr<Connection> serve(boost::asio::io_context& io, int fd, bool v6,
+                                  Connection::Answer answer, std::function<void()> ended) {
+  tcp::socket socket(io, v6 ? tcp::v6() : tcp::v4(), fd);
+  auto connection =
+      std::make_shared<HttpConnection>(std::move(socket), std::move(answer), std::move(ended));
+  connection->read();
+  return connection;
 }
 
 }  // namespace sallyport::admin

@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <set>
 
@@ -32,7 +33,7 @@ tcp::endpoint endpoint_of(const SocketAddress& address) {
 class Port : public std::enable_shared_from_this<Port> {
 public:
   Port(asio::io_context& io, Connection::Answer answer)
-      : acceptor_(io), pause_(io), answer_(std::move(answer)) {}
+      : io_(io), acceptor_(io), pause_(io), answer_(std::move(answer)) {}
 
   Result<void> open(const SocketAddress& at);
   SocketAddress address() const;
@@ -42,6 +43,7 @@ public:
 private:
   void accepted(error_code error, tcp::socket socket);
 
+  asio::io_context& io_;
   tcp::acceptor acceptor_;
   asio::steady_timer pause_;
   Connection::Answer answer_;
@@ -89,17 +91,17 @@ void Port::accepted(error_code error, tcp::socket socket) {
   }
   // Both look the port up again: either may outlive it.
   auto slot = std::make_shared<std::weak_ptr<Connection>>();
-  auto connection =
-      std::make_shared<Connection>(std::move(socket), answer_, [weak = weak_from_this(), slot] {
-        const auto self = weak.lock();
-        const auto ended = slot->lock();
-        if (!self || !ended) return;
-        self->connections_.erase(ended);
-        self->accept();
-      });
+  const bool v6 = socket.local_endpoint(error).protocol() == tcp::v6();
+  const int fd = socket.release(error);
+  auto connection = serve(io_, fd, v6, answer_, [weak = weak_from_this(), slot] {
+    const auto self = weak.lock();
+    const auto ended = slot->lock();
+    if (!self || !ended) return;
+    self->connections_.erase(ended);
+    self->accept();
+  });
   *slot = connection;
-  connections_.insert(connection);
-  connection->read();
+  connections_.insert(std::move(connection));
   accept();
 }
 

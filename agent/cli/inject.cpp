@@ -33,8 +33,9 @@ bool write_output(const std::string& path, const std::string& text) {
 }  // namespace
 
 int run_inject(int argc, char** argv) {
-  CLI::App app("Adds the init container and the sidecar to the pod templates of Kubernetes manifests.",
-               "sallyport inject");
+  CLI::App app(
+      "Adds the init container and the sidecar to the pod templates of Kubernetes manifests.",
+      "sallyport inject");
   std::vector<std::string> files;
   std::string output;
   InjectOptions options;
@@ -60,7 +61,8 @@ int run_inject(int argc, char** argv) {
     for (const std::string& note : injected->notes) {
       if (verbose) std::fprintf(stderr, "%s\n", note.c_str());
     }
-    if (!all.empty() && files.size() > 1) all += (all.ends_with('\n') ? "" : "\n") + std::string("---\n");
+    if (!all.empty() && files.size() > 1)
+      all += (all.ends_with('\n') ? "" : "\n") + std::string("---\n");
     all += injected->text;
   }
   if (!write_output(output, all)) {

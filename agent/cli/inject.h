@@ -3,7 +3,8 @@
 
 namespace sallyport::cli {
 
-// `sallyport inject -f FILE [-f FILE]... [-o FILE]`; - is stdin. Writes to stdout unless -o. Returns the exit code.
+// `sallyport inject -f FILE [-f FILE]... [-o FILE]`; - is stdin. Writes to stdout unless -o.
+// Returns the exit code.
 int run_inject(int argc, char** argv);
 
 }  // namespace sallyport::cli

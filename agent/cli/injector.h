@@ -1,8 +1,9 @@
-// `sallyport inject`: adds the init container and the sidecar to the pod templates in a text of Kubernetes manifests.
-// Pure: text in, text out.
+// `sallyport inject`: adds the init container and the sidecar to the pod templates in a text of
+// Kubernetes manifests. Pure: text in, text out.
 //
-// The document is edited, not rewritten: what is put in is put between the author's own bytes, so comments, order,
-// quoting and unknown fields stay. YAML in block or flow style, JSON, several documents, and `kind: List`.
+// The document is edited, not rewritten: what is put in is put between the author's own bytes, so
+// comments, order, quoting and unknown fields stay. YAML in block or flow style, JSON, several
+// documents, and `kind: List`.
 //
 // Idempotent: a pod template with the annotation `sidecar.istio.io/status` is left as it is.
 #pragma once
@@ -15,7 +16,8 @@
 namespace sallyport::cli {
 
 struct InjectOptions {
-  std::string image = "sallyport:" SALLYPORT_VERSION;  // annotation sidecar.istio.io/proxyImage wins
+  std::string image =
+      "sallyport:" SALLYPORT_VERSION;  // annotation sidecar.istio.io/proxyImage wins
 };
 
 struct Injected {
@@ -23,10 +25,11 @@ struct Injected {
   std::vector<std::string> notes;  // a line for each template: injected, or why not
 };
 
-// Left alone, as Istio does: label or annotation `sidecar.istio.io/inject: "false"`; hostNetwork; namespaces kube-system,
-// kube-public, kube-node-lease, local-path-storage; and those whose Namespace in the same text has the label
-// `istio-injection: disabled`.
-// Error: broken YAML, an annotation that can't be honoured, a template that already has a container named istio-proxy.
-Result<Injected> inject(std::string_view text, const std::string& file, const InjectOptions& options = {});
+// Left alone, as Istio does: label or annotation `sidecar.istio.io/inject: "false"`; hostNetwork;
+// namespaces kube-system, kube-public, kube-node-lease, local-path-storage; and those whose
+// Namespace in the same text has the label `istio-injection: disabled`. Error: broken YAML, an
+// annotation that can't be honoured, a template that already has a container named istio-proxy.
+Result<Injected> inject(std::string_view text, const std::string& file,
+                        const InjectOptions& options = {});
 
 }  // namespace sallyport::cli

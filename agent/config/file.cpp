@@ -17,7 +17,9 @@ struct Descriptor {
   }
 };
 
-Error failed(std::string reason) { return {.fault = Fault::internal, .context = std::move(reason)}; }
+Error failed(std::string reason) {
+  return {.fault = Fault::internal, .context = std::move(reason)};
+}
 Error failed_errno() { return failed(std::strerror(errno)); }
 
 }  // namespace
@@ -46,8 +48,8 @@ Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
 std::string digest(std::string_view text) {
   std::string out(EVP_MAX_MD_SIZE, '\0');
   unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(out.data()), &size, EVP_sha256(),
-             nullptr);
+  EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(out.data()), &size,
+             EVP_sha256(), nullptr);
   out.resize(size);
   return out;
 }

@@ -7,10 +7,12 @@
 
 namespace sallyport::config {
 
-// Regular files only (a FIFO never blocks us). The error's context is the reason alone: "Permission denied".
+// Regular files only (a FIFO never blocks us). The error's context is the reason alone: "Permission
+// denied".
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
 
-// SHA-256: tells whether a text is the one seen before, without keeping a private key a second time.
+// SHA-256: tells whether a text is the one seen before, without keeping a private key a second
+// time.
 std::string digest(std::string_view text);
 
 }  // namespace sallyport::config

@@ -22,9 +22,10 @@ std::string wanted_by(const mesh::Snapshot& snapshot, const std::string& secret)
 }
 
 bool same_refused(const std::vector<istio::Refused>& a, const std::vector<istio::Refused>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& left, const auto& right) {
-    return left.hosts == right.hosts && left.finding.text() == right.finding.text();
-  });
+  return std::equal(
+      a.begin(), a.end(), b.begin(), b.end(), [](const auto& left, const auto& right) {
+        return left.hosts == right.hosts && left.finding.text() == right.finding.text();
+      });
 }
 
 }  // namespace
@@ -37,18 +38,20 @@ Result<void> Loader::read_mesh(std::vector<istio::Finding>& findings) {
   std::string sum;
   if (!options_.mesh_config_file.empty()) {
     const auto text = read_file(options_.mesh_config_file, limits::config_file_bytes);
-    if (!text && !mesh_) return while_doing("mesh config " + options_.mesh_config_file, text.error());
+    if (!text && !mesh_)
+      return while_doing("mesh config " + options_.mesh_config_file, text.error());
     if (!text) {
-      findings.push_back(about(options_.mesh_config_file,
-                               text.error().context + "; the last good mesh config stays in force"));
+      findings.push_back(
+          about(options_.mesh_config_file,
+                text.error().context + "; the last good mesh config stays in force"));
       return {};
     }
     read = istio::decode_mesh_config(*text, options_.mesh_config_file);
     sum = digest(*text);
   }
-  const auto bad = std::find_if(read.findings.begin(), read.findings.end(), [](const auto& finding) {
-    return finding.severity == istio::Severity::error;
-  });
+  const auto bad =
+      std::find_if(read.findings.begin(), read.findings.end(),
+                   [](const auto& finding) { return finding.severity == istio::Severity::error; });
   const bool is_bad = bad != read.findings.end();
   // A mistyped REGISTRY_ONLY must not become ALLOW_ANY: without a good one there is no start.
   if (is_bad && !mesh_) return Error{.fault = Fault::internal, .context = bad->text()};
@@ -70,7 +73,8 @@ Result<void> Loader::read_resources(std::vector<istio::Finding>& findings) {
     seen_.directories = std::move(tree->directories);
     seen_.links = std::move(tree->links);
   } else {
-    findings.push_back(about("", tree.error().context + "; the last good configuration stays in force"));
+    findings.push_back(
+        about("", tree.error().context + "; the last good configuration stays in force"));
   }
   findings.insert(findings.end(), in_force_->findings.begin(), in_force_->findings.end());
   return {};
@@ -88,7 +92,8 @@ void Loader::compile() {
   compiled_ = mesh::compile(*input_, compiled_.snapshot, ++version_);
 }
 
-// Secrets that only the previous snapshot names stay for this one load: workers may still be on that snapshot.
+// Secrets that only the previous snapshot names stay for this one load: workers may still be on
+// that snapshot.
 std::shared_ptr<const certs::Vault> Loader::build_vault() {
   std::vector<WantedSecret> wanted;
   for (const std::string& name : compiled_.secret_names) {

@@ -1,4 +1,5 @@
-// One load: sources → store → compile → vault, as a value. Keeps what the next load builds on. Configuration thread.
+// One load: sources → store → compile → vault, as a value. Keeps what the next load builds on.
+// Configuration thread.
 #pragma once
 #include <memory>
 #include <optional>
@@ -14,17 +15,18 @@
 namespace sallyport::config {
 
 struct Load {
-  mesh::SnapshotPtr snapshot;                  // the same pointer as last time when nothing changed
-  std::shared_ptr<const certs::Vault> vault;   // likewise
-  std::vector<istio::Finding> findings;        // all that hold now
-  std::vector<std::string> refusals;           // InForce::refusals
+  mesh::SnapshotPtr snapshot;                 // the same pointer as last time when nothing changed
+  std::shared_ptr<const certs::Vault> vault;  // likewise
+  std::vector<istio::Finding> findings;       // all that hold now
+  std::vector<std::string> refusals;          // InForce::refusals
 };
 
 class Loader {
 public:
   explicit Loader(Options options);
 
-  // Error only when nothing good is there to go on with: the directory or the mesh config can't be read, and never could.
+  // Error only when nothing good is there to go on with: the directory or the mesh config can't be
+  // read, and never could.
   Result<Load> load();
   // What decides about the next load: the directory's tree, the mesh config, the PEM files.
   WatchPoints watch_points() const;
@@ -37,13 +39,13 @@ private:
   bool is_compiled() const;
 
   Options options_;
-  std::optional<istio::MeshConfig> mesh_;      // last good; none before the first load
+  std::optional<istio::MeshConfig> mesh_;  // last good; none before the first load
   std::string mesh_digest_;
   Store store_;
   Secrets secrets_;
-  SourceTree seen_;                            // directories and links of the newest tree, without texts
-  std::optional<InForce> in_force_;            // none before the first load
-  std::optional<mesh::CompileInput> input_;    // what `compiled_` was made from
+  SourceTree seen_;                  // directories and links of the newest tree, without texts
+  std::optional<InForce> in_force_;  // none before the first load
+  std::optional<mesh::CompileInput> input_;  // what `compiled_` was made from
   mesh::Compiled compiled_;
   std::vector<std::string> wanted_before_;
   uint64_t version_ = 0;

@@ -41,7 +41,8 @@ Result<Pem> certificate_in(const SecretData& data) {
                    "\", but they were empty");
   }
   return missing(
-      "found secret, but didn't have expected keys (cert and key) or (tls.crt and tls.key); found: " +
+      "found secret, but didn't have expected keys (cert and key) or (tls.crt and tls.key); "
+      "found: " +
       names_of(data));
 }
 
@@ -53,7 +54,8 @@ Result<Pem> roots_in(const SecretData& data) {
     if (!first.empty()) return Pem{std::string(first), std::string(value_of(data, crl))};
   }
   for (const auto& [ca, crl] : styles) {
-    if (data.contains(ca)) return missing("found key \"" + std::string(ca) + "\", but it was empty");
+    if (data.contains(ca))
+      return missing("found key \"" + std::string(ca) + "\", but it was empty");
   }
   return missing("found secret, but didn't have expected keys cacert or ca.crt; found: " +
                  names_of(data));
@@ -61,7 +63,8 @@ Result<Pem> roots_in(const SecretData& data) {
 
 std::vector<std::string> paths_in(std::string_view vault_name) {
   std::vector<std::string> paths;
-  std::string_view rest = vault_name.substr(std::min(vault_name.find(':'), vault_name.size() - 1) + 1);
+  std::string_view rest =
+      vault_name.substr(std::min(vault_name.find(':'), vault_name.size() - 1) + 1);
   while (true) {
     const std::size_t tilde = rest.find('~');
     paths.emplace_back(rest.substr(0, tilde));

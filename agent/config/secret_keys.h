@@ -1,4 +1,5 @@
-// Which PEM texts a Secret, a ConfigMap or files give, by Istio's rules and with its messages (istio-api.md 2.9).
+// Which PEM texts a Secret, a ConfigMap or files give, by Istio's rules and with its messages
+// (istio-api.md 2.9).
 #pragma once
 #include <map>
 #include <string>

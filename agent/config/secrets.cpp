@@ -32,7 +32,8 @@ Error missing(std::string reason) {
 }
 
 istio::Finding place_of(const ResourceRef& ref) {
-  return {istio::Severity::error, ref.file, ref.line, ref.kind, ref.namespace_name, ref.name, "", ""};
+  return {istio::Severity::error, ref.file, ref.line, ref.kind,
+          ref.namespace_name,     ref.name, "",       ""};
 }
 
 bool same(const certs::Vault& a, const certs::Vault& b) {
@@ -46,7 +47,8 @@ bool same(const certs::Vault& a, const certs::Vault& b) {
 
 }  // namespace
 
-// `kubernetes://NAME-cacert` is the CA of the Secret NAME-cacert, or of NAME where there is no such twin.
+// `kubernetes://NAME-cacert` is the CA of the Secret NAME-cacert, or of NAME where there is no such
+// twin.
 Secrets::Material Secrets::secret_material(std::string_view name, bool roots,
                                            std::span<const ResourcePtr> resources) {
   Material material;

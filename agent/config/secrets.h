@@ -1,7 +1,9 @@
-// Builds the Vault: the secrets that clusters name, from Secret and ConfigMap manifests and from PEM files.
+// Builds the Vault: the secrets that clusters name, from Secret and ConfigMap manifests and from
+// PEM files.
 //
-// A version that did not change keeps its parsed objects (their ids are in pool keys), a broken or vanished one leaves the
-// good old one in force with `problem` set, and one never there stays without material: its cluster refuses, closed.
+// A version that did not change keeps its parsed objects (their ids are in pool keys), a broken or
+// vanished one leaves the good old one in force with `problem` set, and one never there stays
+// without material: its cluster refuses, closed.
 #pragma once
 #include <map>
 #include <memory>
@@ -42,13 +44,15 @@ private:
   };
 
   Material material_of(const std::string& name, std::span<const ResourcePtr> resources);
-  Material secret_material(std::string_view name, bool roots, std::span<const ResourcePtr> resources);
+  Material secret_material(std::string_view name, bool roots,
+                           std::span<const ResourcePtr> resources);
   Result<void> parse(Entry& entry, const Material& material);
   void take(Entry& entry, const WantedSecret& wanted, const Material& material);
 
   std::string namespace_name_;
   std::map<std::string, Entry, std::less<>> entries_;
-  std::map<std::string, std::weak_ptr<const certs::TrustStore>> trust_;  // by digest: parsed once a process
+  std::map<std::string, std::weak_ptr<const certs::TrustStore>>
+      trust_;  // by digest: parsed once a process
   std::shared_ptr<const certs::Vault> vault_ = std::make_shared<certs::Vault>();
   std::vector<istio::Finding> findings_;
   std::vector<std::string> files_;

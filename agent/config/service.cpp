@@ -11,7 +11,8 @@
 namespace sallyport::config {
 namespace {
 
-// Watching what was not watched before may have come after a change there: look again, but not forever.
+// Watching what was not watched before may have come after a change there: look again, but not
+// forever.
 constexpr int loads_in_a_row_max = 4;
 constexpr auto sweep_first = std::chrono::seconds(1), sweep_last = std::chrono::seconds(64);
 
@@ -26,7 +27,8 @@ mesh::SnapshotPtr closed_snapshot(const Options& options) {
 }  // namespace
 
 struct Service::State {
-  State(boost::asio::io_context& io, Options given, std::function<void(const std::string&)> log_line)
+  State(boost::asio::io_context& io, Options given,
+        std::function<void(const std::string&)> log_line)
       : log(std::move(log_line)),
         snapshots(closed_snapshot(given)),
         vault(std::make_shared<certs::Vault>()),
@@ -48,20 +50,28 @@ struct Service::State {
   Loader loader;
   Watcher watcher;
   boost::asio::steady_timer sweep_timer;
-  std::vector<mesh::SnapshotPtr> retired;  // kept until no worker has them: freed here, not on a worker
-  std::set<std::string> told;              // texts of the findings of the newest load
-  std::set<std::string> refused;           // of its refusals
-  std::shared_ptr<int> alive = std::make_shared<int>();  // a timer's handler may run after this is gone
+  std::vector<mesh::SnapshotPtr>
+      retired;                    // kept until no worker has them: freed here, not on a worker
+  std::set<std::string> told;     // texts of the findings of the newest load
+  std::set<std::string> refused;  // of its refusals
+  std::shared_ptr<int> alive =
+      std::make_shared<int>();  // a timer's handler may run after this is gone
   std::atomic<uint64_t> loads{0}, rejected{0};
   mutable std::mutex mutex;
-  std::vector<istio::Finding> findings;    // guarded by mutex
+  std::vector<istio::Finding> findings;  // guarded by mutex
 };
 
 std::optional<istio::Finding> Service::State::watch(bool& again) {
   const auto watched = watcher.watch(loader.watch_points());
   again = watched && *watched;
   if (watched) return std::nullopt;
-  return istio::Finding{istio::Severity::warning, "", 0, "", "", "", "",
+  return istio::Finding{istio::Severity::warning,
+                        "",
+                        0,
+                        "",
+                        "",
+                        "",
+                        "",
                         "changes are not followed (SIGHUP reloads): " + watched.error().context};
 }
 
@@ -117,7 +127,8 @@ void Service::State::retire(mesh::SnapshotPtr old) {
 }
 
 void Service::State::sweep(std::chrono::seconds wait) {
-  std::erase_if(retired, [](const mesh::SnapshotPtr& snapshot) { return snapshot.use_count() == 1; });
+  std::erase_if(retired,
+                [](const mesh::SnapshotPtr& snapshot) { return snapshot.use_count() == 1; });
   if (retired.empty()) return;
   sweep_timer.expires_after(wait);
   const auto guard = std::weak_ptr<int>(alive);

@@ -1,8 +1,8 @@
-// From sources to published snapshots: reads the directory, decodes, keeps last good versions, loads secrets, compiles,
-// publishes; follows changes by inotify (and on SIGHUP through reload()).
+// From sources to published snapshots: reads the directory, decodes, keeps last good versions,
+// loads secrets, compiles, publishes; follows changes by inotify (and on SIGHUP through reload()).
 //
-// Threading: start() loads once on the caller's thread; afterwards all work is on the configuration thread's io_context,
-// given by the caller.
+// Threading: start() loads once on the caller's thread; afterwards all work is on the configuration
+// thread's io_context, given by the caller.
 #pragma once
 #include <functional>
 #include <memory>
@@ -21,27 +21,30 @@ class io_context;
 namespace sallyport::config {
 
 struct Options {
-  std::string directory;          // --config: *.yaml, *.yml, *.json in it and below; hidden ones and `..data` links as Kubernetes mounts them
-  std::string mesh_config_file;   // --mesh-config; empty: defaults
+  std::string directory;         // --config: *.yaml, *.yml, *.json in it and below; hidden ones and
+                                 // `..data` links as Kubernetes mounts them
+  std::string mesh_config_file;  // --mesh-config; empty: defaults
   istio::Proxy proxy;
   std::string cluster_domain = "cluster.local";
 };
 
 class Service {
 public:
-  Service(boost::asio::io_context& io, Options options, std::function<void(const std::string&)> log);
+  Service(boost::asio::io_context& io, Options options,
+          std::function<void(const std::string&)> log);
   ~Service();
   Service(const Service&) = delete;
 
-  // The first load and publication, then watching. Errors: the directory or mesh config can't be read at all.
-  // Bad documents are no error: they are logged, left out, and listed by findings().
+  // The first load and publication, then watching. Errors: the directory or mesh config can't be
+  // read at all. Bad documents are no error: they are logged, left out, and listed by findings().
   Result<void> start();
-  void reload();                                        // configuration thread
+  void reload();  // configuration thread
 
   const Published<mesh::Snapshot>& snapshots() const;
   const Published<certs::Vault>& vault() const;
-  std::vector<istio::Finding> findings() const;         // any thread: of the newest load
-  // Any thread, for metrics: loads done, and documents and files refused (each once, until it is good again).
+  std::vector<istio::Finding> findings() const;  // any thread: of the newest load
+  // Any thread, for metrics: loads done, and documents and files refused (each once, until it is
+  // good again).
   uint64_t loads() const, rejected() const;
 
 private:

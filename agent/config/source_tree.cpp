@@ -88,7 +88,8 @@ void Walk::subdirectory(const std::string& path, const struct stat& status, int 
 void Walk::file(const std::string& path) {
   if (tree_.files.size() >= limits::config_files) {
     if (tree_.files.size() == limits::config_files) {
-      tree_.files.push_back({path, "", "more than " + std::to_string(limits::config_files) + " files"});
+      tree_.files.push_back(
+          {path, "", "more than " + std::to_string(limits::config_files) + " files"});
     }
     return;
   }

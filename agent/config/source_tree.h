@@ -1,8 +1,9 @@
-// The configuration directory as it is now: every *.yaml, *.yml and *.json in it and below, in a stable order.
+// The configuration directory as it is now: every *.yaml, *.yml and *.json in it and below, in a
+// stable order.
 //
-// Hidden names are skipped, so that of a mounted ConfigMap (`rules.yaml` → `..data/rules.yaml` → `..2026_11_21/rules.yaml`)
-// each file is read once, under the name that the user knows. Links are followed, to directories too, but never twice into
-// the same one.
+// Hidden names are skipped, so that of a mounted ConfigMap (`rules.yaml` → `..data/rules.yaml` →
+// `..2026_11_21/rules.yaml`) each file is read once, under the name that the user knows. Links are
+// followed, to directories too, but never twice into the same one.
 #pragma once
 #include <string>
 #include <vector>
@@ -12,7 +13,7 @@
 namespace sallyport::config {
 
 struct SourceFile {
-  std::string path;     // below the directory as it was given
+  std::string path;  // below the directory as it was given
   std::string text;
   std::string problem;  // why it could not be read; empty: it was
 };

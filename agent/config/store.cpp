@@ -40,7 +40,8 @@ struct Store::Update {
 void Store::Update::take_good(std::size_t file, const File& decoded) {
   for (const ResourcePtr& resource : decoded.resources) {
     const ResourceRef& ref = *istio::metadata_of(*resource).ref;
-    const auto [first, is_new] = items.try_emplace(key_of(*resource), Item{file, ref.line, resource});
+    const auto [first, is_new] =
+        items.try_emplace(key_of(*resource), Item{file, ref.line, resource});
     if (is_new) continue;
     const ResourceRef& used = *istio::metadata_of(*first->second.resource).ref;
     result.findings.push_back({istio::Severity::error, ref.file, ref.line, ref.kind,
@@ -68,7 +69,8 @@ void Store::Update::take_refused(std::size_t file, const File& decoded) {
     if (items.contains(key)) continue;  // a good one of the same name is elsewhere
     bool stays_in_force = false;
     if (refused.kind.empty() || refused.name.empty()) {
-      stays_in_force = keep(file, refused.ref->line, [&](const auto& from) { return from == path; });
+      stays_in_force =
+          keep(file, refused.ref->line, [&](const auto& from) { return from == path; });
     } else if (const auto last_good = held.find(key); last_good != held.end()) {
       items.emplace(key, Item{file, refused.ref->line, last_good->second.resource});
       stays_in_force = true;
@@ -127,7 +129,8 @@ InForce Store::update(const SourceTree& tree) {
     if (!source.problem.empty()) continue;
     decoded[at] = files[source.path] = decode(source);
     update.take_good(at, *decoded[at]);
-    for (const istio::Finding& finding : decoded[at]->findings) update.result.findings.push_back(finding);
+    for (const istio::Finding& finding : decoded[at]->findings)
+      update.result.findings.push_back(finding);
   }
   for (std::size_t at = 0; at < tree.files.size(); ++at) {
     if (decoded[at]) {

@@ -1,10 +1,13 @@
-// What is in force: the resources of the newest load, and the last good version of each that became bad.
+// What is in force: the resources of the newest load, and the last good version of each that became
+// bad.
 //
 // - A resource that is refused stays in force as it was, until its document is good again or gone.
-// - A file that can't be read, or a document of which not even the name is known, keeps all that its file gave before and
+// - A file that can't be read, or a document of which not even the name is known, keeps all that
+// its file gave before and
 //   that is nowhere else now.
 // - A refused one that was never good is handed on, so that what it names is closed.
-// - Of several documents with the same kind, namespace and name the first counts (by path, then by line).
+// - Of several documents with the same kind, namespace and name the first counts (by path, then by
+// line).
 //
 // Pure: no file is read here. One thread.
 #pragma once
@@ -23,10 +26,12 @@ namespace sallyport::config {
 using ResourcePtr = std::shared_ptr<const istio::Resource>;
 
 struct InForce {
-  std::vector<ResourcePtr> resources;    // oldest first; unchanged files give the same pointers as last time
-  std::vector<istio::Refused> refused;   // never good yet, of kinds that protect
+  std::vector<ResourcePtr>
+      resources;  // oldest first; unchanged files give the same pointers as last time
+  std::vector<istio::Refused> refused;  // never good yet, of kinds that protect
   std::vector<istio::Finding> findings;
-  std::vector<std::string> refusals;     // what was refused, also where the last good version stays: texts
+  std::vector<std::string>
+      refusals;  // what was refused, also where the last good version stays: texts
 };
 
 class Store {
@@ -48,9 +53,9 @@ private:
   };
   struct Held {
     ResourcePtr resource;
-    std::string path;      // the file that gave it
+    std::string path;  // the file that gave it
   };
-  struct Update;           // one update() at work
+  struct Update;  // one update() at work
 
   std::shared_ptr<const File> decode(const SourceFile& source) const;
 

@@ -20,7 +20,8 @@ namespace {
 constexpr uint32_t interest = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE |
                               IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
-// A regular file just created is still empty; its IN_CLOSE_WRITE will come. Links, of either kind, get no such event.
+// A regular file just created is still empty; its IN_CLOSE_WRITE will come. Links, of either kind,
+// get no such event.
 bool will_be_written(const std::string& path, const inotify_event& event) {
   if (!(event.mask & IN_CREATE) || event.mask & IN_ISDIR) return false;
   struct stat status {};
@@ -61,7 +62,8 @@ struct Watcher::State : std::enable_shared_from_this<Watcher::State> {
 Result<void> Watcher::State::open() {
   const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (fd < 0) {
-    return Error{.fault = Fault::internal, .context = std::string("inotify: ") + std::strerror(errno)};
+    return Error{.fault = Fault::internal,
+                 .context = std::string("inotify: ") + std::strerror(errno)};
   }
   descriptor.assign(fd);
   await_events();

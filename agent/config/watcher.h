@@ -1,6 +1,8 @@
-// Tells of changed files through inotify: one call a burst (limits::config_debounce after its first event).
+// Tells of changed files through inotify: one call a burst (limits::config_debounce after its first
+// event).
 //
-// Threading: all calls, and `changed`, on the io_context's thread (or before it runs). Destroying it stops all.
+// Threading: all calls, and `changed`, on the io_context's thread (or before it runs). Destroying
+// it stops all.
 #pragma once
 #include <functional>
 #include <memory>
@@ -20,8 +22,9 @@ public:
   ~Watcher();
   Watcher(const Watcher&) = delete;
 
-  // Replaces what is watched; directories that don't exist are left out. True when something is watched that was not
-  // before: what was read until now may be old. Error: inotify is not to be had (limits of the machine).
+  // Replaces what is watched; directories that don't exist are left out. True when something is
+  // watched that was not before: what was read until now may be old. Error: inotify is not to be
+  // had (limits of the machine).
   Result<bool> watch(const WatchPoints& points);
 
 private:

@@ -1,5 +1,5 @@
-// Every limit and timeout that the data plane knows, with the source of its number. Reaching one is answered, never
-// met with unbounded memory.
+// Every limit and timeout that the data plane knows, with the source of its number. Reaching one is
+// answered, never met with unbounded memory.
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -10,68 +10,79 @@ using namespace std::chrono_literals;
 // HTTP/1 (Envoy: 60 KiB of head, 100 headers; ours: 64 KiB)
 inline constexpr std::size_t http_head_bytes = 64 * 1024;
 inline constexpr std::size_t http_headers = 100;
-inline constexpr std::size_t http_chunk_extension_bytes = 16 * 1024;  // a message, all chunks (Node's number)
-inline constexpr std::size_t http_trailer_bytes = 16 * 1024;          // a message
-inline constexpr int interim_responses = 16;            // 1xx before a final answer
-inline constexpr auto http_head_time = 10s;             // from the first byte of a head to its end
-inline constexpr auto http_idle = 1h;                   // Istio: downstream and upstream HTTP idle 1 h
-inline constexpr auto http_passthrough_idle = 5min;     // PassthroughCluster
-inline constexpr auto linger_time = 2s;                 // after our last answer, for what the client still sends
+// A message, all chunks (Node's number)
+inline constexpr std::size_t http_chunk_extension_bytes = 16 * 1024;
+inline constexpr std::size_t http_trailer_bytes = 16 * 1024;  // a message
+inline constexpr int interim_responses = 16;                  // 1xx before a final answer
+inline constexpr auto http_head_time = 10s;          // from the first byte of a head to its end
+inline constexpr auto http_idle = 1h;                // Istio: downstream and upstream HTTP idle 1 h
+inline constexpr auto http_passthrough_idle = 5min;  // PassthroughCluster
+inline constexpr auto linger_time = 2s;  // after our last answer, for what the client still sends
 inline constexpr std::size_t linger_bytes = 1024 * 1024;
-inline constexpr auto body_stall = 5min;                // a body of which no byte moves (Envoy's stream idle default)
-inline constexpr auto tcp_idle = 1h;                    // Envoy's tcp_proxy
+// A body of which no byte moves (Envoy's stream idle default)
+inline constexpr auto body_stall = 5min;
+inline constexpr auto tcp_idle = 1h;  // Envoy's tcp_proxy
 
 // Sniffing
-inline constexpr std::size_t sniff_bytes = 64 * 1024;   // a ClientHello may be that long (RFC 8446 allows more)
-inline constexpr auto silent_client_grace = 5ms;        // before a silent client's upstream is opened
-inline constexpr auto client_hello_time = 10s;          // from its first byte to its last
-inline constexpr std::size_t alpn_protocols = 32;  // a ClientHello offers a few; more is no ClientHello
+// A ClientHello may be that long (RFC 8446 allows more)
+inline constexpr std::size_t sniff_bytes = 64 * 1024;
+inline constexpr auto silent_client_grace = 5ms;  // before a silent client's upstream is opened
+inline constexpr auto client_hello_time = 10s;    // from its first byte to its last
+// A ClientHello offers a few; more is no ClientHello
+inline constexpr std::size_t alpn_protocols = 32;
 
 // Upstream
-inline constexpr auto connect_timeout = 10s;            // Istio's default; covers TCP and TLS
-inline constexpr int retries = 2;                       // Istio's default policy: two more tries
-inline constexpr auto retry_backoff_base = 25ms;        // Envoy; jittered, at most ten times the base
+inline constexpr auto connect_timeout = 10s;      // Istio's default; covers TCP and TLS
+inline constexpr int retries = 2;                 // Istio's default policy: two more tries
+inline constexpr auto retry_backoff_base = 25ms;  // Envoy; jittered, at most ten times the base
 inline constexpr std::size_t pool_idle_per_key = 512;
 inline constexpr std::size_t tls_sessions_per_key = 4;
 inline constexpr std::size_t connections_per_worker = 65536;
-inline constexpr std::size_t pending_requests = 16384;                // of one cluster and worker
-inline constexpr std::size_t tls_identities_per_cluster = 1024;     // hosts of a wildcard cluster with SNI from Host
-inline constexpr std::size_t original_dst_endpoints = 10'000;       // addresses dialled through one cluster
-inline constexpr auto upstream_unused = 5min;           // a cluster's runtime, a host's TLS sessions are dropped after
-inline constexpr auto dns_overdue = 5s;                 // an idle cluster's addresses are resolved anew before use
+inline constexpr std::size_t pending_requests = 16384;  // of one cluster and worker
+// Hosts of a wildcard cluster with SNI from Host
+inline constexpr std::size_t tls_identities_per_cluster = 1024;
+// Addresses dialled through one cluster
+inline constexpr std::size_t original_dst_endpoints = 10'000;
+// A cluster's runtime, a host's TLS sessions are dropped after
+inline constexpr auto upstream_unused = 5min;
+inline constexpr auto dns_overdue = 5s;  // an idle cluster's addresses are resolved anew before use
 
 // DNS (meshConfig.dnsRefreshRate)
 inline constexpr auto dns_refresh_on_error = 60s;
 inline constexpr auto dns_query_timeout = 5s;
-inline constexpr auto dns_ttl_min = 1s;                 // a TTL of 0 must not become a query a request
-inline constexpr auto dns_ttl_max = 24h;                // RFC 8767 section 4 lets a cache bound it
-inline constexpr auto dns_negative_ttl = 5s;            // no answer, or "no such name", is asked again after
-inline constexpr auto dns_client_wait = 1800ms;         // RFC 8767 section 5: then an expired answer is better than none
-inline constexpr auto dns_family_wait = 300ms;          // for the other family once one has answered
-inline constexpr auto dns_keep_fresh = 5min;            // names unused for so long are no longer refreshed ahead of use
-inline constexpr auto dns_hosts_file_ttl = 5s;          // /etc/hosts is read again after
+inline constexpr auto dns_ttl_min = 1s;       // a TTL of 0 must not become a query a request
+inline constexpr auto dns_ttl_max = 24h;      // RFC 8767 section 4 lets a cache bound it
+inline constexpr auto dns_negative_ttl = 5s;  // no answer, or "no such name", is asked again after
+// RFC 8767 section 5: then an expired answer is better than none
+inline constexpr auto dns_client_wait = 1800ms;
+inline constexpr auto dns_family_wait = 300ms;  // for the other family once one has answered
+// Names unused for so long are no longer refreshed ahead of use
+inline constexpr auto dns_keep_fresh = 5min;
+inline constexpr auto dns_hosts_file_ttl = 5s;  // /etc/hosts is read again after
 inline constexpr std::size_t dns_cached_names = 10'000;
-inline constexpr std::size_t dns_queries = 1024;        // names asked for at the same time
-inline constexpr std::size_t dns_addresses = 256;       // of one name and family
-inline constexpr std::size_t dns_records = 4096;        // read of one answer (a TCP one holds 64 KiB)
+inline constexpr std::size_t dns_queries = 1024;   // names asked for at the same time
+inline constexpr std::size_t dns_addresses = 256;  // of one name and family
+inline constexpr std::size_t dns_records = 4096;   // read of one answer (a TCP one holds 64 KiB)
 
 // Logs
-inline constexpr std::size_t log_queue_bytes = 4 * 1024 * 1024;  // per worker; beyond it lines are dropped, counted
+// Per worker; beyond it lines are dropped, counted
+inline constexpr std::size_t log_queue_bytes = 4 * 1024 * 1024;
 
 // Draining (istio-agent: terminationDrainDuration)
 inline constexpr auto drain_time = 5s;
 
 // Admin port
-inline constexpr std::size_t admin_connections = 64;    // at a time; later ones wait to be accepted
+inline constexpr std::size_t admin_connections = 64;  // at a time; later ones wait to be accepted
 inline constexpr std::size_t admin_head_bytes = 8 * 1024;
 inline constexpr std::size_t admin_body_bytes = 64 * 1024;  // nothing is read from it
-inline constexpr auto admin_idle = 30s;                 // for a request to come in, and for an answer to be taken
+inline constexpr auto admin_idle = 30s;  // for a request to come in, and for an answer to be taken
 
 // Configuration
 inline constexpr std::size_t document_bytes = 4 * 1024 * 1024;
-inline constexpr std::size_t yaml_nodes = 1'000'000;    // after aliases are expanded
+inline constexpr std::size_t yaml_nodes = 1'000'000;  // after aliases are expanded
 inline constexpr int yaml_depth = 100;
-inline constexpr std::size_t findings_per_resource = 20;  // the rest of a resource's errors are not listed
+// The rest of a resource's errors are not listed
+inline constexpr std::size_t findings_per_resource = 20;
 inline constexpr std::size_t config_file_bytes = 64 * 1024 * 1024;
 inline constexpr std::size_t config_files = 20'000;
 inline constexpr int config_directory_depth = 16;
@@ -89,7 +100,7 @@ inline constexpr int tls_messages_without_data = 32;
 // iptables programs (legacy waits up to 30 s for the lock, as istio-iptables asks it to)
 inline constexpr auto iptables_time = 60s;
 inline constexpr auto iptables_retry_delay = 100ms;
-inline constexpr int iptables_tries = 3;                         // when the kernel answers "busy"
+inline constexpr int iptables_tries = 3;  // when the kernel answers "busy"
 inline constexpr std::size_t iptables_output_bytes = 16 * 1024 * 1024;
 
 }  // namespace sallyport::limits

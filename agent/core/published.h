@@ -1,11 +1,14 @@
-// One immutable value, replaced whole by one thread and read by many without a lock.
+// One immutable value, replaced whole by one thread and read by many.
 //
 // Threading: publish() on the configuration thread only; each worker owns a Reader and calls it on
-// its own thread. Cost: get() is one atomic load; the shared_ptr is touched only after a change.
+// its own thread.
+// Cost: get() is one atomic load; the pointer and its mutex are touched only after a change. (Not
+// an atomic<shared_ptr>: that of libstdc++ 12 lets readers go by a relaxed unlock, a data race.)
 #pragma once
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 
 namespace sallyport {
 
@@ -18,34 +21,45 @@ public:
   Published(const Published&) = delete;
 
   void publish(Pointer next) {
-    current_.store(std::move(next));
-    generation_.fetch_add(
-        1, std::memory_order_release);  // After the store: no reader keeps a stale view.
+    {
+      std::lock_guard lock(mutex_);
+      current_.swap(next);
+    }
+    // After the store: no reader keeps a stale view. `next`, the old value, is freed outside the
+    // lock.
+    generation_.fetch_add(1, std::memory_order_release);
   }
-  Pointer current() const { return current_.load(); }
+  Pointer current() const {
+    std::lock_guard lock(mutex_);
+    return current_;
+  }
 
   class Reader {
   public:
-    explicit Reader(const Published& source) : source_(source), cached_(source.current_.load()) {}
+    explicit Reader(const Published& source)
+        : source_(source),
+          seen_(source.generation_.load(std::memory_order_acquire)),
+          cached_(source.current()) {}
     // True when get() would give another value than last time.
     bool changed() const { return source_.generation_.load(std::memory_order_acquire) != seen_; }
     const Pointer& get() {
       const auto now = source_.generation_.load(std::memory_order_acquire);
       if (now != seen_) {
         seen_ = now;
-        cached_ = source_.current_.load();
+        cached_ = source_.current();
       }
       return cached_;
     }
 
   private:
     const Published& source_;
-    uint64_t seen_ = 0;
+    uint64_t seen_;
     Pointer cached_;
   };
 
 private:
-  std::atomic<Pointer> current_;
+  mutable std::mutex mutex_;  // of current_
+  Pointer current_;
   std::atomic<uint64_t> generation_{0};
 };
 

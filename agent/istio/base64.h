@@ -1,4 +1,5 @@
-// Base64 as Kubernetes' Secrets use it: RFC 4648's standard alphabet with padding; CR and LF are skipped, as Go does.
+// Base64 as Kubernetes' Secrets use it: RFC 4648's standard alphabet with padding; CR and LF are
+// skipped, as Go does.
 #pragma once
 #include <optional>
 #include <string>

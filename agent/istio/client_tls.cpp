@@ -1,4 +1,5 @@
-// ClientTLSSettings: what a DestinationRule says about TLS towards a destination, with Istio's validation.
+// ClientTLSSettings: what a DestinationRule says about TLS towards a destination, with Istio's
+// validation.
 #include "agent/istio/kinds.h"
 
 namespace sallyport::istio {
@@ -14,8 +15,9 @@ void check_skip_verify(const ClientTls& tls, Fields& fields) {
                  "InsecureSkipVerify is set true");
   }
   if (tls.mode == TlsMode::mutual && trusts_files) {
-    fields.error("insecureSkipVerify",
-                 "cannot specify CaCertificates or SubjectAltNames when InsecureSkipVerify is set true");
+    fields.error(
+        "insecureSkipVerify",
+        "cannot specify CaCertificates or SubjectAltNames when InsecureSkipVerify is set true");
   }
 }
 
@@ -26,7 +28,8 @@ void check(const ClientTls& tls, Fields& fields) {
     if (!tls.client_certificate.empty() || !tls.ca_certificates.empty() ||
         !tls.private_key.empty() || !tls.ca_crl.empty()) {
       fields.error("credentialName",
-                   "cannot specify client certificates or CA certificate or CA CRL If credentialName is set");
+                   "cannot specify client certificates or CA certificate or CA CRL If "
+                   "credentialName is set");
     }
     return;
   }

@@ -50,12 +50,12 @@ std::vector<std::string> named_hosts(const Node& node) {
 }
 
 void Decoder::refuse(const Finding& finding, ResourceRefPtr ref, std::vector<std::string> hosts) {
-  decoded_.refused.push_back({finding, ref->kind, ref->namespace_name, ref->name, std::move(hosts),
-                              ref});
+  decoded_.refused.push_back(
+      {finding, ref->kind, ref->namespace_name, ref->name, std::move(hosts), ref});
 }
 
-// A finding about a document of no known kind. An error is a refusal too: what it was meant to be is not known, so that
-// what it names must be closed and what the file gave before must stay.
+// A finding about a document of no known kind. An error is a refusal too: what it was meant to be
+// is not known, so that what it names must be closed and what the file gave before must stay.
 void Decoder::outside(const Node& node, Severity severity, std::string reason) {
   Finding finding{severity, std::string(file_), node.line, "", "", "", "", std::move(reason)};
   decoded_.findings.push_back(finding);
@@ -65,7 +65,8 @@ void Decoder::outside(const Node& node, Severity severity, std::string reason) {
          named_hosts(node));
 }
 
-// A document that no parser can read: one finding, and for each resource that seems to be in it a refusal.
+// A document that no parser can read: one finding, and for each resource that seems to be in it a
+// refusal.
 void Decoder::broken(const Document& document, const TreeError& error) {
   std::vector<Scraped> found = scrape(document.text, document.line);
   Finding finding{Severity::error, std::string(file_), error.line, "", "", "", "", error.reason};
@@ -169,8 +170,8 @@ void Decoder::resource(Fields& quiet, Standing standing, const std::string& kind
   }
   Metadata identity = metadata(document, kind);
   if (standing == Standing::bad_version) {
-    document.error("apiVersion", api_version.empty() ? "required"
-                                                     : "no such version: " + quoted(api_version));
+    document.error("apiVersion",
+                   api_version.empty() ? "required" : "no such version: " + quoted(api_version));
   }
   read(document, std::move(identity), report, node);
 }
@@ -182,8 +183,8 @@ void Decoder::read(Fields& document, Metadata metadata, Report& report, const No
     if (!report.first_error()) {
       decoded_.resources.emplace_back(std::move(resource));
     } else {
-      refuse(*report.first_error(), ref, protects(ref->kind) ? named_hosts(node)
-                                                            : std::vector<std::string>());
+      refuse(*report.first_error(), ref,
+             protects(ref->kind) ? named_hosts(node) : std::vector<std::string>());
     }
   };
   if (ref->kind == "ServiceEntry") return keep(decode_service_entry(std::move(metadata), document));

@@ -15,7 +15,8 @@ bool has_content(std::string_view line) {
   return at != std::string_view::npos && line[at] != '#';
 }
 
-// Bytes of the UTF-8 character that `text` begins with; 0 when it is none (overlong forms and surrogates included).
+// Bytes of the UTF-8 character that `text` begins with; 0 when it is none (overlong forms and
+// surrogates included).
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t at) -> unsigned {
     return at < text.size() ? static_cast<unsigned char>(text[at]) : 0;

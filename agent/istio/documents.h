@@ -1,4 +1,5 @@
-// A file's text cut into its documents, before YAML is parsed: so that a broken document never hides the next one.
+// A file's text cut into its documents, before YAML is parsed: so that a broken document never
+// hides the next one.
 #pragma once
 #include <optional>
 #include <string>
@@ -14,12 +15,12 @@ struct Document {
   int line = 1;           // of its first line in the file
 };
 
-// Cut at lines that are `---` (alone or before a blank) and after lines that are `...`. Documents of nothing but blanks and
-// comments are left out.
+// Cut at lines that are `---` (alone or before a blank) and after lines that are `...`. Documents
+// of nothing but blanks and comments are left out.
 std::vector<Document> split_documents(std::string_view text);
 
-// What YAML can't hold or what two readers would read differently: control characters, a lone CR, text that isn't UTF-8,
-// more than limits::document_bytes.
+// What YAML can't hold or what two readers would read differently: control characters, a lone CR,
+// text that isn't UTF-8, more than limits::document_bytes.
 std::optional<TreeError> check_text(const Document& document);
 
 }  // namespace sallyport::istio

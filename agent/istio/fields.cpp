@@ -203,7 +203,8 @@ void Fields::each(std::string_view name, const std::function<void(Fields&)>& rea
   std::size_t index = 0;
   for (const Node::Entry& entry : node->entries) {
     const std::string item = std::string(name) + '[' + std::to_string(index++) + ']';
-    if (!expect(item, *entry.value, entry.value->kind == Node::Kind::mapping, "an object")) continue;
+    if (!expect(item, *entry.value, entry.value->kind == Node::Kind::mapping, "an object"))
+      continue;
     Fields fields(*entry.value, path_of(item), report_, unknown);
     read(fields);
     fields.finish();

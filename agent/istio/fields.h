@@ -1,5 +1,6 @@
-// Reads the fields of one object with their types, names what is wrong with its line and path, and at the end what nobody
-// asked for. Keys are lowerCamelCase; snake_case is taken too, as proto3 JSON does.
+// Reads the fields of one object with their types, names what is wrong with its line and path, and
+// at the end what nobody asked for. Keys are lowerCamelCase; snake_case is taken too, as proto3
+// JSON does.
 #pragma once
 #include <chrono>
 #include <functional>
@@ -16,8 +17,8 @@
 
 namespace sallyport::istio {
 
-// What an unknown field does. Inside tls and policy rules it refuses the resource: a mistyped `subjectAltNames` must not
-// mean "no names to check".
+// What an unknown field does. Inside tls and policy rules it refuses the resource: a mistyped
+// `subjectAltNames` must not mean "no names to check".
 enum class Unknown : uint8_t { warn, refuse, ignore };
 
 struct Choice {
@@ -27,7 +28,8 @@ struct Choice {
 
 class Fields {
 public:
-  // Anything but an object is an error (null counts as an empty one). `node` and `report` outlive this.
+  // Anything but an object is an error (null counts as an empty one). `node` and `report` outlive
+  // this.
   Fields(const Node& node, std::string path, Report& report, Unknown unknown = Unknown::warn);
   Fields(const Fields&) = delete;
   // REQUIRES: every field was asked for by now. Names the unknown ones.
@@ -38,28 +40,30 @@ public:
   const std::string& path() const { return path_; }
   std::string path_of(std::string_view name) const;
   bool has(std::string_view name) { return find(name) != nullptr; }
-  const Node* find(std::string_view name);  // null: absent, or YAML's null
+  const Node* find(std::string_view name);    // null: absent, or YAML's null
   bool is_null(std::string_view name) const;  // given, with nothing in it
 
   std::string text(std::string_view name);  // "" when absent
   std::vector<std::string> texts(std::string_view name);
-  Labels labels(std::string_view name);     // any map of strings
+  Labels labels(std::string_view name);  // any map of strings
   std::optional<int64_t> integer(std::string_view name, int64_t min, int64_t max);
-  uint16_t port(std::string_view name);     // 0 when absent; else 1..65535
+  uint16_t port(std::string_view name);  // 0 when absent; else 1..65535
   std::optional<bool> boolean(std::string_view name);
   std::optional<std::chrono::milliseconds> duration(
       std::string_view name, std::chrono::milliseconds min = std::chrono::milliseconds(1));
   std::optional<int> choice(std::string_view name, std::span<const Choice> choices);
-  // Calls with the object's fields and names the unknown ones afterwards; true when it was there and is an object.
+  // Calls with the object's fields and names the unknown ones afterwards; true when it was there
+  // and is an object.
   bool object(std::string_view name, const std::function<void(Fields&)>& read,
               Unknown unknown = Unknown::warn);
   // The same for each object of a list.
   void each(std::string_view name, const std::function<void(Fields&)>& read,
             Unknown unknown = Unknown::warn);
 
-  void ignore(std::initializer_list<std::string_view> names);       // known, and no matter here
-  void unsupported(std::initializer_list<std::string_view> names);  // known, without effect yet: a warning when given
-  void error(std::string_view name, std::string reason);            // "" for the object itself
+  void ignore(std::initializer_list<std::string_view> names);  // known, and no matter here
+  void unsupported(std::initializer_list<std::string_view>
+                       names);  // known, without effect yet: a warning when given
+  void error(std::string_view name, std::string reason);  // "" for the object itself
   void warn(std::string_view name, std::string reason);
   Report& report() { return report_; }
 

@@ -1,4 +1,5 @@
-// The kinds that are read, those that are known and not supported, and their API groups and versions.
+// The kinds that are read, those that are known and not supported, and their API groups and
+// versions.
 #pragma once
 #include <string_view>
 

@@ -1,5 +1,6 @@
-// One decoder a kind. Each gets the whole document's fields (apiVersion, kind and metadata are read by then), reports what
-// is wrong, and returns the resource as far as it could be read: it counts only if the report has no error.
+// One decoder a kind. Each gets the whole document's fields (apiVersion, kind and metadata are read
+// by then), reports what is wrong, and returns the resource as far as it could be read: it counts
+// only if the report has no error.
 #pragma once
 #include "agent/istio/fields.h"
 

@@ -1,4 +1,5 @@
-// MeshConfig and ProxyConfig (istio-api.md 1.11, 1.12): from a file or from the ConfigMap istio-system/istio.
+// MeshConfig and ProxyConfig (istio-api.md 1.11, 1.12): from a file or from the ConfigMap
+// istio-system/istio.
 #include "agent/istio/decode.h"
 #include "agent/istio/documents.h"
 #include "agent/istio/fields.h"
@@ -70,8 +71,9 @@ void decode_identity(MeshConfig& config, Fields& fields) {
 }
 
 void decode_mesh_fields(MeshConfig& config, Fields& fields) {
-  fields.object("outboundTrafficPolicy",
-                [&](Fields& policy) { decode_outbound_policy(config, policy); }, Unknown::refuse);
+  fields.object(
+      "outboundTrafficPolicy", [&](Fields& policy) { decode_outbound_policy(config, policy); },
+      Unknown::refuse);
   decode_access_log(config, fields);
   decode_listening(config, fields);
   decode_identity(config, fields);
@@ -95,7 +97,8 @@ void decode_mesh_fields(MeshConfig& config, Fields& fields) {
                       "pathNormalization", "serviceSettings", "serviceEntryVisibility"});
 }
 
-// The line of the file where a block scalar's text begins; a one-line text stands where its node is.
+// The line of the file where a block scalar's text begins; a one-line text stands where its node
+// is.
 int first_line_of(const Node& text) {
   return text.text.find('\n') == std::string::npos ? text.line : text.line + 1;
 }

@@ -54,7 +54,8 @@ Problem length_problem(std::string_view domain) {
 bool is_dns_label(std::string_view label) {
   if (label.empty() || label.size() > 63) return false;
   if (!is_alphanumeric(label.front()) || !is_alphanumeric(label.back())) return false;
-  return std::all_of(label.begin(), label.end(), [](char c) { return is_alphanumeric(c) || c == '-'; });
+  return std::all_of(label.begin(), label.end(),
+                     [](char c) { return is_alphanumeric(c) || c == '-'; });
 }
 
 Problem fqdn_problem(std::string_view domain) {
@@ -114,7 +115,8 @@ Problem export_to_problem(const std::vector<std::string>& entries, std::string_v
   std::set<std::string_view> seen;
   for (const std::string& entry : entries) {
     if (entry != "." && entry != "*" && entry != "~" && !is_dns_label(entry)) {
-      return "only .,*,~, or a valid DNS 1123 label is allowed as exportTo entry, not " + quoted(entry);
+      return "only .,*,~, or a valid DNS 1123 label is allowed as exportTo entry, not " +
+             quoted(entry);
     }
     if (!seen.insert(entry).second) return "duplicate entries in exportTo: " + quoted(entry);
   }

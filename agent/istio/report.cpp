@@ -33,7 +33,7 @@ void Report::identify(std::string kind, std::string namespace_name, std::string 
 }
 
 void Report::add(Severity severity, int line, std::string field, std::string reason) {
-  Finding finding{severity, file_,           line, kind_, namespace_name_, name_, std::move(field),
+  Finding finding{severity,         file_, line, kind_, namespace_name_, name_, std::move(field),
                   std::move(reason)};
   if (severity == Severity::error && !first_error_) first_error_ = finding;
   if (++count_ > limits::findings_per_resource) return;

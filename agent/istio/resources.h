@@ -1,5 +1,6 @@
-// Istio's and Kubernetes' resources as types, as far as the data plane reads them. All API versions of a kind are one
-// schema (istio-api.md). Defaults here are the proto's zero values; what absence means is decided in mesh/.
+// Istio's and Kubernetes' resources as types, as far as the data plane reads them. All API versions
+// of a kind are one schema (istio-api.md). Defaults here are the proto's zero values; what absence
+// means is decided in mesh/.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -21,7 +22,7 @@ struct Metadata {
   std::string namespace_name;  // "default" when the document gives none
   Labels labels;
   Labels annotations;
-  ResourceRefPtr ref;          // kind, names, file:line; never null after decoding
+  ResourceRefPtr ref;  // kind, names, file:line; never null after decoding
 };
 
 enum class Resolution : uint8_t { none, static_, dns, dns_round_robin, dynamic_dns };
@@ -29,16 +30,17 @@ enum class Location : uint8_t { mesh_external, mesh_internal };
 
 struct ServicePort {
   uint16_t number = 0;
-  uint16_t target_port = 0;    // 0: same as number
+  uint16_t target_port = 0;  // 0: same as number
   std::string name;
-  std::string target_port_name;  // a Service's named targetPort (of the pods' containers); target_port is 0 then
-  std::string protocol;        // upper case as given; empty: detect
+  std::string target_port_name;  // a Service's named targetPort (of the pods' containers);
+                                 // target_port is 0 then
+  std::string protocol;          // upper case as given; empty: detect
   int line = 0;
 };
 
 struct WorkloadEntry {
-  std::string address;                          // IP, FQDN, unix://...
-  std::map<std::string, uint16_t> ports;        // by port name
+  std::string address;                    // IP, FQDN, unix://...
+  std::map<std::string, uint16_t> ports;  // by port name
   Labels labels;
   std::string network, locality, service_account;
   uint32_t weight = 0;
@@ -48,7 +50,7 @@ struct WorkloadEntry {
 struct ServiceEntry {
   Metadata metadata;
   std::vector<std::string> hosts;
-  std::vector<std::string> addresses;           // IPs or CIDRs
+  std::vector<std::string> addresses;  // IPs or CIDRs
   std::vector<ServicePort> ports;
   Location location = Location::mesh_external;
   Resolution resolution = Resolution::none;
@@ -77,7 +79,8 @@ struct LoadBalancer {
 
 struct ConnectionPool {
   std::optional<std::chrono::milliseconds> connect_timeout, tcp_idle_timeout, http_idle_timeout;
-  std::optional<uint32_t> max_connections, http1_max_pending_requests, max_requests_per_connection, max_retries;
+  std::optional<uint32_t> max_connections, http1_max_pending_requests, max_requests_per_connection,
+      max_retries;
   int line = 0;
 };
 
@@ -99,17 +102,17 @@ struct TrafficPolicy {
 
 struct DestinationRule {
   Metadata metadata;
-  std::string host;                             // as written; short names are expanded in mesh/
+  std::string host;  // as written; short names are expanded in mesh/
   std::optional<TrafficPolicy> traffic_policy;
   std::vector<std::string> export_to;
-  std::optional<Labels> workload_selector;      // matchLabels
+  std::optional<Labels> workload_selector;  // matchLabels
 };
 
 // A Kubernetes Service: known so that its names and addresses route as Istio's do.
 struct Service {
   Metadata metadata;
-  std::vector<ServicePort> ports;               // protocol from appProtocol, else from the name; upper case
-  std::vector<std::string> cluster_ips;         // empty or "None": headless
+  std::vector<ServicePort> ports;  // protocol from appProtocol, else from the name; upper case
+  std::vector<std::string> cluster_ips;  // empty or "None": headless
   Labels selector;
   std::string external_name;
 };
@@ -131,7 +134,7 @@ inline const Metadata& metadata_of(const Resource& resource) {
 
 enum class OutboundMode : uint8_t { registry_only, allow_any };
 
-struct ProxyConfig {                            // meshConfig.defaultConfig and PROXY_CONFIG, as far as read
+struct ProxyConfig {  // meshConfig.defaultConfig and PROXY_CONFIG, as far as read
   std::optional<int> concurrency;
   std::chrono::milliseconds drain_duration{45'000}, termination_drain_duration{5'000};
   std::map<std::string, std::string> proxy_metadata;
@@ -140,15 +143,15 @@ struct ProxyConfig {                            // meshConfig.defaultConfig and 
 struct MeshConfig {
   OutboundMode outbound_traffic_policy = OutboundMode::allow_any;
   std::chrono::milliseconds connect_timeout{10'000};
-  std::chrono::milliseconds protocol_detection_timeout{0};   // 0: none
+  std::chrono::milliseconds protocol_detection_timeout{0};  // 0: none
   std::chrono::milliseconds dns_refresh_rate{60'000};
-  std::string access_log_file;                               // "": off
-  std::string access_log_format;                             // "": Istio's default text
+  std::string access_log_file;    // "": off
+  std::string access_log_format;  // "": Istio's default text
   std::string root_namespace = "istio-system";
   std::string trust_domain = "cluster.local";
-  std::string cluster_domain = "cluster.local";              // from --domain, not a mesh config field
+  std::string cluster_domain = "cluster.local";  // from --domain, not a mesh config field
   uint16_t proxy_listen_port = 15001, proxy_inbound_listen_port = 15006;
-  int retry_attempts = 2;                                    // defaultHttpRetryPolicy.attempts
+  int retry_attempts = 2;  // defaultHttpRetryPolicy.attempts
   std::vector<std::string> default_destination_rule_export_to, default_service_export_to;
   ProxyConfig default_config;
 };
@@ -157,7 +160,7 @@ struct MeshConfig {
 struct Proxy {
   std::string name, namespace_name = "default", service_account = "default";
   Labels labels;
-  std::vector<std::string> addresses;                        // the pod's own IPs
+  std::vector<std::string> addresses;  // the pod's own IPs
 };
 
 }  // namespace sallyport::istio

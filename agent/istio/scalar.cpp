@@ -6,9 +6,9 @@
 namespace sallyport::istio {
 namespace {
 
-constexpr std::string_view true_words[] = {"y",    "Y",    "yes", "Yes", "YES",
-                                           "true", "True", "TRUE", "on", "On", "ON"};
-constexpr std::string_view false_words[] = {"n",     "N",     "no",    "No",  "NO", "false",
+constexpr std::string_view true_words[] = {"y",    "Y",    "yes", "Yes", "YES", "true",
+                                           "True", "TRUE", "on",  "On",  "ON"};
+constexpr std::string_view false_words[] = {"n",     "N",     "no",  "No",  "NO", "false",
                                             "False", "FALSE", "off", "Off", "OFF"};
 
 template <std::size_t N>
@@ -106,15 +106,16 @@ std::optional<int64_t> integer_value(std::string_view text) {
 std::optional<std::chrono::nanoseconds> duration_value(std::string_view text) {
   constexpr long double ns_max = 100.0L * 365 * 24 * 3600 * 1e9L;
   constexpr std::pair<std::string_view, long double> units[] = {
-      {"ns", 1}, {"us", 1e3L}, {"\xc2\xb5s", 1e3L}, {"\xce\xbcs", 1e3L},
-      {"ms", 1e6L}, {"s", 1e9L}, {"m", 60e9L}, {"h", 3600e9L}};
+      {"ns", 1},    {"us", 1e3L}, {"\xc2\xb5s", 1e3L}, {"\xce\xbcs", 1e3L},
+      {"ms", 1e6L}, {"s", 1e9L},  {"m", 60e9L},        {"h", 3600e9L}};
   if (text == "0") return std::chrono::nanoseconds(0);
   long double total = 0;
   if (text.empty() || text.size() > 64) return std::nullopt;
   while (!text.empty()) {
     long double number = 0, scale = 1;
     std::size_t digits = 0, at = 0;
-    for (; at < text.size() && is_digit(text[at]); ++at, ++digits) number = number * 10 + (text[at] - '0');
+    for (; at < text.size() && is_digit(text[at]); ++at, ++digits)
+      number = number * 10 + (text[at] - '0');
     if (at < text.size() && text[at] == '.') {
       for (++at; at < text.size() && is_digit(text[at]); ++at, ++digits) {
         number += (text[at] - '0') * (scale /= 10);

@@ -1,4 +1,5 @@
-// Plain values out of text: YAML 1.1 scalars as Go's yaml.v2 resolves them, and durations as Go writes them.
+// Plain values out of text: YAML 1.1 scalars as Go's yaml.v2 resolves them, and durations as Go
+// writes them.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -13,12 +14,13 @@ namespace sallyport::istio {
 // What a plain (unquoted) scalar is.
 Node::Kind resolve_plain(std::string_view text);
 
-// The value of a boolean, an integer (decimal, 0x, 0o, 0b, leading 0 for octal, `_` between digits) or a real that is whole.
-// Empty when it is none, or an integer that 64 bits don't hold.
+// The value of a boolean, an integer (decimal, 0x, 0o, 0b, leading 0 for octal, `_` between digits)
+// or a real that is whole. Empty when it is none, or an integer that 64 bits don't hold.
 std::optional<bool> boolean_value(std::string_view text);
 std::optional<int64_t> integer_value(std::string_view text);
 
-// "10s", "1.5s", "500ms", "1h10m", "0": Go's time.ParseDuration, without a sign; at most 100 years. Nanoseconds.
+// "10s", "1.5s", "500ms", "1h10m", "0": Go's time.ParseDuration, without a sign; at most 100 years.
+// Nanoseconds.
 std::optional<std::chrono::nanoseconds> duration_value(std::string_view text);
 
 // In double quotes, control characters escaped, at most 100 bytes of it: for messages.

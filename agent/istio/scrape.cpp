@@ -35,7 +35,8 @@ void add_hosts(std::string_view list, std::vector<std::string>& hosts) {
   for (std::size_t at = 0; at < list.size();) {
     const std::size_t comma = std::min(list.find(',', at), list.size());
     std::string host = lower_case(trim(list.substr(at, comma - at)));
-    if (!wildcard_domain_problem(host) && hosts.size() < hosts_max) hosts.push_back(std::move(host));
+    if (!wildcard_domain_problem(host) && hosts.size() < hosts_max)
+      hosts.push_back(std::move(host));
     at = comma + 1;
   }
 }

@@ -11,8 +11,9 @@ using Data = std::map<std::string, std::string, std::less<>>;
 void check_keys(const Data& data, std::string_view field, Fields& document) {
   for (const auto& [key, value] : data) {
     const bool fits = !key.empty() && key.size() <= 253 &&
-                      key.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                            "0123456789-_.") == std::string::npos;
+                      key.find_first_not_of(
+                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                          "0123456789-_.") == std::string::npos;
     if (fits) continue;
     document.error(field, "invalid key " + quoted(key) +
                               ": it must consist of alphanumeric characters, '-', '_' or '.'");

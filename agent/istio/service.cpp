@@ -14,8 +14,10 @@ std::string protocol_of_name(std::string_view name) {
   const std::string prefix = upper_case(lower.substr(0, lower.find('-')));
   switch (protocol_class(prefix)) {
     case ProtocolClass::detect:
-    case ProtocolClass::unknown: return "";
-    default: return prefix == "HTTP_PROXY" ? "" : prefix;
+    case ProtocolClass::unknown:
+      return "";
+    default:
+      return prefix == "HTTP_PROXY" ? "" : prefix;
   }
 }
 
@@ -52,7 +54,8 @@ ServicePort decode_port(Fields& fields) {
   const std::string given = fields.text("protocol");
   const std::string transport = given.empty() ? "TCP" : given;
   if (transport != "TCP" && transport != "UDP" && transport != "SCTP") {
-    fields.error("protocol", "unsupported value " + quoted(transport) + ", supported: TCP, UDP, SCTP");
+    fields.error("protocol",
+                 "unsupported value " + quoted(transport) + ", supported: TCP, UDP, SCTP");
   }
   port.protocol = protocol_of(transport, fields.text("appProtocol"), port);
   fields.ignore({"nodePort"});

@@ -53,10 +53,10 @@ void decode_spec(ServiceEntry& entry, Fields& spec) {
   spec.each("ports", [&](Fields& fields) { entry.ports.push_back(decode_port(fields)); });
   entry.location = static_cast<Location>(spec.choice("location", locations).value_or(0));
   entry.resolution = static_cast<Resolution>(spec.choice("resolution", resolutions).value_or(0));
-  spec.each("endpoints", [&](Fields& fields) { entry.endpoints.push_back(decode_endpoint(fields)); });
-  spec.object("workloadSelector", [&](Fields& fields) {
-    entry.workload_selector = decode_selector(fields, "labels");
-  });
+  spec.each("endpoints",
+            [&](Fields& fields) { entry.endpoints.push_back(decode_endpoint(fields)); });
+  spec.object("workloadSelector",
+              [&](Fields& fields) { entry.workload_selector = decode_selector(fields, "labels"); });
   entry.export_to = spec.texts("exportTo");
   entry.subject_alt_names = spec.texts("subjectAltNames");
   check_service_entry(entry, spec);
@@ -72,7 +72,8 @@ Labels decode_selector(Fields& selector, std::string_view name) {
       selector.error(name, "wildcard is not supported in selector: " + quoted(key + '=' + value));
     }
   }
-  if (labels.empty()) selector.warn(name, "an empty selector takes every workload of the namespace");
+  if (labels.empty())
+    selector.warn(name, "an empty selector takes every workload of the namespace");
   return labels;
 }
 

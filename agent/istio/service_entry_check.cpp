@@ -1,4 +1,5 @@
-// Istio's validation of a ServiceEntry, with its messages where it has one (istio/istio:pkg/config/validation).
+// Istio's validation of a ServiceEntry, with its messages where it has one
+// (istio/istio:pkg/config/validation).
 #include <set>
 
 #include "agent/core/address.h"
@@ -15,11 +16,16 @@ std::string item(std::string_view list, std::size_t at) {
 
 std::string_view resolution_name(Resolution resolution) {
   switch (resolution) {
-    case Resolution::none: return "NONE";
-    case Resolution::static_: return "STATIC";
-    case Resolution::dns: return "DNS";
-    case Resolution::dns_round_robin: return "DNS_ROUND_ROBIN";
-    case Resolution::dynamic_dns: return "DYNAMIC_DNS";
+    case Resolution::none:
+      return "NONE";
+    case Resolution::static_:
+      return "STATIC";
+    case Resolution::dns:
+      return "DNS";
+    case Resolution::dns_round_robin:
+      return "DNS_ROUND_ROBIN";
+    case Resolution::dynamic_dns:
+      return "DYNAMIC_DNS";
   }
   return "";
 }
@@ -66,7 +72,8 @@ void check_ports(const ServiceEntry& entry, Fields& spec) {
   for (std::size_t at = 0; at < entry.ports.size(); ++at) {
     const ServicePort& port = entry.ports[at];
     const auto error = [&](std::string_view field, std::string reason) {
-      spec.report().error(port.line, spec.path_of(item("ports", at) + std::string(field)), std::move(reason));
+      spec.report().error(port.line, spec.path_of(item("ports", at) + std::string(field)),
+                          std::move(reason));
     };
     if (!port.name.empty() && !names.insert(port.name).second) {
       error(".name", "service entry port name " + quoted(port.name) + " already defined");
@@ -120,7 +127,8 @@ void check_endpoint(const ServiceEntry& entry, std::size_t at, Fields& spec) {
   for (const auto& [name, number] : endpoint.ports) {
     const bool known = std::any_of(entry.ports.begin(), entry.ports.end(),
                                    [&](const ServicePort& port) { return port.name == name; });
-    if (!known) error(".ports", "endpoint port " + quoted(name) + " is not defined by the service entry");
+    if (!known)
+      error(".ports", "endpoint port " + quoted(name) + " is not defined by the service entry");
   }
 }
 
@@ -129,20 +137,24 @@ void check_endpoints(const ServiceEntry& entry, Fields& spec) {
   const bool by_name =
       entry.resolution == Resolution::dns || entry.resolution == Resolution::dns_round_robin;
   if (entry.workload_selector && count > 0) {
-    spec.error("workloadSelector", "only one of WorkloadSelector or Endpoints is allowed in Service Entry");
+    spec.error("workloadSelector",
+               "only one of WorkloadSelector or Endpoints is allowed in Service Entry");
   }
   if (entry.workload_selector && entry.resolution == Resolution::none) {
-    spec.warn("workloadSelector", "workloadSelector should not be set when resolution mode is NONE");
+    spec.warn("workloadSelector",
+              "workloadSelector should not be set when resolution mode is NONE");
   }
   if (count > 4096) return spec.error("endpoints", "at most 4096 endpoints");
   if (count > 0 && entry.resolution == Resolution::none) {
     return spec.error("endpoints", "no endpoints should be provided for resolution type none");
   }
   if (count > 0 && entry.resolution == Resolution::dynamic_dns) {
-    return spec.error("endpoints", "no endpoints should be provided for resolution mode DYNAMIC_DNS");
+    return spec.error("endpoints",
+                      "no endpoints should be provided for resolution mode DYNAMIC_DNS");
   }
   if (count > 1 && entry.resolution == Resolution::dns_round_robin) {
-    spec.error("endpoints", "there must only be 0 or 1 endpoint for resolution mode DNS_ROUND_ROBIN");
+    spec.error("endpoints",
+               "there must only be 0 or 1 endpoint for resolution mode DNS_ROUND_ROBIN");
   }
   for (std::size_t at = 0; at < count; ++at) check_endpoint(entry, at, spec);
   for (std::size_t at = 0; by_name && count == 0 && at < entry.hosts.size(); ++at) {

@@ -5,7 +5,7 @@ namespace sallyport::istio {
 namespace {
 
 // LEAST_CONN is the old name of LEAST_REQUEST.
-constexpr Choice balancers[] = {{"UNSPECIFIED", 0}, {"LEAST_CONN", 1},   {"RANDOM", 2},
+constexpr Choice balancers[] = {{"UNSPECIFIED", 0}, {"LEAST_CONN", 1},  {"RANDOM", 2},
                                 {"PASSTHROUGH", 3}, {"ROUND_ROBIN", 4}, {"LEAST_REQUEST", 5}};
 
 SimpleLb simple_balancer(int number) {
@@ -73,7 +73,8 @@ void decode_blocks(Policy& policy, Fields& fields) {
                 [&](Fields& block) { policy.connection_pool = decode_connection_pool(block); });
   const auto read_tls = [&](Fields& block) { policy.tls = decode_client_tls(block); };
   fields.object("tls", read_tls, Unknown::refuse);
-  if (fields.is_null("tls")) fields.warn("tls", "empty, counts as absent (is what follows indented?)");
+  if (fields.is_null("tls"))
+    fields.warn("tls", "empty, counts as absent (is what follows indented?)");
   fields.unsupported({"outlierDetection"});
 }
 

@@ -56,6 +56,7 @@ public:
 
   int line_of(const YAML::Mark& mark) const { return first_line_ + std::max(mark.line, 0); }
   int last_line() const { return last_line_; }
+  bool is_empty() const { return !root_ || root_->kind == Node::Kind::null; }  // the last document
 
 private:
   struct Frame {
@@ -119,7 +120,8 @@ void Builder::push(Node& node) {
     throw Refusal{node.line,
                   "nested more than " + std::to_string(limits::yaml_depth) + " levels deep"};
   }
-  if (!stack_.empty() && stack_.back().node->kind == Node::Kind::mapping && !stack_.back().has_key) {
+  if (!stack_.empty() && stack_.back().node->kind == Node::Kind::mapping &&
+      !stack_.back().has_key) {
     throw Refusal{node.line, "a key must be a string"};
   }
   stack_.push_back({&node});
@@ -168,7 +170,8 @@ void Builder::attach(const Node& node, int line) {
   frame.has_key = false;
 }
 
-// `<<: *base` (YAML 1.1 merge): what the mapping does not say itself comes from the bases, the first one first.
+// `<<: *base` (YAML 1.1 merge): what the mapping does not say itself comes from the bases, the
+// first one first.
 void Builder::merge_keys(Frame& frame) {
   Node& node = *frame.node;
   if (frame.lines.size() == node.entries.size()) return;
@@ -207,13 +210,19 @@ const Node* Node::find(std::string_view key) const {
 
 std::string_view describe(Node::Kind kind) {
   switch (kind) {
-    case Node::Kind::null: return "nothing";
-    case Node::Kind::boolean: return "a boolean";
+    case Node::Kind::null:
+      return "nothing";
+    case Node::Kind::boolean:
+      return "a boolean";
     case Node::Kind::integer:
-    case Node::Kind::real: return "a number";
-    case Node::Kind::text: return "a string";
-    case Node::Kind::sequence: return "a list";
-    case Node::Kind::mapping: return "an object";
+    case Node::Kind::real:
+      return "a number";
+    case Node::Kind::text:
+      return "a string";
+    case Node::Kind::sequence:
+      return "a list";
+    case Node::Kind::mapping:
+      return "an object";
   }
   return "something else";
 }
@@ -229,7 +238,11 @@ Trees parse_trees(std::string_view text, int first_line) {
     ended += ended.ends_with('\n') ? "...\n" : "\n...\n";
     std::istringstream in(std::move(ended));
     YAML::Parser parser(in);
-    while (parser.HandleNextDocument(builder)) {
+    // A stray bracket after the end is never consumed by yaml-cpp 0.7: it gives empty documents for
+    // ever. Our own markers give one, a text's own two more.
+    for (int empty = 0; parser.HandleNextDocument(builder);) {
+      empty = builder.is_empty() ? empty + 1 : 0;
+      if (empty > 3) throw Refusal{builder.last_line(), "YAML: more brackets closed than opened"};
     }
   } catch (const Refusal& refusal) {
     trees.errors.push_back({refusal.line, refusal.reason});

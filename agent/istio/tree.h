@@ -1,8 +1,9 @@
-// One YAML or JSON document as a tree whose nodes know their line. This is the only place where yaml-cpp is used and
-// where its exceptions are caught.
+// One YAML or JSON document as a tree whose nodes know their line. This is the only place where
+// yaml-cpp is used and where its exceptions are caught.
 //
-// Scalars are resolved as Kubernetes does (sigs.k8s.io/yaml, that is YAML 1.1 as Go's yaml.v2 reads it): a plain `yes` is
-// a boolean, `010` is 8, `0x50` is 80. Aliases are shared, not copied, but counted as if they were (limits::yaml_nodes).
+// Scalars are resolved as Kubernetes does (sigs.k8s.io/yaml, that is YAML 1.1 as Go's yaml.v2 reads
+// it): a plain `yes` is a boolean, `010` is 8, `0x50` is 80. Aliases are shared, not copied, but
+// counted as if they were (limits::yaml_nodes).
 #pragma once
 #include <deque>
 #include <string>
@@ -20,10 +21,11 @@ struct Node {
   };
 
   Kind kind = Kind::null;
-  bool complete = false;  // false while its children are being read: an alias to it would be a cycle
-  int line = 0;           // 1-based, in the file
-  std::size_t weight = 1; // nodes in it, aliases expanded
-  std::string text;       // a scalar as written
+  bool complete =
+      false;     // false while its children are being read: an alias to it would be a cycle
+  int line = 0;  // 1-based, in the file
+  std::size_t weight = 1;  // nodes in it, aliases expanded
+  std::string text;        // a scalar as written
   std::vector<Entry> entries;
 
   bool is_scalar() const { return kind != Kind::sequence && kind != Kind::mapping; }

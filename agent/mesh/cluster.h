@@ -58,6 +58,9 @@ struct Cluster {
   Discovery discovery = Discovery::static_;
   Balancing balancing = Balancing::least_request;
   std::vector<Endpoint> endpoints;
+  // Connections come from this address of ours (Envoy's upstreamBindConfig); unset: the kernel's
+  // choice.
+  IpAddress source_v4, source_v6;
   // Of resolution NONE with targetPort: replaces the dialled port; 0: keep that.
   uint16_t original_dst_port = 0;
   TlsOrigination tls;

@@ -146,7 +146,7 @@ Compiled Compiler::run(uint64_t version) {
   next_->mesh = input_.mesh;
   next_->passthrough = keep(passthrough_cluster("PassthroughCluster", input_.mesh));
   next_->black_hole = keep(black_hole_cluster());
-  next_->inbound_passthrough = keep(passthrough_cluster("InboundPassthroughCluster", input_.mesh));
+  next_->inbound_passthrough = keep(inbound_passthrough_cluster(input_.mesh));
   RuleIndex rules(input_);
   const auto services = known_services(input_, findings_);
   for (const auto& service : services) add_service(service, rules);

@@ -205,6 +205,15 @@ Cluster passthrough_cluster(std::string_view name, const istio::MeshConfig& mesh
   return out;
 }
 
+// From 127.0.0.6 and ::6, which the redirect rules let pass: from the pod's own address it would be
+// captured again.
+Cluster inbound_passthrough_cluster(const istio::MeshConfig& mesh) {
+  Cluster out = passthrough_cluster("InboundPassthroughCluster", mesh);
+  out.source_v4 = *IpAddress::parse("127.0.0.6");
+  out.source_v6 = *IpAddress::parse("::6");
+  return out;
+}
+
 Cluster black_hole_cluster() {
   Cluster out;
   out.name = "BlackHoleCluster";

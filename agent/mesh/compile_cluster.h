@@ -20,6 +20,7 @@ Cluster compile_cluster(const KnownService& service, const KnownPort& port,
 Cluster closed_cluster(std::string_view host, uint16_t port, const istio::Refused& refused);
 
 Cluster passthrough_cluster(std::string_view name, const istio::MeshConfig& mesh);
+Cluster inbound_passthrough_cluster(const istio::MeshConfig& mesh);
 Cluster black_hole_cluster();
 
 }  // namespace sallyport::mesh

@@ -48,8 +48,15 @@ std::string written(std::chrono::milliseconds time) {
 }
 
 // Returns an errno.
-int begin(int fd, const SocketAddress& to) {
+int begin(int fd, const SocketAddress& to, const IpAddress& source) {
   sockaddr_storage storage;
+  if (source.is_set()) {
+    const int yes =
+        1;  // A port is chosen at connect(), by the whole tuple: 28,000 a peer, not in all.
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
+    const socklen_t bound = SocketAddress(source, 0).fill(storage);
+    if (::bind(fd, reinterpret_cast<const sockaddr*>(&storage), bound) != 0) return errno;
+  }
   const socklen_t size = to.fill(storage);
   return ::connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0 ? 0 : errno;
 }
@@ -60,11 +67,12 @@ Error failed(const SocketAddress& to, int number) {
 
 }  // namespace
 
-Task<Result<Stream>> connect(Loop& loop, SocketAddress to, std::chrono::milliseconds timeout) {
+Task<Result<Stream>> connect(Loop& loop, SocketAddress to, std::chrono::milliseconds timeout,
+                             IpAddress source) {
   const int fd =
       ::socket(to.ip().is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) co_return failed(to, errno);
-  const int begun = begin(fd, to);
+  const int begun = begin(fd, to, source);
   Stream stream(loop, fd);  // After connect(): an idle socket in epoll says that it is broken.
   if (begun != 0 && begun != EINPROGRESS) co_return failed(to, begun);
   if (begun != 0) {

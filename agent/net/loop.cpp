@@ -209,7 +209,9 @@ void Loop::post(std::function<void()> job) {
 
 void Loop::spawn(Task<void> task) {
   if (!state_->running) read_clock();
+  const int left = std::exchange(share_, share);  // Who spawns keeps what is left of its own.
   State::Root::run(*state_, std::move(task));
+  share_ = left;
 }
 
 std::size_t Loop::spawned() const { return state_->spawned_count; }

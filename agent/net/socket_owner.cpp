@@ -47,15 +47,18 @@ Request question_about(const SocketAddress& local, const SocketAddress& remote) 
 }  // namespace
 
 SocketOwner owner_of(const SocketAddress& local, const SocketAddress& remote) {
-  const Descriptor diag{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG)};
+  const Descriptor diag{
+      ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG)};
   if (diag.fd < 0) return SocketOwner::unknown;
   const Request request = question_about(local, remote);
-  if (::send(diag.fd, &request, sizeof request, 0) != ssize_t(sizeof request)) return SocketOwner::unknown;
+  if (::send(diag.fd, &request, sizeof request, 0) != ssize_t(sizeof request))
+    return SocketOwner::unknown;
   // The kernel answers within send(), so there is nothing to wait for.
   alignas(nlmsghdr) char answer[1024];
   const ssize_t size = ::recv(diag.fd, answer, sizeof answer, 0);
   const auto* header = reinterpret_cast<const nlmsghdr*>(answer);
-  if (size < ssize_t(NLMSG_LENGTH(sizeof(nlmsgerr))) || header->nlmsg_len > std::size_t(size)) return SocketOwner::unknown;
+  if (size < ssize_t(NLMSG_LENGTH(sizeof(nlmsgerr))) || header->nlmsg_len > std::size_t(size))
+    return SocketOwner::unknown;
   if (header->nlmsg_type == NLMSG_ERROR) {
     const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(header));
     return error->error == -ENOENT ? SocketOwner::nobody : SocketOwner::unknown;

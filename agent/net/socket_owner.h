@@ -1,5 +1,5 @@
-// Asks the kernel (sock_diag, unprivileged) whether a TCP socket of this network namespace still has a process behind it.
-// Costs four system calls; for rare questions.
+// Asks the kernel (sock_diag, unprivileged) whether a TCP socket of this network namespace still
+// has a process behind it. Costs four system calls; for rare questions.
 //
 // Threading: any thread; keeps nothing.
 #pragma once

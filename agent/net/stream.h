@@ -89,8 +89,10 @@ auto read_unless_ended(Stream& from, std::span<char> into, Stream& other);
 // are Fault::denied.
 Result<SocketAddress> original_destination(const Stream& stream);
 
-// Connects; errors carry the address. `timeout` covers the TCP handshake only.
-Task<Result<Stream>> connect(Loop& loop, SocketAddress to, std::chrono::milliseconds timeout);
+// Connects; errors carry the address. `timeout` covers the TCP handshake only. `source`: the local
+// address to come from; unset: the kernel chooses.
+Task<Result<Stream>> connect(Loop& loop, SocketAddress to, std::chrono::milliseconds timeout,
+                             IpAddress source = {});
 
 }  // namespace sallyport::net
 

@@ -9,81 +9,79 @@ struct Ending {
   uint32_t flag;
   int status;
   std::string_view details;
-  std::string_view reset_reason;  // of the body's sentence; empty: `body`
-  std::string_view body = {};
 };
 
-constexpr Ending connect_failed{UF, 503,
-                                "upstream_reset_before_response_started{remote_connection_failure}",
-                                "remote connection failure"};
-constexpr Ending client_gone{DC, 0, "downstream_remote_disconnect", {}};
+constexpr Ending unconnected{UF, 503,
+                             "upstream_reset_before_response_started{remote_connection_failure}"};
+constexpr Ending no_healthy_upstream{UH, 503, "no_healthy_upstream"};
+constexpr Ending overflow{UO, 503, "upstream_reset_before_response_started{overflow}"};
+constexpr Ending out_of_time{UT, 504, "response_timeout"};
 
 // Measured at Envoy 1.40, but for `internal`, which it has not.
 Ending of_upstream(const Error& error) {
   switch (error.fault) {
     case Fault::timed_out:
-      if (error.retryable)
-        return {UF, 503, "upstream_reset_before_response_started{connection_timeout}",
-                "connection timeout"};
-      return {UT, 504, "response_timeout", {}, "upstream request timeout"};
+      if (!error.retryable) return out_of_time;
+      return {UF, 503, "upstream_reset_before_response_started{connection_timeout}"};
     case Fault::reset:
-      return {UC, 503, "upstream_reset_before_response_started{connection_termination}",
-              "connection termination"};
+      return {UC, 503, "upstream_reset_before_response_started{connection_termination}"};
     case Fault::overflow:
-      return {UO, 503, "upstream_reset_before_response_started{overflow}", "overflow"};
+      return overflow;
     case Fault::protocol:
-      return {UPE, 502, "upstream_reset_before_response_started{protocol_error}", "protocol error"};
+      return {UPE, 502, "upstream_reset_before_response_started{protocol_error}"};
     case Fault::internal:
-      return {UF, 503, "upstream_reset_before_response_started{local_connection_failure}",
-              "local connection failure"};
+      return {UF, 503, "upstream_reset_before_response_started{local_connection_failure}"};
     default:
-      return connect_failed;
+      return unconnected;
   }
 }
 
 Ending of_downstream(const Error& error) {
   switch (error.fault) {
     case Fault::timed_out:
-      return {SI, 408, "stream_idle_timeout", {}, "stream timeout"};
+      return {SI, 408, "stream_idle_timeout"};
     case Fault::protocol:
-      return {DPE, 400, "http1.codec_error", {}, "Bad Request"};
+      return {DPE, 400, "http1.codec_error"};
     case Fault::overflow:
-      return {DPE, 431, "http1.headers_too_large", {}, "Request Header Fields Too Large"};
+      return {DPE, 431, "http1.headers_too_large"};
     default:
-      return client_gone;
+      return {DC, 0, "downstream_remote_disconnect"};
+  }
+}
+
+Ending of_us(const Error& error) {
+  switch (error.fault) {
+    case Fault::timed_out:
+      return out_of_time;
+    case Fault::overflow:
+      return overflow;
+    case Fault::tls_handshake:
+    case Fault::tls_verify:
+    case Fault::refused:
+      return unconnected;
+    default:
+      return {LR, 503, "upstream_reset_before_response_started{local_reset}"};
   }
 }
 
 Ending ending_of(const Error& error) {
   switch (error.fault) {  // those that mean one thing on every side
     case Fault::no_route:
-      return {NR, 404, "route_not_found", {}};
+      return {NR, 404, "route_not_found"};
     case Fault::no_cluster:
-      return {NC, 503, "cluster_not_found", {}};
-    case Fault::no_endpoint:
-      return {UH, 503, "no_healthy_upstream", {}, "no healthy upstream"};
-    case Fault::missing_secret:
-      return connect_failed;
-    // BlackHoleCluster: TCP has the flag; HTTP is answered by the route block_all instead.
+      return {NC, 503, "cluster_not_found"};
+    // A cluster closed because its rule is broken, a loop; BlackHoleCluster for TCP. (For HTTP
+    // REGISTRY_ONLY is the route block_all, which answers 502 itself.)
     case Fault::denied:
-      return {UH, 502, "direct_response", {}};
+    case Fault::no_endpoint:
+      return no_healthy_upstream;
+    case Fault::missing_secret:
+      return unconnected;
     default:
       break;
   }
   if (error.side == Side::upstream) return of_upstream(error);
-  if (error.side == Side::downstream) return of_downstream(error);
-  switch (error.fault) {
-    case Fault::timed_out:
-      return {UT, 504, "response_timeout", {}, "upstream request timeout"};
-    case Fault::overflow:
-      return {UO, 503, "upstream_reset_before_response_started{overflow}", "overflow"};
-    case Fault::tls_handshake:
-    case Fault::tls_verify:
-    case Fault::refused:
-      return connect_failed;
-    default:
-      return {LR, 503, "upstream_reset_before_response_started{local_reset}", "local reset"};
-  }
+  return error.side == Side::downstream ? of_downstream(error) : of_us(error);
 }
 
 struct FlagName {
@@ -100,20 +98,6 @@ constexpr FlagName flag_names[] = {{URX, "URX"}, {UH, "UH"},   {UF, "UF"}, {UO, 
 uint32_t flag_of(const Error& error) { return ending_of(error).flag; }
 int status_of(const Error& error) { return ending_of(error).status; }
 std::string_view details_of(const Error& error) { return ending_of(error).details; }
-
-std::string body_of(const Error& error) {
-  const Ending ending = ending_of(error);
-  std::string body;
-  if (!ending.reset_reason.empty())
-    body.append("upstream connect error or disconnect/reset before headers. reset reason: ")
-        .append(ending.reset_reason);
-  else
-    body = ending.body;
-  // A client that broke the protocol is told so in Envoy's two words only.
-  if (error.side == Side::downstream || error.context.empty()) return body;
-  if (!body.empty()) body.append(", transport failure reason: ");
-  return body.append(error.context);
-}
 
 char* write_flags(char* to, uint32_t flags, bool http) {
   char* const begin = to;

@@ -59,8 +59,6 @@ int status_of(const Error& error);
 // RESPONSE_CODE_DETAILS for an error, Envoy's words where it has them. The log puts failure_reason
 // into the braces of an upstream_reset_before_response_started{...}, as Envoy does.
 std::string_view details_of(const Error& error);
-// The short text of the 503 or 502 a client gets: Envoy's sentence, then our reason.
-std::string body_of(const Error& error);
 // Writes "URX,UF" or "-"; returns the end. `to` has room for 96 characters.
 char* write_flags(char* to, uint32_t flags, bool http = true);
 

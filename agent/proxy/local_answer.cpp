@@ -45,7 +45,7 @@ Refusal Exchange::failed_answer(Answered answered) {
   }
   const Error error = upstream_.stream.failure(Side::upstream);
   if (error.fault == Fault::timed_out)
-    return {.status = 504, .flags = observe::UT, .details = "upstream_response_timeout", .body = "upstream request timeout"};
+    return {.status = 504, .flags = observe::UT, .details = "response_timeout", .body = "upstream request timeout"};
   // A plain end is no failure of the transport; an alert after the handshake (TLS 1.3 refuses our certificate so) is.
   const bool told = error.fault == Fault::tls_handshake || error.fault == Fault::tls_verify;
   if (told) failure_ = upstream::Failure{error, upstream_.host};

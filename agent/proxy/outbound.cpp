@@ -22,12 +22,13 @@ private:
   observe::WorkerMetrics& metrics_;
 };
 
-// Accepted and closed, as Istio's BlackHoleCluster does.
-void refuse(Worker& worker, Client& client, std::string_view sni, std::string_view why, int64_t start_us) {
+// Accepted and closed, as Istio's BlackHoleCluster does; or closed because a resource that names it is broken.
+void refuse(Worker& worker, Client& client, const TcpPlan& plan, std::string_view why, int64_t start_us) {
   worker.metrics().blackholed.add();
+  if (plan.cluster && plan.cluster->refused) why = plan.cluster->refused->context;
   log_refusal(worker, {.client = client,
-                       .cluster = "BlackHoleCluster",
-                       .sni = sni,
+                       .cluster = plan.cluster ? std::string_view(plan.cluster->name) : "BlackHoleCluster",
+                       .sni = plan.sni,
                        .flags = observe::UH,
                        .failure_reason = why,
                        .start_us = start_us});
@@ -81,7 +82,7 @@ net::Task<void> serve_outbound(net::Stream accepted, Worker& worker) {
   if (!destination) {
     worker.metrics().loops_refused.add();
     client.destination = client.stream.local();
-    co_return refuse(worker, client, "", destination.error().context, start_us);
+    co_return refuse(worker, client, {}, destination.error().context, start_us);
   }
   client.destination = *destination;
 
@@ -94,7 +95,7 @@ net::Task<void> serve_outbound(net::Stream accepted, Worker& worker) {
       if (way.tcp.cluster->name == "PassthroughCluster") worker.metrics().passthrough.add();
       co_return co_await serve_tcp(std::move(client), worker, std::move(way.tcp));
     case mesh::Action::refuse:
-      co_return refuse(worker, client, way.tcp.sni, way.why, start_us);
+      co_return refuse(worker, client, way.tcp, way.why, start_us);
   }
 }
 

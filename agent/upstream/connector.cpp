@@ -113,7 +113,8 @@ net::Task<Acquired> Runtime::connect(Chosen chosen) {
   connection.place_ = std::make_shared<Place>(chosen.endpoint, chosen.pool, load_, metrics);
   metrics.upstream_cx_total.add();
   const auto deadline = shared_->loop.now() + cluster_->connect_timeout;
-  auto stream = co_await net::connect(shared_->loop, address, cluster_->connect_timeout);
+  const IpAddress source = address.ip().is_v4() ? cluster_->source_v4 : cluster_->source_v6;
+  auto stream = co_await net::connect(shared_->loop, address, cluster_->connect_timeout, source);
   if (!stream) {
     metrics.upstream_cx_connect_fail.add();
     Error error = std::move(stream.error());

@@ -6,6 +6,7 @@
 
 namespace sallyport::sandbox {
 
-std::optional<std::string> decode_base64(std::string_view text);  // nothing when a character is foreign
+std::optional<std::string> decode_base64(
+    std::string_view text);  // nothing when a character is foreign
 
 }  // namespace sallyport::sandbox

@@ -4,35 +4,66 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
-#include <array>
+#include <cstdio>
 #include <cstring>
 
 #include "deploy/sandbox/sandbox.h"
 
 namespace sallyport::sandbox {
 
+namespace {
+
+constexpr int catch_up_rounds = 200;  // of 10 ms
+
+std::string read_line(int fd) {
+  std::string line;
+  char letter;
+  while (read(fd, &letter, 1) == 1 && letter != '\n') line += letter;
+  return line;
+}
+
+// tcpdump answers SIGUSR1 with "tcpdump: 3 packets captured, 3 packets received by filter, ...": it
+// has caught up with the kernel when both are the same.
+bool caught_up(pid_t pid, int said) {
+  if (kill(pid, SIGUSR1) != 0) return true;
+  const std::string line = read_line(said);
+  unsigned captured = 0, received = 0;
+  const char* counts = std::strstr(line.c_str(), "tcpdump: ");
+  if (line.empty() || !counts) return line.empty();
+  return std::sscanf(counts, "tcpdump: %u packet%*[^,], %u", &captured, &received) == 2 &&
+         captured >= received;
+}
+
+}  // namespace
+
 Capture::Capture(Capture&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), file_(std::move(other.file_)) {}
+    : pid_(std::exchange(other.pid_, -1)),
+      said_(std::move(other.said_)),
+      file_(std::move(other.file_)) {}
 
 Capture& Capture::operator=(Capture&& other) noexcept {
   std::swap(pid_, other.pid_);
+  std::swap(said_, other.said_);
   std::swap(file_, other.file_);
   return *this;
 }
 
 void Capture::stop() {
   if (pid_ <= 0) return;
+  for (int i = 0; i < catch_up_rounds && !caught_up(pid_, said_.get()); ++i) usleep(10'000);
   kill(pid_, SIGINT);
   wait_for(std::exchange(pid_, -1));
 }
 
-Result<Capture> Sandbox::capture(const std::string& pod, const std::string& file, const std::string& filter) {
+Result<Capture> Sandbox::capture(const std::string& pod, const std::string& file,
+                                 const std::string& filter) {
   auto way_in = entrance(pod);
   if (!way_in) return way_in.error();
   const int node = way_in->fds[5].get();
-  // Packet-buffered, so that the file is whole whenever it is looked at; as root, as the file may lie in a root's place.
-  std::vector<std::string> argv = {"tcpdump", "-i", way_in->interface, "--immediate-mode", "-U", "-Z", "root",
-                                   "-w",      file};
+  // Packet-buffered, so that the file is whole whenever it is looked at; as root, as the file may
+  // lie in a root's place.
+  std::vector<std::string> argv = {
+      "tcpdump", "-i", way_in->interface, "--immediate-mode", "-U", "-Z", "root", "-w", file};
   if (!filter.empty()) argv.push_back(filter);
   const std::vector<char*> words = c_strings(argv);
   Pipe err = make_pipe();
@@ -50,14 +81,16 @@ Result<Capture> Sandbox::capture(const std::string& pod, const std::string& file
   Capture capture;
   capture.pid_ = pid;
   capture.file_ = file;
-  std::string said;
-  std::array<char, 512> buffer;
-  while (said.find("listening on") == std::string::npos) {
-    const ssize_t bytes = read(err.read.get(), buffer.data(), buffer.size());
-    if (bytes <= 0) return failure("capture: " + said);
-    said.append(buffer.data(), static_cast<std::size_t>(bytes));
+  std::string line;
+  while (line.find("listening on") == std::string::npos) {
+    line = read_line(err.read.get());
+    if (line.empty()) return failure("tcpdump did not start");
+    if (line.starts_with("tcpdump: ") && line.find("listening") == std::string::npos &&
+        line.find("data link type") == std::string::npos) {
+      return failure(line);
+    }
   }
-  // tcpdump writes its counts when it ends; with our end of the pipe closed that would be SIGPIPE, after the file.
+  capture.said_ = std::move(err.read);
   return capture;
 }
 

@@ -16,7 +16,8 @@ IpAddress v6_of(const char* network, std::size_t index) {
 }
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   return text;
 }
 
@@ -48,18 +49,24 @@ Result<DnsName> declared_name(const std::string& host, const std::string& value)
     } else if (const auto ip = IpAddress::parse(word)) {
       name.addresses.push_back(*ip);
     } else {
-      return Error{Fault::protocol, Side::local, false,
-                   "ConfigMap sandbox-dns: " + host + ": " + word + " is no address, servfail or silent", {}};
+      return Error{
+          Fault::protocol,
+          Side::local,
+          false,
+          "ConfigMap sandbox-dns: " + host + ": " + word + " is no address, servfail or silent",
+          {}};
     }
   }
   return name;
 }
 
-DnsName service_name(const Service& service, const ServiceIps& ips, const std::vector<Backend>& pods) {
+DnsName service_name(const Service& service, const ServiceIps& ips,
+                     const std::vector<Backend>& pods) {
   DnsName name;
   name.alias = lower(service.external_name);
   if (!name.alias.empty()) return name;
-  if (const auto given = ips.find(service.meta.key()); given != ips.end()) name.addresses = given->second;
+  if (const auto given = ips.find(service.meta.key()); given != ips.end())
+    name.addresses = given->second;
   if (!service.headless) return name;
   for (const Backend* backend : backends_of(service, pods)) {
     if (service.ipv4) name.addresses.push_back(backend->ipv4);
@@ -81,8 +88,8 @@ uint16_t target_port(const ServicePort& port, const Pod& pod) {
   return 0;
 }
 
-void add_port_rules(std::string& nat, std::string& filter, const IpAddress& ip, const ServicePort& port,
-                    const std::vector<const Backend*>& backends) {
+void add_port_rules(std::string& nat, std::string& filter, const IpAddress& ip,
+                    const ServicePort& port, const std::vector<const Backend*>& backends) {
   std::vector<SocketAddress> targets;
   for (const Backend* backend : backends) {
     const uint16_t number = target_port(port, *backend->pod);
@@ -95,7 +102,8 @@ void add_port_rules(std::string& nat, std::string& filter, const IpAddress& ip, 
     const std::size_t left = targets.size() - i;
     nat += "-A PREROUTING" + match;
     if (left > 1) {
-      nat += " -m statistic --mode random --probability " + std::to_string(1.0 / static_cast<double>(left));
+      nat += " -m statistic --mode random --probability " +
+             std::to_string(1.0 / static_cast<double>(left));
     }
     nat += " -j DNAT --to-destination " + targets[i].text() + "\n";
   }
@@ -103,9 +111,13 @@ void add_port_rules(std::string& nat, std::string& filter, const IpAddress& ip, 
 
 }  // namespace
 
-IpAddress pod_ipv4(std::size_t index) { return IpAddress::v4(0xC6120100U + static_cast<uint32_t>(index)); }
+IpAddress pod_ipv4(std::size_t index) {
+  return IpAddress::v4(0xC6120100U + static_cast<uint32_t>(index));
+}
 IpAddress pod_ipv6(std::size_t index) { return v6_of("2001:db8:18::1:", index + 1); }
-IpAddress service_ipv4(std::size_t index) { return IpAddress::v4(0xC6130001U + static_cast<uint32_t>(index)); }
+IpAddress service_ipv4(std::size_t index) {
+  return IpAddress::v4(0xC6130001U + static_cast<uint32_t>(index));
+}
 IpAddress service_ipv6(std::size_t index) { return v6_of("2001:db8:19::", index + 1); }
 
 void assign(const std::vector<Service>& services, ServiceIps& ips, std::size_t& next) {
@@ -134,14 +146,17 @@ std::vector<const Backend*> backends_of(const Service& service, const std::vecto
   return backends;
 }
 
-Result<DnsZone> dns_zone(const Manifests& manifests, const ServiceIps& ips, const std::vector<Backend>& pods) {
+Result<DnsZone> dns_zone(const Manifests& manifests, const ServiceIps& ips,
+                         const std::vector<Backend>& pods) {
   DnsZone zone;
   for (const Service& service : manifests.services) {
     const DnsName name = service_name(service, ips, pods);
-    zone[lower(service.meta.name + "." + service.meta.namespace_name + ".svc.cluster.local")] = name;
+    zone[lower(service.meta.name + "." + service.meta.namespace_name + ".svc.cluster.local")] =
+        name;
     declare(zone, service.meta, name.addresses);
   }
-  for (const Backend& backend : pods) declare(zone, backend.pod->meta, {backend.ipv4, backend.ipv6});
+  for (const Backend& backend : pods)
+    declare(zone, backend.pod->meta, {backend.ipv4, backend.ipv6});
   for (const DataObject& map : manifests.config_maps) {
     if (map.meta.name != "sandbox-dns") continue;
     for (const auto& [host, value] : map.data) {

@@ -17,11 +17,13 @@ bool is_for(const YAML::Node& object, const std::string& namespace_name) {
 }
 
 std::string blank(const std::string& document) {
-  return std::string(static_cast<std::size_t>(std::count(document.begin(), document.end(), '\n')), '\n');
+  return std::string(static_cast<std::size_t>(std::count(document.begin(), document.end(), '\n')),
+                     '\n');
 }
 
 // The document, or blank lines in its place; of a List, the items that `wanted` takes.
-std::string filtered(const std::string& document, const std::function<bool(const YAML::Node&)>& wanted) {
+std::string filtered(const std::string& document,
+                     const std::function<bool(const YAML::Node&)>& wanted) {
   const YAML::Node object = YAML::Load(document);
   if (!object.IsMap()) return blank(document);
   if (text_of(object["kind"]) != "List") return wanted(object) ? document : blank(document);
@@ -39,7 +41,8 @@ std::string filtered(const std::string& document, const std::function<bool(const
 
 std::string seen_by(const std::string& document, const std::string& namespace_name) {
   try {
-    return filtered(document, [&](const YAML::Node& object) { return is_for(object, namespace_name); });
+    return filtered(document,
+                    [&](const YAML::Node& object) { return is_for(object, namespace_name); });
   } catch (const std::exception&) {
     // Broken: the sidecar shall say so; unless it might be somebody's Secret.
     return document.find("Secret") == std::string::npos ? document : blank(document);
@@ -47,11 +50,13 @@ std::string seen_by(const std::string& document, const std::string& namespace_na
 }
 
 bool is_separator(std::string_view line) {
-  return line.starts_with("---") && (line.size() == 3 || line[3] == ' ' || line[3] == '\r' || line[3] == '\n');
+  return line.starts_with("---") &&
+         (line.size() == 3 || line[3] == ' ' || line[3] == '\r' || line[3] == '\n');
 }
 
 // `change` applied to each document of a text; separators stay.
-std::string each_document(const std::string& text, const std::function<std::string(const std::string&)>& change) {
+std::string each_document(const std::string& text,
+                          const std::function<std::string(const std::string&)>& change) {
   std::string changed, document;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t newline = text.find('\n', at);
@@ -83,7 +88,8 @@ void add_identities(const YAML::Node& object, std::set<std::string>& identities)
 Files config_view(const Files& sources, const std::string& namespace_name) {
   Files view;
   for (const auto& [name, text] : sources) {
-    view[name] = each_document(text, [&](const std::string& document) { return seen_by(document, namespace_name); });
+    view[name] = each_document(
+        text, [&](const std::string& document) { return seen_by(document, namespace_name); });
   }
   return view;
 }
@@ -117,7 +123,8 @@ std::string services_with_addresses(const std::vector<Service>& services,
     object["metadata"]["name"] = service.meta.name;
     object["metadata"]["namespace"] = service.meta.namespace_name;
     for (const auto& [key, value] : service.meta.labels) object["metadata"]["labels"][key] = value;
-    for (const auto& [key, value] : service.meta.annotations) object["metadata"]["annotations"][key] = value;
+    for (const auto& [key, value] : service.meta.annotations)
+      object["metadata"]["annotations"][key] = value;
     YAML::Node spec = object["spec"];
     const auto known = addresses.find(service.meta.key());
     if (known == addresses.end()) {

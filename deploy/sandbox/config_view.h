@@ -1,8 +1,10 @@
-// What a sidecar's configuration directory holds: the sample's own files with everything that is not for it left out.
-// A document is left out by blanking its lines, so that a sidecar's findings name the line the author wrote.
+// What a sidecar's configuration directory holds: the sample's own files with everything that is
+// not for it left out. A document is left out by blanking its lines, so that a sidecar's findings
+// name the line the author wrote.
 //
-// Left out: workloads, Namespaces, ServiceAccounts, Services (they are written anew, with their cluster addresses), and
-// Secrets and ConfigMaps of other namespaces than the pod's: a pod must not read those.
+// Left out: workloads, Namespaces, ServiceAccounts, Services (they are written anew, with their
+// cluster addresses), and Secrets and ConfigMaps of other namespaces than the pod's: a pod must not
+// read those.
 #pragma once
 #include <map>
 #include <string>
@@ -21,11 +23,13 @@ struct ServiceAddresses {
 // `sources`: file name → text as given. `namespace_name`: the pod's.
 Files config_view(const Files& sources, const std::string& namespace_name);
 
-// Blanks in `sources` every document that `newer_text` holds a newer version of (same kind, namespace, name).
+// Blanks in `sources` every document that `newer_text` holds a newer version of (same kind,
+// namespace, name).
 void supersede(Files& sources, const std::string& newer_text);
 
-// One multi-document YAML text of all Services with spec.clusterIP and clusterIPs filled in, as an API server would
-// answer. `addresses` by "namespace/name"; a Service without addresses is ExternalName.
+// One multi-document YAML text of all Services with spec.clusterIP and clusterIPs filled in, as an
+// API server would answer. `addresses` by "namespace/name"; a Service without addresses is
+// ExternalName.
 std::string services_with_addresses(const std::vector<Service>& services,
                                     const std::map<std::string, ServiceAddresses>& addresses);
 

@@ -1,5 +1,5 @@
-// Supervisor: its clients. A request is a frame whose first text is the verb; the answer's first text is "ok", "error"
-// or, before those, "progress".
+// Supervisor: its clients. A request is a frame whose first text is the verb; the answer's first
+// text is "ok", "error" or, before those, "progress".
 #include <fcntl.h>
 #include <sys/socket.h>
 
@@ -24,7 +24,9 @@ int64_t number_of(const Frame& frame, std::size_t at, int64_t fallback) {
   return std::strtoll(frame[at].c_str(), nullptr, 10);
 }
 
-std::string at_or_empty(const Frame& frame, std::size_t at) { return at < frame.size() ? frame[at] : std::string(); }
+std::string at_or_empty(const Frame& frame, std::size_t at) {
+  return at < frame.size() ? frame[at] : std::string();
+}
 
 }  // namespace
 
@@ -34,7 +36,9 @@ void Supervisor::accept_client() {
   ucred peer = {};
   socklen_t length = sizeof peer;
   // An abstract socket has no file permissions.
-  if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.uid != geteuid()) return;
+  if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 ||
+      peer.uid != geteuid())
+    return;
   add_client(std::move(socket), false);
 }
 
@@ -99,25 +103,33 @@ Frame Supervisor::apply(const Frame& request) {
   return frame_of(load(sources, at_or_empty(request, 1)));
 }
 
-// enter POD CONTAINER: answered with the process's make-up and descriptors of net, uts, ipc, pid, mnt and, last, the
-// node's network namespace.
+// enter POD CONTAINER: answered with the process's make-up and descriptors of net, uts, ipc, pid,
+// mnt and, last, the node's network namespace.
 void Supervisor::enter(int fd, const Frame& request) {
   std::string why;
   PodRunner* pod = find_pod(at_or_empty(request, 1), why);
   ContainerRun* run = pod ? pod->container(at_or_empty(request, 2)) : nullptr;
-  if (pod && !run) why = "pod " + pod->pod().meta.key() + " has no container " + at_or_empty(request, 2);
+  if (pod && !run)
+    why = "pod " + pod->pod().meta.key() + " has no container " + at_or_empty(request, 2);
   UniqueFd mount = run ? mount_namespace_of(*run) : UniqueFd();
-  if (run && !mount) why = "container " + run->container.name + " of " + pod->pod().meta.key() + " isn't running";
+  if (run && !mount)
+    why = "container " + run->container.name + " of " + pod->pod().meta.key() + " isn't running";
   const UniqueFd node(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
   if (!mount) {
     if (!send_frame(fd, error_frame(why))) drop_client(fd);
     return;
   }
   const ProcessSpec& process = run->process;
-  Frame answer = {"ok", process.working_dir, std::to_string(process.identity.user),
-                  std::to_string(process.identity.group), process.identity.privileged ? "1" : "0",
-                  process.identity.no_new_privileges ? "1" : "0", pod->link().interface, pod->link().ipv4.text(),
-                  pod->link().ipv6.text(), pod->pod().meta.key()};
+  Frame answer = {"ok",
+                  process.working_dir,
+                  std::to_string(process.identity.user),
+                  std::to_string(process.identity.group),
+                  process.identity.privileged ? "1" : "0",
+                  process.identity.no_new_privileges ? "1" : "0",
+                  pod->link().interface,
+                  pod->link().ipv4.text(),
+                  pod->link().ipv6.text(),
+                  pod->pod().meta.key()};
   const auto add_list = [&](const std::vector<std::string>& texts) {
     answer.push_back(std::to_string(texts.size()));
     answer.insert(answer.end(), texts.begin(), texts.end());
@@ -137,8 +149,11 @@ Frame Supervisor::logs(const Frame& request) {
   PodRunner* pod = find_pod(at_or_empty(request, 1), why);
   if (!pod) return error_frame(why);
   ContainerRun* run = pod->container(at_or_empty(request, 2));
-  if (!run) return error_frame("pod " + pod->pod().meta.key() + " has no container " + at_or_empty(request, 2));
-  return {"ok", run->log.from(static_cast<uint64_t>(number_of(request, 3, 0))), std::to_string(run->log.end())};
+  if (!run)
+    return error_frame("pod " + pod->pod().meta.key() + " has no container " +
+                       at_or_empty(request, 2));
+  return {"ok", run->log.from(static_cast<uint64_t>(number_of(request, 3, 0))),
+          std::to_string(run->log.end())};
 }
 
 // Rows of namespace, name, state, restarts, IPv4, IPv6.
@@ -146,8 +161,9 @@ Frame Supervisor::status() const {
   Frame rows = {"ok"};
   for (const auto& pod : pods_) {
     const ObjectMeta& meta = pod->pod().meta;
-    for (const std::string& text : {meta.namespace_name, meta.name, pod->state(), std::to_string(pod->restarts()),
-                                    pod->link().ipv4.text(), pod->link().ipv6.text()}) {
+    for (const std::string& text :
+         {meta.namespace_name, meta.name, pod->state(), std::to_string(pod->restarts()),
+          pod->link().ipv4.text(), pod->link().ipv6.text()}) {
       rows.push_back(text);
     }
   }
@@ -181,7 +197,8 @@ void Supervisor::say(const std::string& text) {
 }
 
 void Supervisor::start_waiting(int fd, std::chrono::milliseconds patience) {
-  for (const std::string& text : said_) (void)send_frame(fd, {"progress", text});  // A dead one is seen by its read.
+  for (const std::string& text : said_)
+    (void)send_frame(fd, {"progress", text});  // A dead one is seen by its read.
   said_.clear();
   clients_[fd].waits = true;
   clients_[fd].deadline = EventLoop::Clock::now() + patience;
@@ -200,7 +217,8 @@ void Supervisor::answer_waiting() {
     Frame answer;
     if (all_ready() && failed.empty()) answer = {"ok"};
     if (!failed.empty()) answer = error_frame(failed);
-    if (answer.empty() && EventLoop::Clock::now() >= client.deadline) answer = error_frame("not ready in time:" + unready);
+    if (answer.empty() && EventLoop::Clock::now() >= client.deadline)
+      answer = error_frame("not ready in time:" + unready);
     if (answer.empty()) continue;
     client.waits = false;
     (void)send_frame(fd, answer);

@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::size_t header_bytes = 12;
 constexpr uint16_t type_a = 1, type_cname = 5, type_aaaa = 28, type_opt = 41, type_any = 255;
-constexpr uint8_t no_error = 0, format_error = 1, server_failure = 2, name_error = 3, not_implemented = 4;
+constexpr uint8_t no_error = 0, format_error = 1, server_failure = 2, name_error = 3,
+                  not_implemented = 4;
 
 uint16_t number(std::span<const uint8_t> bytes, std::size_t at) {
   return static_cast<uint16_t>(bytes[at] << 8 | bytes[at + 1]);
@@ -53,7 +54,8 @@ std::size_t udp_size(std::span<const uint8_t> query, std::size_t at) {
 const DnsName* look_up(const DnsZone& zone, const std::string& name) {
   if (const auto exact = zone.find(name); exact != zone.end()) return &exact->second;
   for (std::size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
-    if (const auto wild = zone.find("*" + name.substr(dot)); wild != zone.end()) return &wild->second;
+    if (const auto wild = zone.find("*" + name.substr(dot)); wild != zone.end())
+      return &wild->second;
   }
   return nullptr;
 }
@@ -108,8 +110,9 @@ Records records_for(const Question& question, const DnsName& first, const DnsZon
 std::vector<uint8_t> message(std::span<const uint8_t> query, std::size_t question_end, uint8_t code,
                              const Records& records, bool cut) {
   std::vector<uint8_t> answer(query.begin(), query.begin() + 2);
-  answer.push_back(static_cast<uint8_t>(0x84 | (query[2] & 0x01) | (cut ? 0x02 : 0)));  // QR, AA, RD as asked, TC
-  answer.push_back(static_cast<uint8_t>(0x80 | code));                                  // RA: resolvers ask for it
+  answer.push_back(static_cast<uint8_t>(0x84 | (query[2] & 0x01) |
+                                        (cut ? 0x02 : 0)));  // QR, AA, RD as asked, TC
+  answer.push_back(static_cast<uint8_t>(0x80 | code));       // RA: resolvers ask for it
   put16(answer, question_end > header_bytes ? 1 : 0);
   put16(answer, cut ? 0 : records.count);
   put16(answer, 0);

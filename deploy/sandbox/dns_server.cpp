@@ -31,7 +31,8 @@ void DnsServer::answer_datagrams(int fd) {
     const ssize_t bytes =
         recvfrom(fd, query.data(), query.size(), 0, reinterpret_cast<sockaddr*>(&peer), &length);
     if (bytes < 0) return;
-    const auto answer = dns_answer({query.data(), static_cast<std::size_t>(bytes)}, zone_, dns_udp_bytes);
+    const auto answer =
+        dns_answer({query.data(), static_cast<std::size_t>(bytes)}, zone_, dns_udp_bytes);
     if (!answer) continue;
     // A full socket buffer loses the answer, as UDP may; resolvers ask again.
     (void)sendto(fd, answer->data(), answer->size(), 0, reinterpret_cast<sockaddr*>(&peer), length);
@@ -63,7 +64,8 @@ bool DnsServer::read_from(Connection& connection) {
     auto answer = dns_answer({have.data() + 2, length}, zone_, dns_tcp_bytes);
     have.erase(have.begin(), have.begin() + 2 + static_cast<std::ptrdiff_t>(length));
     if (!answer) continue;
-    const uint8_t size[] = {static_cast<uint8_t>(answer->size() >> 8), static_cast<uint8_t>(answer->size())};
+    const uint8_t size[] = {static_cast<uint8_t>(answer->size() >> 8),
+                            static_cast<uint8_t>(answer->size())};
     answer->insert(answer->begin(), size, size + 2);
     const ssize_t sent = send(connection.fd.get(), answer->data(), answer->size(), MSG_NOSIGNAL);
     if (sent != static_cast<ssize_t>(answer->size())) return false;

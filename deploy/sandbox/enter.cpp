@@ -14,7 +14,8 @@ namespace {
 sigset_t forwarded_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int each : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH}) sigaddset(&set, each);
+  for (const int each : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH})
+    sigaddset(&set, each);
   return set;
 }
 
@@ -28,8 +29,11 @@ sigset_t forwarded_signals() {
 
 std::string join_namespaces(const Doors& doors) {
   // The mount namespace last: it decides what the others' paths would mean.
-  const std::pair<int, int> all[] = {{doors.net, CLONE_NEWNET}, {doors.uts, CLONE_NEWUTS}, {doors.ipc, CLONE_NEWIPC},
-                                     {doors.pid, CLONE_NEWPID}, {doors.mnt, CLONE_NEWNS}};
+  const std::pair<int, int> all[] = {{doors.net, CLONE_NEWNET},
+                                     {doors.uts, CLONE_NEWUTS},
+                                     {doors.ipc, CLONE_NEWIPC},
+                                     {doors.pid, CLONE_NEWPID},
+                                     {doors.mnt, CLONE_NEWNS}};
   for (const auto& [fd, kind] : all) {
     if (setns(fd, kind) != 0) return std::string("join the pod: ") + strerror(errno);
   }
@@ -38,7 +42,8 @@ std::string join_namespaces(const Doors& doors) {
 
 int run_inside(const Doors& doors, const ProcessSpec& process) {
   const sigset_t signals = forwarded_signals();
-  signal(SIGCHLD, SIG_DFL);  // A parent that ignores it makes us ignore it, and then nothing is told.
+  signal(SIGCHLD,
+         SIG_DFL);  // A parent that ignores it makes us ignore it, and then nothing is told.
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   const std::string error = join_namespaces(doors);
   if (!error.empty()) {

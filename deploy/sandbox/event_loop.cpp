@@ -26,11 +26,14 @@ void EventLoop::after(std::chrono::milliseconds delay, std::function<void()> act
   timers_.emplace(Clock::now() + delay, std::move(action));
 }
 
-void EventLoop::when_ended(pid_t pid, std::function<void(int)> handler) { children_[pid] = std::move(handler); }
+void EventLoop::when_ended(pid_t pid, std::function<void(int)> handler) {
+  children_[pid] = std::move(handler);
+}
 
 int EventLoop::next_timeout_ms() const {
   if (timers_.empty()) return -1;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(timers_.begin()->first - Clock::now());
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(timers_.begin()->first - Clock::now());
   return static_cast<int>(std::max<int64_t>(0, left.count()));
 }
 

@@ -20,12 +20,14 @@ public:
   EventLoop();  // Blocks SIGCHLD, SIGTERM and SIGINT for this thread and takes them over.
   EventLoop(const EventLoop&) = delete;
 
-  void watch(int fd, short events, std::function<void(short)> handler);  // Replaces an earlier watch of fd.
+  void watch(int fd, short events,
+             std::function<void(short)> handler);  // Replaces an earlier watch of fd.
   void forget(int fd);
   void after(std::chrono::milliseconds delay, std::function<void()> action);
-  void when_ended(pid_t pid, std::function<void(int status)> handler);  // status as waitpid gives it
+  void when_ended(pid_t pid,
+                  std::function<void(int status)> handler);  // status as waitpid gives it
   void on_stop_signal(std::function<void()> handler) { stop_handler_ = std::move(handler); }
-  void run();   // until stop()
+  void run();  // until stop()
   void stop() { stopped_ = true; }
 
 private:

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -35,6 +36,10 @@ void keep_only(UniqueFd& listener, UniqueFd& founder) {
   {
     Supervisor supervisor(std::move(listener), std::move(founder), sallyport);
     const auto ran = supervisor.run();
+    // All gone before our end of the sockets closes, which is what a client that says "down" waits
+    // for.
+    kill(-1, SIGKILL);
+    while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) continue;
     if (ran) _exit(0);
     (void)send_frame(complaints.get(), {"error", ran.error().context});
   }
@@ -48,9 +53,11 @@ Result<Founded> start_supervisor(const std::string& name, const std::string& sal
   auto listener = listen_as(name);
   if (!listener) return listener.error();
   int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return system_error("socketpair");
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return system_error("socketpair");
   UniqueFd ours(ends[0]), theirs(ends[1]);
-  const pid_t pid = clone_process(CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC);
+  const pid_t pid =
+      clone_process(CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC);
   if (pid < 0) return system_error("make the sandbox's namespaces");
   if (pid == 0) {
     ours.reset();

@@ -7,7 +7,8 @@
 namespace sallyport::sandbox {
 
 struct Founded {
-  UniqueFd socket;  // the founder's connection: while it hasn't said "detach", its end is the sandbox's end
+  UniqueFd socket;  // the founder's connection: while it hasn't said "detach", its end is the
+                    // sandbox's end
   pid_t pid = -1;   // in the caller's pid namespace; a child of the caller
 };
 

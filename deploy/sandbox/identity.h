@@ -24,8 +24,8 @@ struct ProcessSpec {
 // `die_with_parent`: killed when the calling process's parent ends.
 std::string become(const ProcessSpec& process, bool die_with_parent = false);
 
-// The numbers of the capabilities that `identity` keeps (as container runtimes: fourteen by default).
-// Unknown names are passed over.
+// The numbers of the capabilities that `identity` keeps (as container runtimes: fourteen by
+// default). Unknown names are passed over.
 std::vector<int> kept_capabilities(const Identity& identity);
 
 }  // namespace sallyport::sandbox

@@ -6,10 +6,11 @@ namespace sallyport::sandbox {
 
 Images::Images() {
   // nginx's own image sends its logs to the container's (nginxinc/docker-nginx, Dockerfile).
-  images_["nginx"] = {{},
-                      {"nginx", "-g", "daemon off;"},
-                      0,
-                      {{"/var/log/nginx/access.log", "/dev/stdout"}, {"/var/log/nginx/error.log", "/dev/stderr"}}};
+  images_["nginx"] = {
+      {},
+      {"nginx", "-g", "daemon off;"},
+      0,
+      {{"/var/log/nginx/access.log", "/dev/stdout"}, {"/var/log/nginx/error.log", "/dev/stderr"}}};
   images_["curl"] = {{}, {"sleep", "infinity"}, 100, {}};  // curlimages/curl runs as uid 100
   images_["sallyport"] = {{"/usr/local/bin/sallyport"}, {}, 0, {}};
 }

@@ -1,4 +1,5 @@
-// Images are names for local commands here: nothing is pulled, containers run the machine's own programs.
+// Images are names for local commands here: nothing is pulled, containers run the machine's own
+// programs.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -18,9 +19,10 @@ struct Image {
 class Images {
 public:
   Images();  // the built-in ones: nginx, curl, sallyport
-  // Adds those of a sample: ConfigMap `sandbox-images`, image name → command line, split at blanks.
+  // Adds those of a sample: ConfigMap `sandbox-images`, image → command line, split at blanks.
   void add(const DataObject& config_map);
-  // By the last part of the name without tag or digest ("docker.io/library/nginx:1.27" is nginx); null when unknown.
+  // By the last part of the name without tag or digest ("docker.io/library/nginx:1.27" is nginx);
+  // null when unknown.
   const Image* find(const std::string& image) const;
 
 private:

@@ -27,7 +27,8 @@ std::string start_in(const ContainerSpec& spec, const PodNamespaces& pod, int ou
   std::string error = make_root(spec);
   if (!error.empty()) return error;
   // So that a program may open /dev/stdout although it is not the supervisor's user.
-  if (fchown(output, spec.process.identity.user, spec.process.identity.group) != 0) return launch_error("fchown");
+  if (fchown(output, spec.process.identity.user, spec.process.identity.group) != 0)
+    return launch_error("fchown");
   put_on_standard_descriptors(output);
   setsid();
   return become(spec.process);
@@ -48,7 +49,8 @@ Result<Launched> launch(const ContainerSpec& spec, const PodNamespaces& pod, int
     _exit(127);
   }
   const int failed = pid < 0 ? errno : 0;
-  if (setns(own_pid, CLONE_NEWPID) != 0) return system_error("come back from the pod's pid namespace");
+  if (setns(own_pid, CLONE_NEWPID) != 0)
+    return system_error("come back from the pod's pid namespace");
   if (failed) return failure(std::string("clone: ") + strerror(failed));
   return Launched{pid, std::move(output.read), std::move(status.read)};
 }

@@ -1,7 +1,8 @@
 // A container's process: file system, identity, capabilities, exec.
 //
-// The root is an overlay over the machine's own root: programs are the machine's, and all that a container writes stays
-// in the sandbox's memory. /tmp, /run, /home and /root start empty, /dev, /proc and /sys are its own.
+// The root is an overlay over the machine's own root: programs are the machine's, and all that a
+// container writes stays in the sandbox's memory. /tmp, /run, /home and /root start empty, /dev,
+// /proc and /sys are its own.
 #pragma once
 #include <sys/types.h>
 
@@ -23,8 +24,8 @@ struct ContainerSpec {
   ProcessSpec process;
   std::string scratch;  // an own, existing directory on a tmpfs for the overlay
   std::vector<Bind> binds;
-  std::map<std::string, std::string> files;                 // path → content: resolv.conf and such
-  std::vector<std::pair<std::string, std::string>> links;   // path → target
+  std::map<std::string, std::string> files;                // path → content: resolv.conf and such
+  std::vector<std::pair<std::string, std::string>> links;  // path → target
   bool read_only_root = false;
 };
 

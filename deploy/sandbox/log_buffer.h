@@ -16,9 +16,12 @@ public:
     text_.erase(0, count);
     first_ += count;
   }
-  // What was written from byte `offset` of the whole log on; the oldest kept byte where that is gone.
+  // What was written from byte `offset` of the whole log on; the oldest kept byte where that is
+  // gone.
   std::string from(uint64_t offset) const {
-    return offset <= first_ ? text_ : offset >= end() ? std::string() : text_.substr(offset - first_);
+    return offset <= first_  ? text_
+           : offset >= end() ? std::string()
+                             : text_.substr(offset - first_);
   }
   uint64_t end() const { return first_ + text_.size(); }
 

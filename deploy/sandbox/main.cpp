@@ -32,10 +32,11 @@ int complain(const Error& error) {
 int print_status(Sandbox& sandbox) {
   auto rows = sandbox.status();
   if (!rows) return complain(rows.error());
-  std::printf("%-18s %-28s %-28s %-9s %-15s %s\n", "NAMESPACE", "NAME", "STATE", "RESTARTS", "IPV4", "IPV6");
+  std::printf("%-18s %-28s %-28s %-9s %-15s %s\n", "NAMESPACE", "NAME", "STATE", "RESTARTS", "IPV4",
+              "IPV6");
   for (const PodRow& row : *rows) {
-    std::printf("%-18s %-28s %-28s %-9s %-15s %s\n", row.namespace_name.c_str(), row.name.c_str(), row.state.c_str(),
-                row.restarts.c_str(), row.ipv4.c_str(), row.ipv6.c_str());
+    std::printf("%-18s %-28s %-28s %-9s %-15s %s\n", row.namespace_name.c_str(), row.name.c_str(),
+                row.state.c_str(), row.restarts.c_str(), row.ipv4.c_str(), row.ipv6.c_str());
   }
   return 0;
 }
@@ -58,8 +59,10 @@ int run_exec(Sandbox& sandbox, const Arguments& arguments) {
   if (!entrance) return complain(entrance.error());
   ProcessSpec process = entrance->process;
   process.argv = arguments.command;
-  if (const char* term = std::getenv("TERM")) process.environment.push_back(std::string("TERM=") + term);
-  // No way back from other namespaces: what runs at exit (a leak checker's helper thread) could not start in them.
+  if (const char* term = std::getenv("TERM"))
+    process.environment.push_back(std::string("TERM=") + term);
+  // No way back from other namespaces: what runs at exit (a leak checker's helper thread) could not
+  // start in them.
   _exit(run_inside(entrance->doors(), process));
 }
 
@@ -68,7 +71,9 @@ int run_logs(Sandbox& sandbox, const Arguments& arguments) {
   do {
     auto text = sandbox.logs_from(arguments.target, arguments.container, offset);
     if (!text) return complain(text.error());
-    if (std::fwrite(text->data(), 1, text->size(), stdout) != text->size() || std::fflush(stdout) != 0) return 1;
+    if (std::fwrite(text->data(), 1, text->size(), stdout) != text->size() ||
+        std::fflush(stdout) != 0)
+      return 1;
     if (arguments.follow) std::this_thread::sleep_for(std::chrono::milliseconds(200));
   } while (arguments.follow);
   return 0;
@@ -78,9 +83,11 @@ int run_logs(Sandbox& sandbox, const Arguments& arguments) {
 int run_capture(Sandbox& sandbox, const Arguments& arguments) {
   auto entrance = sandbox.entrance(arguments.target, arguments.container);
   if (!entrance) return complain(entrance.error());
-  if (setns(entrance->fds[5].get(), CLONE_NEWNET) != 0) return complain(system_error("enter the node"));
+  if (setns(entrance->fds[5].get(), CLONE_NEWNET) != 0)
+    return complain(system_error("enter the node"));
   std::vector<std::string> argv = {"tcpdump", "-n", "-l", "-i", entrance->interface};
-  if (!arguments.file.empty()) argv = {"tcpdump", "-U", "-Z", "root", "-i", entrance->interface, "-w", arguments.file};
+  if (!arguments.file.empty())
+    argv = {"tcpdump", "-U", "-Z", "root", "-i", entrance->interface, "-w", arguments.file};
   if (!arguments.filter.empty()) argv.push_back(arguments.filter);
   execvp("tcpdump", c_strings(argv).data());
   return complain(system_error("tcpdump"));
@@ -98,7 +105,9 @@ int run_apply(Sandbox& sandbox, const Arguments& arguments) {
 
 int run_status(const Arguments& arguments, bool named) {
   int code = 0;
-  for (const std::string& name : named ? std::vector{arguments.name} : running_sandboxes()) {
+  const std::vector<std::string> names = named ? std::vector{arguments.name} : running_sandboxes();
+  if (names.empty()) std::puts("no sandbox is up");
+  for (const std::string& name : names) {
     auto sandbox = Sandbox::attach(name);
     if (!sandbox) return complain(sandbox.error());
     std::printf("sandbox %s\n", name.c_str());
@@ -110,13 +119,15 @@ int run_status(const Arguments& arguments, bool named) {
 void add_pod_command(CLI::App& app, Arguments& arguments, const char* name, const char* help) {
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("pod", arguments.target, "pod, namespace/pod, or a Deployment")->required();
-  command->add_option("-c,--container", arguments.container, "default: the pod's default container");
+  command->add_option("-c,--container", arguments.container,
+                      "default: the pod's default container");
 }
 
 void describe(CLI::App& app, Arguments& arguments) {
   app.require_subcommand(1);
   app.add_option("--name", arguments.name, "which sandbox, when several run side by side");
-  CLI::App* up = app.add_subcommand("up", "run the manifests in a directory; returns when every pod is ready");
+  CLI::App* up =
+      app.add_subcommand("up", "run the manifests in a directory; returns when every pod is ready");
   up->add_option("directory", arguments.target)->required();
   up->add_flag("--no-inject", arguments.no_inject, "as they are, without sallyport inject");
   up->add_option("--timeout", arguments.timeout_seconds, "seconds until every pod must be ready");
@@ -127,12 +138,15 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.get_subcommand("logs")->add_flag("-f,--follow", arguments.follow);
   add_pod_command(app, arguments, "capture", "tcpdump on the pod's link, outside the pod");
   app.get_subcommand("capture")->add_option("filter", arguments.filter, "in tcpdump's language");
-  app.get_subcommand("capture")->add_option("-w,--write", arguments.file, "a pcap file instead of text");
+  app.get_subcommand("capture")->add_option("-w,--write", arguments.file,
+                                            "a pcap file instead of text");
   CLI::App* apply = app.add_subcommand("apply", "change a running sandbox");
   apply->add_option("-f,--file", arguments.file, "manifests; - for stdin")->required();
-  apply->add_option("--timeout", arguments.timeout_seconds, "seconds until every pod must be ready");
+  apply->add_option("--timeout", arguments.timeout_seconds,
+                    "seconds until every pod must be ready");
   app.add_subcommand("delete", "take back what a file of that name gave")
-      ->add_option("-f,--file", arguments.file, "the file's name")->required();
+      ->add_option("-f,--file", arguments.file, "the file's name")
+      ->required();
   app.add_subcommand("status", "the pods of every sandbox, or of --name");
   app.add_subcommand("down", "end a sandbox; nothing of it is left")
       ->add_option("--grace", arguments.grace_seconds, "seconds that programs have to end");

@@ -12,7 +12,8 @@ namespace {
 void add_pods_of_deployment(const YAML::Node& object, Manifests& into) {
   const ObjectMeta deployment = meta_of(object["metadata"]);
   const YAML::Node spec = object["spec"];
-  if (!spec.IsDefined() || !spec["template"].IsDefined()) throw FieldError(object, "spec.template: missing");
+  if (!spec.IsDefined() || !spec["template"].IsDefined())
+    throw FieldError(object, "spec.template: missing");
   Pod pod;
   pod.meta = meta_of(spec["template"]["metadata"]);
   pod.meta.namespace_name = deployment.namespace_name;
@@ -51,14 +52,16 @@ void add_service(const YAML::Node& object, Manifests& into) {
   if (!spec.IsDefined()) throw FieldError(object, "spec: missing");
   service.selector = map_of(spec["selector"]);
   service.headless = text_of(spec["clusterIP"]) == "None";
-  if (text_of(spec["type"]) == "ExternalName") service.external_name = text_of(spec["externalName"]);
+  if (text_of(spec["type"]) == "ExternalName")
+    service.external_name = text_of(spec["externalName"]);
   service.publish_not_ready = flag_of(spec["publishNotReadyAddresses"], false);
   read_families(spec, service);
   for (const auto& port : spec["ports"]) {
     const std::string number = text_of(port["port"]);
-    service.ports.push_back({text_of(port["name"]), static_cast<uint16_t>(number_of(port["port"], 0)),
-                             text_of(port["targetPort"], number), text_of(port["protocol"], "TCP") == "TCP",
-                             text_of(port["appProtocol"])});
+    service.ports.push_back(
+        {text_of(port["name"]), static_cast<uint16_t>(number_of(port["port"], 0)),
+         text_of(port["targetPort"], number), text_of(port["protocol"], "TCP") == "TCP",
+         text_of(port["appProtocol"])});
   }
   into.services.push_back(std::move(service));
 }
@@ -67,10 +70,12 @@ DataObject data_object(const YAML::Node& object, const char* plain, const char* 
   DataObject data{meta_of(object["metadata"]), {}};
   for (const auto& [key, value] : map_of(object[encoded])) {
     const auto bytes = decode_base64(value);
-    if (!bytes) throw FieldError(object[encoded], std::string(encoded) + "." + key + ": not base64");
+    if (!bytes)
+      throw FieldError(object[encoded], std::string(encoded) + "." + key + ": not base64");
     data.data[key] = *bytes;
   }
-  for (const auto& [key, value] : map_of(object[plain])) data.data[key] = value;  // stringData wins over data
+  for (const auto& [key, value] : map_of(object[plain]))
+    data.data[key] = value;  // stringData wins over data
   return data;
 }
 
@@ -92,8 +97,8 @@ void add_object(const YAML::Node& object, Manifests& into) {
   } else if (kind == "Namespace") {
     into.namespaces.push_back(meta_of(object["metadata"]));
   } else if (kind != "ServiceAccount" && group.find(".istio.io/") == std::string::npos) {
-    into.warnings.push_back("line " + std::to_string(object.Mark().line + 1) + ": the sandbox doesn't run kind " +
-                            (kind.empty() ? "(none)" : kind));
+    into.warnings.push_back("line " + std::to_string(object.Mark().line + 1) +
+                            ": the sandbox doesn't run kind " + (kind.empty() ? "(none)" : kind));
   }
 }
 
@@ -113,7 +118,8 @@ void replace_or_add(std::vector<Object>& into, Object object) {
 
 Result<Manifests> parse_manifests(std::string_view text, const std::string& file) {
   const auto failure = [&](int line, const std::string& reason) {
-    return Error{Fault::protocol, Side::local, false, file + ":" + std::to_string(line) + ": " + reason, {}};
+    return Error{
+        Fault::protocol, Side::local, false, file + ":" + std::to_string(line) + ": " + reason, {}};
   };
   if (text.size() > limits::document_bytes) return failure(1, "longer than the limit");
   Manifests manifests;

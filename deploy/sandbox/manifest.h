@@ -1,7 +1,9 @@
-// Kubernetes manifests as values, as far as the sandbox runs them: Pod, Deployment, Service, ConfigMap, Secret,
-// Namespace, ServiceAccount and `kind: List` of these. Pure: no files are read, nothing is started.
+// Kubernetes manifests as values, as far as the sandbox runs them: Pod, Deployment, Service,
+// ConfigMap, Secret, Namespace, ServiceAccount and `kind: List` of these. Pure: no files are read,
+// nothing is started.
 //
-// Names are Kubernetes' own. What the sandbox can't honour is an error or a warning that names the field, never silence.
+// Names are Kubernetes' own. What the sandbox can't honour is an error or a warning that names the
+// field, never silence.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -125,7 +127,8 @@ struct Service {
   std::vector<ServicePort> ports;
   bool headless = false;
   std::string external_name;
-  bool ipv4 = true, ipv6 = false;  // single stack IPv4 unless ipFamilies or ipFamilyPolicy say otherwise
+  bool ipv4 = true,
+       ipv6 = false;  // single stack IPv4 unless ipFamilies or ipFamilyPolicy say otherwise
   bool publish_not_ready = false;
 };
 
@@ -142,13 +145,15 @@ struct Manifests {
   std::vector<std::string> warnings;
 };
 
-// Every document of `text`. Resources of *.istio.io are passed over (the sidecars read them); other kinds are a warning.
-// Error: broken YAML, or a field that the sandbox can't honour, with its place: "sleep.yaml:12: spec.hostNetwork: ...".
+// Every document of `text`. Resources of *.istio.io are passed over (the sidecars read them); other
+// kinds are a warning. Error: broken YAML, or a field that the sandbox can't honour, with its
+// place: "sleep.yaml:12: spec.hostNetwork: ...".
 Result<Manifests> parse_manifests(std::string_view text, const std::string& file);
 
 // Puts `newer` over `older`: an object of the same kind, namespace and name is replaced.
 void merge(Manifests& older, Manifests newer);
 
-const DataObject* find(const std::vector<DataObject>& among, const std::string& namespace_name, const std::string& name);
+const DataObject* find(const std::vector<DataObject>& among, const std::string& namespace_name,
+                       const std::string& name);
 
 }  // namespace sallyport::sandbox

@@ -7,14 +7,16 @@
 namespace sallyport::sandbox {
 namespace {
 
-// Volumes that the sandbox fills when the cluster doesn't: `sallyport inject` names them (agent/cli/inject.cpp).
+// Volumes that the sandbox fills when the cluster doesn't: `sallyport inject` names them
+// (agent/cli/inject.cpp).
 constexpr const char* config_volume = "sallyport-config";
 constexpr const char* mesh_volume = "sallyport-mesh";
 
 std::string resolver_file(const std::string& namespace_name) {
   std::string text = std::string("nameserver ") + dns_ipv4 + "\n";
   if (has_ipv6()) text += std::string("nameserver ") + dns_ipv6 + "\n";
-  return text + "search " + namespace_name + ".svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n";
+  return text + "search " + namespace_name +
+         ".svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n";
 }
 
 std::string hosts_file(const Pod& pod, const PodStatus& status) {
@@ -65,8 +67,9 @@ Result<void> PodRunner::refresh_volumes() {
   for (const Volume& volume : pod_.volumes) {
     auto files = files_of(volume);
     if (!files) return while_doing("pod " + pod_.meta.key(), files.error());
-    const bool plain = volume.sources.size() == 1 && (volume.sources[0].kind == VolumeSource::Kind::empty_dir ||
-                                                      volume.sources[0].kind == VolumeSource::Kind::host_path);
+    const bool plain =
+        volume.sources.size() == 1 && (volume.sources[0].kind == VolumeSource::Kind::empty_dir ||
+                                       volume.sources[0].kind == VolumeSource::Kind::host_path);
     if (plain && files->empty()) continue;
     auto published = publish_files(volume_path(volume.name), *files);
     if (!published) return published.error();
@@ -76,11 +79,13 @@ Result<void> PodRunner::refresh_volumes() {
 
 std::vector<Bind> PodRunner::binds_of(const Container& container) const {
   std::vector<Bind> binds;
-  if (!machine_.sallyport.empty()) binds.push_back({machine_.sallyport, "/usr/local/bin/sallyport", true});
+  if (!machine_.sallyport.empty())
+    binds.push_back({machine_.sallyport, "/usr/local/bin/sallyport", true});
   for (const VolumeMount& mount : container.mounts) {
     std::string source = volume_path(mount.volume);
     for (const Volume& volume : pod_.volumes) {
-      const bool host = volume.name == mount.volume && volume.sources[0].kind == VolumeSource::Kind::host_path;
+      const bool host =
+          volume.name == mount.volume && volume.sources[0].kind == VolumeSource::Kind::host_path;
       if (host) source = volume.sources[0].object;
     }
     if (!mount.sub_path.empty()) source += "/" + mount.sub_path;
@@ -100,7 +105,8 @@ Result<ContainerSpec> PodRunner::specify(ContainerRun& run) {
 
   ContainerSpec spec;
   spec.process.argv = *words;
-  for (const auto& [name, value] : *variables) spec.process.environment.push_back(name + "=" + value);
+  for (const auto& [name, value] : *variables)
+    spec.process.environment.push_back(name + "=" + value);
   if (!container.working_dir.empty()) spec.process.working_dir = container.working_dir;
   spec.process.identity = identity_of(container.security);
   spec.files = {{"/etc/resolv.conf", resolver_file(pod_.meta.namespace_name)},
@@ -120,7 +126,8 @@ ContainerRun* PodRunner::container(const std::string& name) {
   std::string wanted = name;
   if (wanted.empty()) {
     const auto chosen = pod_.meta.annotations.find("kubectl.kubernetes.io/default-container");
-    wanted = chosen == pod_.meta.annotations.end() ? containers_.front()->container.name : chosen->second;
+    wanted = chosen == pod_.meta.annotations.end() ? containers_.front()->container.name
+                                                   : chosen->second;
   }
   for (const auto* group : {&containers_, &inits_}) {
     for (const auto& run : *group) {
@@ -139,7 +146,8 @@ int PodRunner::restarts() const {
 std::string PodRunner::failed() const {
   for (const auto* group : {&inits_, &containers_}) {
     for (const auto& run : *group) {
-      const bool gone = run->phase == ContainerRun::Phase::ended && !pod_.restarts && run->exit_code != 0;
+      const bool gone =
+          run->phase == ContainerRun::Phase::ended && !pod_.restarts && run->exit_code != 0;
       if (run->failures < failures_max && !gone) continue;
       const std::string log = run->log.from(run->log.end() > 2000 ? run->log.end() - 2000 : 0);
       return "pod " + pod_.meta.key() + ": container " + run->container.name + " ended with " +

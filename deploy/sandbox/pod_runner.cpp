@@ -16,7 +16,8 @@ namespace sallyport::sandbox {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr auto first_probes = 50ms;    // between probes until a container is ready, so that `up` is quick
+constexpr auto first_probes =
+    50ms;  // between probes until a container is ready, so that `up` is quick
 constexpr auto first_backoff = 200ms;  // before a restart; doubled each time
 constexpr auto backoff_max = 10s;
 
@@ -24,7 +25,8 @@ bool runs(const ContainerRun& run) { return run.phase == ContainerRun::Phase::ru
 
 }  // namespace
 
-PodRunner::PodRunner(Machine& machine, Pod pod, std::size_t index) : machine_(machine), pod_(std::move(pod)) {
+PodRunner::PodRunner(Machine& machine, Pod pod, std::size_t index)
+    : machine_(machine), pod_(std::move(pod)) {
   link_ = {"pod" + std::to_string(index), pod_ipv4(index), pod_ipv6(index)};
   directory_ = machine.directory + "/pods/" + std::to_string(index);
   status_.ips = {link_.ipv4.text()};
@@ -40,7 +42,8 @@ PodRunner::PodRunner(Machine& machine, Pod pod, std::size_t index) : machine_(ma
 }
 
 PodRunner::~PodRunner() {
-  if (namespaces_.pause > 0) kill(namespaces_.pause, SIGKILL);  // The kernel then ends the whole pod.
+  if (namespaces_.pause > 0)
+    kill(namespaces_.pause, SIGKILL);  // The kernel then ends the whole pod.
   for (const auto* group : {&inits_, &containers_}) {
     for (const auto& run : *group) {
       if (run->output) machine_.loop.forget(run->output.get());
@@ -96,9 +99,8 @@ void PodRunner::advance() {
 }
 
 bool PodRunner::is_init(const ContainerRun& run) const {
-  return !run.container.stays && std::any_of(inits_.begin(), inits_.end(), [&](const auto& each) {
-    return each.get() == &run;
-  });
+  return !run.container.stays && std::any_of(inits_.begin(), inits_.end(),
+                                             [&](const auto& each) { return each.get() == &run; });
 }
 
 void PodRunner::start(ContainerRun& run) {
@@ -172,7 +174,8 @@ void PodRunner::on_end(ContainerRun& run, int wait_status) {
     ++run.failures;
     ++run.restarts;
     if (pod_.restarts || is_init(run)) {
-      const auto wait = std::min<std::chrono::milliseconds>(first_backoff * (1 << std::min(run.failures, 6)), backoff_max);
+      const auto wait = std::min<std::chrono::milliseconds>(
+          first_backoff * (1 << std::min(run.failures, 6)), backoff_max);
       run.next_start = EventLoop::Clock::now() + wait;
       run.phase = ContainerRun::Phase::waiting;
     }
@@ -189,8 +192,9 @@ void PodRunner::set_ready(ContainerRun& run, bool ready) {
 }
 
 void PodRunner::update_ready() {
-  const bool ready = next_init_ == inits_.size() &&
-                     std::all_of(containers_.begin(), containers_.end(), [](const auto& run) { return run->ready; });
+  const bool ready =
+      next_init_ == inits_.size() && std::all_of(containers_.begin(), containers_.end(),
+                                                 [](const auto& run) { return run->ready; });
   if (ready == ready_) return;
   ready_ = ready;
   machine_.readiness_changed();
@@ -200,7 +204,8 @@ void PodRunner::probe(ContainerRun& run) {
   const auto now = EventLoop::Clock::now();
   if (!runs(run) || !run.executed || run.probing || now < run.next_probe) return;
   const auto& probe = run.container.readiness;
-  run.next_probe = now + (run.ready && probe ? std::chrono::milliseconds(probe->period) : first_probes);
+  run.next_probe =
+      now + (run.ready && probe ? std::chrono::milliseconds(probe->period) : first_probes);
   if (!probe) {
     std::vector<uint16_t> ports;
     for (const ContainerPort& port : run.container.ports) {
@@ -209,9 +214,10 @@ void PodRunner::probe(ContainerRun& run) {
     if (!run.ready && listens(namespaces_.pause, ports)) set_ready(run, true);
     return;
   }
-  const pid_t pid = probe->kind == Probe::Kind::exec
-                        ? start_exec_probe(*probe, namespaces_, mount_namespace_of(run), run.process)
-                        : start_network_probe(*probe, link_.ipv4, probe_port(run.container, probe->port));
+  const pid_t pid =
+      probe->kind == Probe::Kind::exec
+          ? start_exec_probe(*probe, namespaces_, mount_namespace_of(run), run.process)
+          : start_network_probe(*probe, link_.ipv4, probe_port(run.container, probe->port));
   if (pid < 0) return;
   run.probing = true;
   machine_.loop.when_ended(pid, [this, &run, container = run.pid](int status) {
@@ -238,7 +244,8 @@ bool PodRunner::ended() const {
 
 UniqueFd mount_namespace_of(const ContainerRun& run) {
   if (!runs(run) || !run.executed) return UniqueFd();
-  return UniqueFd(open(("/proc/" + std::to_string(run.pid) + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
+  return UniqueFd(
+      open(("/proc/" + std::to_string(run.pid) + "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
 }
 
 }  // namespace sallyport::sandbox

@@ -1,6 +1,8 @@
-// One pod's life: namespaces, volumes, init containers one after another, containers, restarts, readiness.
+// One pod's life: namespaces, volumes, init containers one after another, containers, restarts,
+// readiness.
 //
-// Threading: the supervisor's loop. Ownership: the runner owns the pod's processes; destroying it kills them.
+// Threading: the supervisor's loop. Ownership: the runner owns the pod's processes; destroying it
+// kills them.
 #pragma once
 #include <functional>
 #include <memory>
@@ -19,14 +21,14 @@ namespace sallyport::sandbox {
 // What all pods of a sandbox share. Outlives them.
 struct Machine {
   EventLoop& loop;
-  UniqueFd own_pid;            // descriptor of the supervisor's pid namespace
-  std::string directory;       // on the sandbox's own tmpfs
-  std::string sallyport;       // path of the program; empty: none
-  Manifests manifests;         // everything applied so far
-  Files sources;               // the text it came from, for the sidecars' configuration
+  UniqueFd own_pid;       // descriptor of the supervisor's pid namespace
+  std::string directory;  // on the sandbox's own tmpfs
+  std::string sallyport;  // path of the program; empty: none
+  Manifests manifests;    // everything applied so far
+  Files sources;          // the text it came from, for the sidecars' configuration
   ServiceIps service_ips;
   Images images;
-  std::function<void(const std::string&)> say;   // progress, for people
+  std::function<void(const std::string&)> say;  // progress, for people
   std::function<void()> readiness_changed;
 };
 
@@ -39,33 +41,35 @@ struct ContainerRun {
   bool ready = false;
   bool probing = false;
   int exit_code = 0;
-  int failures = 0;       // ends since it was last ready
+  int failures = 0;  // ends since it was last ready
   int restarts = 0;
   EventLoop::Clock::time_point next_start, next_probe;
-  std::string why;        // it couldn't start
+  std::string why;  // it couldn't start
   std::string scratch;
   LogBuffer log;
   UniqueFd output, status;
-  ProcessSpec process;    // as last launched, for exec
+  ProcessSpec process;  // as last launched, for exec
 };
 
 class PodRunner {
 public:
-  static constexpr int failures_max = 3;  // before the sandbox calls the pod failed (it is restarted all the same)
+  static constexpr int failures_max =
+      3;  // before the sandbox calls the pod failed (it is restarted all the same)
   PodRunner(Machine& machine, Pod pod, std::size_t index);
   ~PodRunner();
   PodRunner(const PodRunner&) = delete;
 
   Result<void> create();
-  void advance();                   // Starts and probes what is due. Call often; it is cheap.
-  Result<void> refresh_volumes();   // After an apply: ConfigMaps, Secrets, the sidecars' configuration.
-  void terminate();                 // SIGTERM to every container; no restarts from now on.
-  bool ended() const;               // nothing runs any more
+  void advance();  // Starts and probes what is due. Call often; it is cheap.
+  Result<void>
+  refresh_volumes();   // After an apply: ConfigMaps, Secrets, the sidecars' configuration.
+  void terminate();    // SIGTERM to every container; no restarts from now on.
+  bool ended() const;  // nothing runs any more
 
   const Pod& pod() const { return pod_; }
   bool ready() const { return ready_; }
-  std::string failed() const;       // why the pod can't become ready; empty while there is hope
-  std::string state() const;        // one line for status and progress
+  std::string failed() const;  // why the pod can't become ready; empty while there is hope
+  std::string state() const;   // one line for status and progress
   int restarts() const;
   const PodNamespaces& namespaces() const { return namespaces_; }
   const PodLink& link() const { return link_; }

@@ -14,8 +14,10 @@ EnvVar read_env(const YAML::Node& node) {
   } else if (const YAML::Node resource = from["resourceFieldRef"]) {
     variable.source = EnvVar::Source::resource;
     variable.key = text_of(resource["resource"]);
-  } else if (const YAML::Node key = from["secretKeyRef"] ? from["secretKeyRef"] : from["configMapKeyRef"]) {
-    variable.source = from["secretKeyRef"] ? EnvVar::Source::secret_key : EnvVar::Source::config_map_key;
+  } else if (const YAML::Node key =
+                 from["secretKeyRef"] ? from["secretKeyRef"] : from["configMapKeyRef"]) {
+    variable.source =
+        from["secretKeyRef"] ? EnvVar::Source::secret_key : EnvVar::Source::config_map_key;
     variable.object = text_of(key["name"]);
     variable.key = text_of(key["key"]);
     variable.optional = flag_of(key["optional"], false);
@@ -39,8 +41,10 @@ std::optional<Probe> read_probe(const YAML::Node& node) {
     probe.kind = Probe::Kind::http_get;
     probe.path = text_of(http["path"], "/");
     probe.port = text_of(http["port"]);
-    if (text_of(http["scheme"], "HTTP") != "HTTP") throw FieldError(http, "httpGet: only scheme HTTP is probed");
-    for (const auto& header : http["httpHeaders"]) probe.headers[text_of(header["name"])] = text_of(header["value"]);
+    if (text_of(http["scheme"], "HTTP") != "HTTP")
+      throw FieldError(http, "httpGet: only scheme HTTP is probed");
+    for (const auto& header : http["httpHeaders"])
+      probe.headers[text_of(header["name"])] = text_of(header["value"]);
   } else if (const YAML::Node tcp = node["tcpSocket"]) {
     probe.port = text_of(tcp["port"]);
   } else if (const YAML::Node exec = node["exec"]) {
@@ -118,7 +122,8 @@ VolumeSource keyed_source(VolumeSource::Kind kind, const YAML::Node& node, const
 VolumeSource downward_source(const YAML::Node& node) {
   VolumeSource source{.kind = VolumeSource::Kind::downward};
   for (const auto& item : node["items"]) {
-    if (!item["fieldRef"].IsDefined()) throw FieldError(item, "downwardAPI: only fieldRef is known");
+    if (!item["fieldRef"].IsDefined())
+      throw FieldError(item, "downwardAPI: only fieldRef is known");
     source.items.push_back({text_of(item["fieldRef"]["fieldPath"]), text_of(item["path"])});
   }
   return source;
@@ -130,7 +135,8 @@ std::optional<VolumeSource> read_source(const YAML::Node& node, const char* secr
   if (node["secret"]) return keyed_source(Kind::secret, node["secret"], secret_name_field);
   if (node["downwardAPI"]) return downward_source(node["downwardAPI"]);
   if (node["emptyDir"]) return VolumeSource{};
-  if (node["hostPath"]) return VolumeSource{.kind = Kind::host_path, .object = text_of(node["hostPath"]["path"])};
+  if (node["hostPath"])
+    return VolumeSource{.kind = Kind::host_path, .object = text_of(node["hostPath"]["path"])};
   return {};
 }
 
@@ -163,7 +169,8 @@ void read_pod_spec(const YAML::Node& spec, Pod& pod) {
   pod.service_account = text_of(spec["serviceAccountName"], "default");
   pod.restarts = text_of(spec["restartPolicy"], "Always") != "Never";
   pod.grace = std::chrono::seconds(number_of(spec["terminationGracePeriodSeconds"], 30));
-  for (const auto& node : spec["initContainers"]) pod.init_containers.push_back(read_container(node, spec));
+  for (const auto& node : spec["initContainers"])
+    pod.init_containers.push_back(read_container(node, spec));
   for (const auto& node : spec["containers"]) pod.containers.push_back(read_container(node, spec));
   for (const auto& node : spec["volumes"]) pod.volumes.push_back(read_volume(node));
   if (pod.containers.empty()) throw FieldError(spec, "spec.containers: a pod needs one");

@@ -7,9 +7,12 @@ namespace {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
-Error invalid(std::string reason) { return {Fault::internal, Side::local, false, std::move(reason), {}}; }
+Error invalid(std::string reason) {
+  return {Fault::internal, Side::local, false, std::move(reason), {}};
+}
 
-// Labels and annotations as a downward API volume writes them: key="value", one a line (Kubernetes quotes as Go does).
+// Labels and annotations as a downward API volume writes them: key="value", one a line (Kubernetes
+// quotes as Go does).
 std::string as_lines(const StringMap& map) {
   std::string text;
   for (const auto& [key, value] : map) {
@@ -33,25 +36,29 @@ std::string join(const std::vector<std::string>& texts) {
   return joined;
 }
 
-const DataObject* object_of(bool secret, const std::string& name, const Pod& pod, const Manifests& manifests) {
+const DataObject* object_of(bool secret, const std::string& name, const Pod& pod,
+                            const Manifests& manifests) {
   return find(secret ? manifests.secrets : manifests.config_maps, pod.meta.namespace_name, name);
 }
 
-std::string resource_value(const Container& container, const std::string& resource, const PodStatus& status) {
+std::string resource_value(const Container& container, const std::string& resource,
+                           const PodStatus& status) {
   const bool cpu = resource.ends_with(".cpu");
   const std::string& limit = cpu ? container.cpu_limit : container.memory_limit;
   if (!cpu) return limit.empty() ? "0" : limit;
   if (limit.empty()) return std::to_string(status.processors);
   if (!limit.ends_with("m")) return limit;
-  return std::to_string((std::stoul(limit) + 999) / 1000);  // rounded up to whole processors, divisor 1
+  return std::to_string((std::stoul(limit) + 999) /
+                        1000);  // rounded up to whole processors, divisor 1
 }
 
-Result<std::optional<std::string>> value_of(const EnvVar& variable, const Container& container, const Pod& pod,
-                                            const PodStatus& status, const Manifests& manifests,
-                                            const Environment& so_far) {
+Result<std::optional<std::string>> value_of(const EnvVar& variable, const Container& container,
+                                            const Pod& pod, const PodStatus& status,
+                                            const Manifests& manifests, const Environment& so_far) {
   using Source = EnvVar::Source;
   if (variable.source == Source::literal) return std::optional(expand(variable.value, so_far));
-  if (variable.source == Source::resource) return std::optional(resource_value(container, variable.key, status));
+  if (variable.source == Source::resource)
+    return std::optional(resource_value(container, variable.key, status));
   if (variable.source == Source::field) {
     auto field = downward_field(pod, status, variable.key);
     if (!field) return field.error();
@@ -59,10 +66,11 @@ Result<std::optional<std::string>> value_of(const EnvVar& variable, const Contai
   }
   const bool secret = variable.source == Source::secret_key;
   const DataObject* object = object_of(secret, variable.object, pod, manifests);
-  if (object && object->data.count(variable.key)) return std::optional(object->data.at(variable.key));
+  if (object && object->data.count(variable.key))
+    return std::optional(object->data.at(variable.key));
   if (variable.optional) return std::optional<std::string>();
-  return invalid("env " + variable.name + ": " + (secret ? "Secret " : "ConfigMap ") + variable.object +
-                 " has no key " + variable.key);
+  return invalid("env " + variable.name + ": " + (secret ? "Secret " : "ConfigMap ") +
+                 variable.object + " has no key " + variable.key);
 }
 
 Result<Files> source_files(const VolumeSource& source, const Pod& pod, const PodStatus& status,
@@ -82,8 +90,8 @@ Result<Files> source_files(const VolumeSource& source, const Pod& pod, const Pod
   const DataObject* object = object_of(secret, source.object, pod, manifests);
   if (!object) {
     if (source.optional) return files;
-    return invalid(std::string(secret ? "Secret " : "ConfigMap ") + source.object + " doesn't exist in namespace " +
-                   pod.meta.namespace_name);
+    return invalid(std::string(secret ? "Secret " : "ConfigMap ") + source.object +
+                   " doesn't exist in namespace " + pod.meta.namespace_name);
   }
   if (source.items.empty()) files.insert(object->data.begin(), object->data.end());
   for (const KeyToPath& item : source.items) {
@@ -91,7 +99,8 @@ Result<Files> source_files(const VolumeSource& source, const Pod& pod, const Pod
     if (value != object->data.end()) {
       files[item.path] = value->second;
     } else if (!source.optional) {
-      return invalid(std::string(secret ? "Secret " : "ConfigMap ") + source.object + " has no key " + item.key);
+      return invalid(std::string(secret ? "Secret " : "ConfigMap ") + source.object +
+                     " has no key " + item.key);
     }
   }
   return files;
@@ -99,8 +108,10 @@ Result<Files> source_files(const VolumeSource& source, const Pod& pod, const Pod
 
 }  // namespace
 
-Result<std::string> downward_field(const Pod& pod, const PodStatus& status, const std::string& path) {
-  const auto subscript = [&](const char* map_path, const StringMap& map) -> std::optional<std::string> {
+Result<std::string> downward_field(const Pod& pod, const PodStatus& status,
+                                   const std::string& path) {
+  const auto subscript = [&](const char* map_path,
+                             const StringMap& map) -> std::optional<std::string> {
     const std::string prefix = std::string(map_path) + "['";
     if (!path.starts_with(prefix) || !path.ends_with("']")) return {};
     const auto value = map.find(path.substr(prefix.size(), path.size() - prefix.size() - 2));
@@ -117,7 +128,8 @@ Result<std::string> downward_field(const Pod& pod, const PodStatus& status, cons
   if (path == "status.podIP") return status.ips.empty() ? std::string() : status.ips.front();
   if (path == "status.podIPs") return join(status.ips);
   if (const auto label = subscript("metadata.labels", pod.meta.labels)) return *label;
-  if (const auto annotation = subscript("metadata.annotations", pod.meta.annotations)) return *annotation;
+  if (const auto annotation = subscript("metadata.annotations", pod.meta.annotations))
+    return *annotation;
   return invalid("fieldPath " + path + ": unknown");
 }
 
@@ -165,8 +177,9 @@ Result<Environment> environment(const Container& container, const Pod& pod, cons
 Result<std::vector<std::string>> command_line(const Container& container, const Image* image,
                                               const Environment& environment) {
   if (container.command.empty() && !image) {
-    return invalid("image " + container.image +
-                   " is unknown here: give the container a command, or name it in a ConfigMap sandbox-images");
+    return invalid(
+        "image " + container.image +
+        " is unknown here: give the container a command, or name it in a ConfigMap sandbox-images");
   }
   std::vector<std::string> words = container.command;
   if (words.empty()) words = image->entry_point;

@@ -20,7 +20,9 @@ int probe_once(const std::string& request, const SocketAddress& to) {
   const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0 || connect(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return 1;
   if (request.empty()) return 0;
-  if (send(fd, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size())) return 1;
+  if (send(fd, request.data(), request.size(), MSG_NOSIGNAL) !=
+      static_cast<ssize_t>(request.size()))
+    return 1;
   char status[13] = {};  // "HTTP/1.1 200 "
   std::size_t have = 0;
   while (have < sizeof status - 1) {
@@ -41,7 +43,8 @@ void add_listening(const std::string& table, std::set<uint16_t>& ports) {
     std::string slot, local, remote, state;
     fields >> slot >> local >> remote >> state;
     if (state != "0A") continue;  // TCP_LISTEN
-    ports.insert(static_cast<uint16_t>(std::strtoul(local.c_str() + local.rfind(':') + 1, nullptr, 16)));
+    ports.insert(
+        static_cast<uint16_t>(std::strtoul(local.c_str() + local.rfind(':') + 1, nullptr, 16)));
   }
 }
 
@@ -58,7 +61,8 @@ pid_t start_network_probe(const Probe& probe, const IpAddress& pod, uint16_t por
   std::string request;
   if (probe.kind == Probe::Kind::http_get) {
     request = "GET " + probe.path + " HTTP/1.1\r\n";
-    if (!probe.headers.count("Host")) request += "Host: " + SocketAddress(pod, port).text() + "\r\n";
+    if (!probe.headers.count("Host"))
+      request += "Host: " + SocketAddress(pod, port).text() + "\r\n";
     for (const auto& [name, value] : probe.headers) request += name + ": " + value + "\r\n";
     request += "User-Agent: kube-probe/1.30\r\nConnection: close\r\n\r\n";
   }
@@ -76,7 +80,8 @@ bool listens(pid_t pid, const std::vector<uint16_t>& ports) {
   const std::string net = "/proc/" + std::to_string(pid) + "/net/";
   add_listening(net + "tcp", listening);
   add_listening(net + "tcp6", listening);
-  return std::all_of(ports.begin(), ports.end(), [&](uint16_t port) { return listening.count(port) > 0; });
+  return std::all_of(ports.begin(), ports.end(),
+                     [&](uint16_t port) { return listening.count(port) > 0; });
 }
 
 }  // namespace sallyport::sandbox

@@ -15,7 +15,8 @@
 namespace sallyport::sandbox {
 namespace {
 
-constexpr std::size_t output_max = 16 * 1024 * 1024;  // of a command; what comes after is read and dropped
+constexpr std::size_t output_max =
+    16 * 1024 * 1024;  // of a command; what comes after is read and dropped
 
 [[noreturn]] void run_child(const std::vector<char*>& argv, int in, int out, int err, int net_fd) {
   dup2(in, 0);
@@ -49,7 +50,9 @@ Pipe make_pipe() {
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-Error failure(std::string reason) { return {Fault::internal, Side::local, false, std::move(reason), {}}; }
+Error failure(std::string reason) {
+  return {Fault::internal, Side::local, false, std::move(reason), {}};
+}
 
 Error system_error(const std::string& what) { return failure(what + ": " + strerror(errno)); }
 
@@ -60,7 +63,8 @@ std::vector<char*> c_strings(const std::vector<std::string>& texts) {
   return pointers;
 }
 
-void converse(UniqueFd in, UniqueFd out, UniqueFd err, const std::string& input, CommandResult& result) {
+void converse(UniqueFd in, UniqueFd out, UniqueFd err, const std::string& input,
+              CommandResult& result) {
   signal(SIGPIPE, SIG_IGN);
   fcntl(in.get(), F_SETFL, O_NONBLOCK);
   std::size_t sent = 0;
@@ -79,7 +83,9 @@ void converse(UniqueFd in, UniqueFd out, UniqueFd err, const std::string& input,
   }
 }
 
-int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+int exit_code_of(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
 
 int wait_for(pid_t pid) {
   int status = 0;
@@ -89,7 +95,8 @@ int wait_for(pid_t pid) {
   return exit_code_of(status);
 }
 
-Result<CommandResult> run_command(const std::vector<std::string>& argv, const std::string& input, int net_fd) {
+Result<CommandResult> run_command(const std::vector<std::string>& argv, const std::string& input,
+                                  int net_fd) {
   Pipe in = make_pipe(), out = make_pipe(), err = make_pipe();
   if (!in.read || !out.read || !err.read) return system_error("pipe");
   const std::vector<char*> words = c_strings(argv);
@@ -105,7 +112,8 @@ Result<CommandResult> run_command(const std::vector<std::string>& argv, const st
   return result;
 }
 
-Result<std::string> run_checked(const std::vector<std::string>& argv, const std::string& input, int net_fd) {
+Result<std::string> run_checked(const std::vector<std::string>& argv, const std::string& input,
+                                int net_fd) {
   auto result = run_command(argv, input, net_fd);
   if (!result) return result.error();
   if (result->code != 0) {

@@ -49,13 +49,16 @@ struct CommandResult {
 
 // Runs a program to its end with `input` as its stdin, everything of it collected. Blocks.
 // `net_fd`: the network namespace it runs in, or -1 for the caller's.
-Result<CommandResult> run_command(const std::vector<std::string>& argv, const std::string& input, int net_fd = -1);
+Result<CommandResult> run_command(const std::vector<std::string>& argv, const std::string& input,
+                                  int net_fd = -1);
 
 // As run_command, but an exit code other than 0 is an error with what the program wrote to stderr.
-Result<std::string> run_checked(const std::vector<std::string>& argv, const std::string& input, int net_fd = -1);
+Result<std::string> run_checked(const std::vector<std::string>& argv, const std::string& input,
+                                int net_fd = -1);
 
 // Feeds `input` to `in`, reads `out` and `err` to their ends. Closes all three.
-void converse(UniqueFd in, UniqueFd out, UniqueFd err, const std::string& input, CommandResult& result);
+void converse(UniqueFd in, UniqueFd out, UniqueFd err, const std::string& input,
+              CommandResult& result);
 
 int exit_code_of(int wait_status);
 int wait_for(pid_t pid);  // Blocks; returns exit_code_of, 255 when it is no child.

@@ -25,8 +25,8 @@ void check(bool fine, const std::string& what) {
   if (!fine) throw MountError{what + ": " + strerror(errno)};
 }
 
-void mount_or_throw(const char* source, const std::string& target, const char* type, unsigned long flags,
-                    const char* data = nullptr) {
+void mount_or_throw(const char* source, const std::string& target, const char* type,
+                    unsigned long flags, const char* data = nullptr) {
   check(mount(source, target.c_str(), type, flags, data) == 0, "mount " + target);
 }
 
@@ -45,7 +45,8 @@ void mount_overlay(const std::string& scratch) {
   hide(scratch + "/upper", "/run", 0755);
   hide(scratch + "/upper", "/home", 0755);
   hide(scratch + "/upper", "/root", 0700);
-  const std::string options = "lowerdir=/,upperdir=" + scratch + "/upper,workdir=" + scratch + "/work";
+  const std::string options =
+      "lowerdir=/,upperdir=" + scratch + "/upper,workdir=" + scratch + "/work";
   mount_or_throw("overlay", scratch + "/root", "overlay", 0, options.c_str());
 }
 
@@ -56,7 +57,8 @@ void bind_further_mounts(const std::string& old_root) {
     std::istringstream fields(line);
     std::string id, parent, device, root, point;
     fields >> id >> parent >> device >> root >> point;
-    if (!point.starts_with("/usr") && !point.starts_with("/opt") && !point.starts_with("/nix")) continue;
+    if (!point.starts_with("/usr") && !point.starts_with("/opt") && !point.starts_with("/nix"))
+      continue;
     if (!fs::is_directory(old_root + point)) continue;
     mount_or_throw((old_root + point).c_str(), point, nullptr, MS_BIND);
     mount_or_throw(nullptr, point, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY);
@@ -75,9 +77,11 @@ void make_devices(const std::string& old_root) {
                                                        {"/proc/self/fd/1", "/dev/stdout"},
                                                        {"/proc/self/fd/2", "/dev/stderr"},
                                                        {"pts/ptmx", "/dev/ptmx"}};
-  for (const auto& [target, path] : links) check(symlink(target, path) == 0, std::string("link ") + path);
+  for (const auto& [target, path] : links)
+    check(symlink(target, path) == 0, std::string("link ") + path);
   check(mkdir("/dev/pts", 0755) == 0 && mkdir("/dev/shm", 01777) == 0, "mkdir /dev/pts");
-  mount_or_throw("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620");
+  mount_or_throw("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+                 "newinstance,ptmxmode=0666,mode=620");
   mount_or_throw("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=64m");
 }
 
@@ -93,7 +97,8 @@ void bind_volume(const Bind& bind, const std::string& old_root) {
     if (!fs::exists(bind.target)) check(write_file(bind.target, ""), "create " + bind.target);
   }
   mount_or_throw(source.c_str(), bind.target, nullptr, MS_BIND | MS_REC);
-  if (bind.read_only) mount_or_throw(nullptr, bind.target, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY);
+  if (bind.read_only)
+    mount_or_throw(nullptr, bind.target, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY);
 }
 
 void place(const ContainerSpec& spec) {
@@ -115,14 +120,16 @@ void build(const ContainerSpec& spec) {
   mount_overlay(spec.scratch);
   const std::string root = spec.scratch + "/root";
   check(mkdir((root + old_root).c_str(), 0700) == 0, "mkdir " + old_root);
-  check(syscall(SYS_pivot_root, root.c_str(), (root + old_root).c_str()) == 0 && chdir("/") == 0, "pivot_root");
+  check(syscall(SYS_pivot_root, root.c_str(), (root + old_root).c_str()) == 0 && chdir("/") == 0,
+        "pivot_root");
   mount_or_throw("proc", "/proc", "proc", MS_NOSUID | MS_NOEXEC | MS_NODEV);
   bind_further_mounts(old_root);
   make_devices(old_root);
   mount_or_throw("sysfs", "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV);
   place(spec);
   for (const Bind& bind : spec.binds) bind_volume(bind, old_root);
-  check(umount2(old_root.c_str(), MNT_DETACH) == 0 && rmdir(old_root.c_str()) == 0, "leave the machine's root");
+  check(umount2(old_root.c_str(), MNT_DETACH) == 0 && rmdir(old_root.c_str()) == 0,
+        "leave the machine's root");
   if (!spec.process.working_dir.empty()) {
     std::error_code ignored;
     fs::create_directories(spec.process.working_dir, ignored);  // as container runtimes do

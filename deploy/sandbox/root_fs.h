@@ -6,8 +6,9 @@
 
 namespace sallyport::sandbox {
 
-// Makes the calling process's view of the file system the container's. Returns what went wrong, or nothing.
-// REQUIRES: a single-threaded process that is a member of the pod's pid, network and uts namespaces; root.
+// Makes the calling process's view of the file system the container's. Returns what went wrong, or
+// nothing. REQUIRES: a single-threaded process that is a member of the pod's pid, network and uts
+// namespaces; root.
 std::string make_root(const ContainerSpec& spec);
 
 }  // namespace sallyport::sandbox

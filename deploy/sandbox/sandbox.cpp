@@ -34,7 +34,8 @@ std::vector<std::string> take_list(const Frame& frame, std::size_t& at) {
 
 std::string find_program(const std::string& name) {
   std::vector<fs::path> places;
-  if (const char* directory = std::getenv("SALLYPORT_BIN_DIR")) places.push_back(fs::absolute(directory));
+  if (const char* directory = std::getenv("SALLYPORT_BIN_DIR"))
+    places.push_back(fs::absolute(directory));
   std::error_code error;
   const fs::path own = fs::read_symlink("/proc/self/exe", error);
   if (!error) {
@@ -42,7 +43,8 @@ std::string find_program(const std::string& name) {
     places.push_back(own.parent_path().parent_path());
   }
   for (const fs::path& place : places) {
-    if (access((place / name).c_str(), X_OK) == 0 && fs::is_regular_file(place / name)) return place / name;
+    if (access((place / name).c_str(), X_OK) == 0 && fs::is_regular_file(place / name))
+      return place / name;
   }
   return {};
 }
@@ -50,7 +52,8 @@ std::string find_program(const std::string& name) {
 Result<Files> read_manifests(const std::string& directory) {
   Files files;
   std::error_code error;
-  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
     const std::string kind = entry->path().extension();
     if (kind != ".yaml" && kind != ".yml" && kind != ".json") continue;
     files[entry->path().filename()] = read_file(entry->path());
@@ -105,7 +108,8 @@ Result<Sandbox> Sandbox::attach(const std::string& name) {
 Result<Frame> Sandbox::ask(const Frame& request, std::vector<UniqueFd>* fds) {
   if (!socket_) return failure("the sandbox is down");
   bool sent = send_frame(socket_.get(), request);
-  while (auto answer = receive_frame(socket_.get(), fds)) {  // Also after a failed send: it may have said why.
+  while (auto answer = receive_frame(socket_.get(),
+                                     fds)) {  // Also after a failed send: it may have said why.
     if (answer->size() > 1 && answer->front() == "progress") {
       if (options_.progress) options_.progress((*answer)[1]);
       continue;
@@ -129,7 +133,9 @@ Result<void> Sandbox::send_files(const Files& files) {
   return {};
 }
 
-Result<void> Sandbox::apply(const std::string& file, const std::string& text) { return send_files({{file, text}}); }
+Result<void> Sandbox::apply(const std::string& file, const std::string& text) {
+  return send_files({{file, text}});
+}
 
 Result<void> Sandbox::remove(const std::string& file) {
   auto answer = ask({"remove", file});
@@ -148,7 +154,8 @@ Result<std::string> Sandbox::logs(const std::string& pod, const std::string& con
   return logs_from(pod, container, offset);
 }
 
-Result<std::string> Sandbox::logs_from(const std::string& pod, const std::string& container, uint64_t& offset) {
+Result<std::string> Sandbox::logs_from(const std::string& pod, const std::string& container,
+                                       uint64_t& offset) {
   auto answer = ask({"logs", pod, container, std::to_string(offset)});
   if (!answer) return answer.error();
   if (answer->size() < 3) return failure("logs: a short answer");
@@ -162,7 +169,8 @@ Result<std::vector<PodRow>> Sandbox::status() {
   std::vector<PodRow> rows;
   for (std::size_t i = 1; i + 5 < answer->size(); i += 6) {
     const Frame& frame = *answer;
-    rows.push_back({frame[i], frame[i + 1], frame[i + 2], frame[i + 3], frame[i + 4], frame[i + 5]});
+    rows.push_back(
+        {frame[i], frame[i + 1], frame[i + 2], frame[i + 3], frame[i + 4], frame[i + 5]});
   }
   return rows;
 }
@@ -200,7 +208,8 @@ Result<CommandResult> Sandbox::exec(const std::string& pod, const std::vector<st
   if (!way_in) return way_in.error();
   ProcessSpec process = way_in->process;
   process.argv = argv;
-  process.environment.insert(process.environment.end(), options.environment.begin(), options.environment.end());
+  process.environment.insert(process.environment.end(), options.environment.begin(),
+                             options.environment.end());
   Pipe in = make_pipe(), out = make_pipe(), err = make_pipe();
   if (!in.read || !out.read || !err.read) return system_error("pipe");
   const pid_t pid = clone_process(0);
@@ -232,7 +241,8 @@ void Sandbox::detach() {
 Result<void> Sandbox::down(std::chrono::milliseconds grace) {
   if (!socket_) return {};
   (void)send_frame(socket_.get(), {"down", std::to_string(grace.count())});
-  while (receive_frame(socket_.get())) continue;  // Its end says that the supervisor is gone, and so all with it.
+  while (receive_frame(socket_.get()))
+    continue;  // Its end says that the supervisor is gone, and so all with it.
   socket_.reset();
   if (supervisor_ > 0) wait_for(supervisor_);
   supervisor_ = -1;

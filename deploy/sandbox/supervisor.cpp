@@ -26,9 +26,12 @@ Supervisor::Supervisor(UniqueFd listener, UniqueFd founder, std::string sallypor
 }
 
 Result<void> Supervisor::set_up() {
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return system_error("make mounts private");
-  // The machine's /run is not for pods, and this is the one directory that every system has and we can cover.
-  if (mount("sandbox", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") != 0) return system_error("mount /run");
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return system_error("make mounts private");
+  // The machine's /run is not for pods, and this is the one directory that every system has and we
+  // can cover.
+  if (mount("sandbox", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") != 0)
+    return system_error("mount /run");
   if (mount("proc", "/proc", "proc", 0, nullptr) != 0) return system_error("mount /proc");
   if (mkdir(scratch, 0700) != 0) return system_error("make the scratch directory");
   machine_.own_pid = UniqueFd(open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC));
@@ -68,7 +71,9 @@ Result<void> Supervisor::load(const Files& sources, const std::string& manifests
 
 Result<void> Supervisor::start_pods(const Manifests& newer) {
   for (const Pod& pod : newer.pods) {
-    const auto same = [&](const auto& runner) { return runner->pod().meta.key() == pod.meta.key(); };
+    const auto same = [&](const auto& runner) {
+      return runner->pod().meta.key() == pod.meta.key();
+    };
     const auto running = std::find_if(pods_.begin(), pods_.end(), same);
     if (running != pods_.end() && (*running)->pod().source == pod.source) continue;
     if (running != pods_.end()) {
@@ -102,7 +107,8 @@ Result<void> Supervisor::remove(const std::string& file) {
     erase(all.config_maps, gone->config_maps);
     erase(all.secrets, gone->secrets);
     for (const Pod& pod : gone->pods) {
-      std::erase_if(pods_, [&](const auto& runner) { return runner->pod().meta.key() == pod.meta.key(); });
+      std::erase_if(pods_,
+                    [&](const auto& runner) { return runner->pod().meta.key() == pod.meta.key(); });
     }
   }
   return refresh();
@@ -154,7 +160,14 @@ void Supervisor::update_network() {
 
 void Supervisor::tick() {
   if (stopping_) return;
-  for (const auto& pod : pods_) pod->advance();
+  for (const auto& pod : pods_) {
+    pod->advance();
+    std::string& told = told_states_[pod->pod().meta.key()];
+    if (std::string state = pod->state(); state != told) {
+      say(pod->pod().meta.key() + ": " + state);
+      told = std::move(state);
+    }
+  }
   if (network_stale_) update_network();
   answer_waiting();
   loop_.after(tick_interval, [this] { tick(); });
@@ -170,12 +183,14 @@ void Supervisor::stop(std::chrono::milliseconds grace) {
   stopping_ = true;
   for (const auto& pod : pods_) {
     pod->terminate();
-    grace = std::min<std::chrono::milliseconds>(grace, std::max<std::chrono::milliseconds>(pod->pod().grace, 100ms));
+    grace = std::min<std::chrono::milliseconds>(
+        grace, std::max<std::chrono::milliseconds>(pod->pod().grace, 100ms));
   }
   const auto deadline = EventLoop::Clock::now() + grace;
   const std::shared_ptr<std::function<void()>> look = std::make_shared<std::function<void()>>();
   *look = [this, deadline, again = std::weak_ptr(look)] {
-    const bool ended = std::all_of(pods_.begin(), pods_.end(), [](const auto& pod) { return pod->ended(); });
+    const bool ended =
+        std::all_of(pods_.begin(), pods_.end(), [](const auto& pod) { return pod->ended(); });
     if (ended || EventLoop::Clock::now() >= deadline) return loop_.stop();
     if (const auto next = again.lock()) loop_.after(5ms, [next] { (*next)(); });
   };

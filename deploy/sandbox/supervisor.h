@@ -1,8 +1,9 @@
-// The sandbox itself: the first process of its own pid namespace, in the node's network namespace. Runs the pods, keeps
-// Services, DNS and volumes in step with them, and serves clients on its control socket.
+// The sandbox itself: the first process of its own pid namespace, in the node's network namespace.
+// Runs the pods, keeps Services, DNS and volumes in step with them, and serves clients on its
+// control socket.
 //
-// Everything it makes is in namespaces and on a tmpfs that only its processes hold. When it dies, however it dies, the
-// kernel ends them all.
+// Everything it makes is in namespaces and on a tmpfs that only its processes hold. When it dies,
+// however it dies, the kernel ends them all.
 #pragma once
 #include <map>
 #include <memory>
@@ -16,11 +17,13 @@ namespace sallyport::sandbox {
 
 class Supervisor {
 public:
-  // `listener`: the control socket. `founder`: the connection of the client that started it; while it has not said
-  // "detach", its end is the sandbox's end. `sallyport`: path of the program, or empty.
+  // `listener`: the control socket. `founder`: the connection of the client that started it; while
+  // it has not said "detach", its end is the sandbox's end. `sallyport`: path of the program, or
+  // empty.
   Supervisor(UniqueFd listener, UniqueFd founder, std::string sallyport);
   Supervisor(const Supervisor&) = delete;
-  // REQUIRES: process 1 of its pid namespace, with fresh network and mount namespaces. Returns when it is to exit.
+  // REQUIRES: process 1 of its pid namespace, with fresh network and mount namespaces. Returns when
+  // it is to exit.
   Result<void> run();
 
 private:
@@ -28,8 +31,8 @@ private:
     UniqueFd socket;
     std::string received;
     bool founder = false;
-    bool waits = false;                      // for readiness
-    EventLoop::Clock::time_point deadline;   // of that
+    bool waits = false;                     // for readiness
+    EventLoop::Clock::time_point deadline;  // of that
   };
 
   // supervisor.cpp: the cluster
@@ -37,7 +40,7 @@ private:
   Result<void> load(const Files& sources, const std::string& manifests);
   Result<void> remove(const std::string& file);
   Result<void> start_pods(const Manifests& newer);
-  Result<void> refresh();           // Services, DNS, volumes
+  Result<void> refresh();  // Services, DNS, volumes
   void tick();
   void update_network();
   std::vector<Backend> backends() const;
@@ -72,6 +75,7 @@ private:
   std::string network_error_;
   static constexpr std::size_t said_max = 50;
   std::vector<std::string> said_;
+  std::map<std::string, std::string> told_states_;  // by pod: as last said
 };
 
 }  // namespace sallyport::sandbox

@@ -13,7 +13,8 @@ namespace fs = std::filesystem;
 bool shows(const fs::path& current, const Files& files) {
   std::error_code error;
   std::size_t count = 0;
-  for (fs::recursive_directory_iterator entry(current, error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::recursive_directory_iterator entry(current, error), end; !error && entry != end;
+       entry.increment(error)) {
     if (entry->is_regular_file()) ++count;
   }
   if (error || count != files.size()) return false;
@@ -38,7 +39,8 @@ void publish(const fs::path& directory, const Files& files) {
   fs::create_directory(directory / next);
   for (const auto& [name, content] : files) {
     fs::create_directories((directory / next / name).parent_path());
-    if (!write_file(directory / next / name, content)) throw std::runtime_error("can't write " + name);
+    if (!write_file(directory / next / name, content))
+      throw std::runtime_error("can't write " + name);
   }
   fs::create_directory_symlink(next, directory / "..data_tmp");
   fs::rename(directory / "..data_tmp", data);

@@ -14,7 +14,9 @@ namespace {
 
 constexpr const char* socket_prefix = "sallyport-sandbox/";
 
-void put(std::string& to, uint32_t number) { to.append(reinterpret_cast<const char*>(&number), sizeof number); }
+void put(std::string& to, uint32_t number) {
+  to.append(reinterpret_cast<const char*>(&number), sizeof number);
+}
 
 uint32_t number_at(const std::string& bytes, std::size_t at) {
   uint32_t number;
@@ -57,7 +59,10 @@ bool receive_exactly(int socket, char* to, std::size_t count, std::vector<Unique
   while (count > 0) {
     iovec part = {to, count};
     alignas(cmsghdr) char control[CMSG_SPACE(frame_fds_max * sizeof(int))];
-    msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    msghdr message = {.msg_iov = &part,
+                      .msg_iovlen = 1,
+                      .msg_control = control,
+                      .msg_controllen = sizeof control};
     const ssize_t bytes = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     if (bytes < 0 && errno == EINTR) continue;
     if (bytes <= 0) return false;

@@ -11,7 +11,8 @@ std::string text_of(const YAML::Node& node, const std::string& fallback) {
 bool flag_of(const YAML::Node& node, bool fallback) {
   const std::string text = text_of(node);
   if (text.empty()) return fallback;
-  if (text != "true" && text != "false") throw FieldError(node, "true or false was expected, not " + text);
+  if (text != "true" && text != "false")
+    throw FieldError(node, "true or false was expected, not " + text);
   return text == "true";
 }
 

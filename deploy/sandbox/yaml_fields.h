@@ -1,5 +1,5 @@
-// Small readers over yaml-cpp nodes for this folder's .cpp files: they throw FieldError with line and field, which
-// parse_manifests turns into an Error. Include in .cpp files only.
+// Small readers over yaml-cpp nodes for this folder's .cpp files: they throw FieldError with line
+// and field, which parse_manifests turns into an Error. Include in .cpp files only.
 #pragma once
 #include <yaml-cpp/yaml.h>
 

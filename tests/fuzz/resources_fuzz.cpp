@@ -1,4 +1,5 @@
-// Resource decoding on any bytes: it must end, without a crash, with every finding on one line and every refusal named.
+// Resource decoding on any bytes: it must end, without a crash, with every finding on one line and
+// every refusal named.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

@@ -90,6 +90,12 @@ inline void add_extension(X509* certificate, int nid, const std::string& value) 
   must(extension && X509_add_ext(certificate, extension.get(), -1) == 1, value.c_str());
 }
 
+inline void make_indirect(X509_CRL* list) {
+  const std::unique_ptr<X509_EXTENSION, FreeBy<X509_EXTENSION_free>> extension(X509V3_EXT_conf_nid(
+      nullptr, nullptr, NID_issuing_distribution_point, "critical,indirectCRL:TRUE"));
+  must(extension && X509_CRL_add_ext(list, extension.get(), -1) == 1, "indirect CRL");
+}
+
 inline std::string alternative_names(const CertificateSpec& spec) {
   std::string value;
   const auto add = [&value](const char* kind, const std::vector<std::string>& names) {
@@ -154,9 +160,10 @@ public:
   std::string pem() const { return detail::pem_of(certificate_.get()); }
   std::string key_pem() const { return detail::pem_of(key_.get()); }
 
-  // A CRL of this authority that names `serials`, good from an hour ago until `valid_to_s` from
-  // now.
-  std::string crl(const std::vector<long>& serials, long valid_to_s = day_s) const {
+  // A CRL of this authority that names `serials`, good since a day ago until `valid_to_s` from
+  // now. An indirect one speaks for several authorities: a kind that OpenSSL does not use unasked.
+  std::string crl(const std::vector<long>& serials, long valid_to_s = day_s,
+                  bool indirect = false) const {
     const std::unique_ptr<X509_CRL, detail::FreeBy<X509_CRL_free>> list(X509_CRL_new());
     X509_CRL_set_version(list.get(), X509_CRL_VERSION_2);
     X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(certificate_.get()));
@@ -173,6 +180,7 @@ public:
     }
     X509_CRL_set1_nextUpdate(list.get(), X509_gmtime_adj(time.get(), valid_to_s));
     X509_CRL_sort(list.get());
+    if (indirect) detail::make_indirect(list.get());
     detail::must(X509_CRL_sign(list.get(), key_.get(), EVP_sha256()) > 0, "CRL signature");
     const detail::Bio bio(BIO_new(BIO_s_mem()));
     PEM_write_bio_X509_CRL(bio.get(), list.get());

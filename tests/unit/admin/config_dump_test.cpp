@@ -90,7 +90,7 @@ TEST(ConfigDump, ShowsClustersWithTheirOrigin) {
              R"("sni":"sni.test")",
              R"("config":"/apis/networking.istio.io/v1alpha3/namespaces/default/)"
              R"(destination-rule/originate")",
-             R"("source":"DestinationRuledefault/originate(rules.yaml:12)")",
+             R"("source":"DestinationRuledefault/originate(rules.yaml:12))",
              R"("name":"PassthroughCluster","type":"ORIGINAL_DST")"});
 }
 

@@ -94,6 +94,11 @@ TEST_F(Trust, AnExpiredCrlRefusesWhatItCannotVouchFor) {
   EXPECT_EQ(verify(*stale, root_.issue({})), X509_V_ERR_CRL_HAS_EXPIRED);
 }
 
+TEST_F(Trust, ACrlThatCannotBeUsedIsNotTakenForAnAbsentOne) {
+  const auto indirect = trust(root_.pem(), root_.crl({}, test::day_s, true));
+  EXPECT_EQ(verify(*indirect, root_.issue({})), X509_V_ERR_UNABLE_TO_GET_CRL);
+}
+
 TEST_F(Trust, RefusesWithAReason) {
   struct Refusal {
     const char* name;

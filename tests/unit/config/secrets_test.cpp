@@ -11,11 +11,13 @@ const test::Authority ca = test::Authority::root("Test Root");
 const test::Issued one = ca.issue({.common_name = "one"});
 const test::Issued two = ca.issue({.common_name = "two"});
 
-ResourcePtr secret(const std::string& name, SecretData data, const std::string& namespace_name = "default") {
+ResourcePtr secret(const std::string& name, SecretData data,
+                   const std::string& namespace_name = "default") {
   istio::Secret out;
   out.metadata.name = name;
   out.metadata.namespace_name = namespace_name;
-  out.metadata.ref = std::make_shared<ResourceRef>(ResourceRef{"Secret", namespace_name, name, "s.yaml", 3});
+  out.metadata.ref =
+      std::make_shared<ResourceRef>(ResourceRef{"Secret", namespace_name, name, "s.yaml", 3});
   out.data = std::move(data);
   return std::make_shared<istio::Resource>(std::move(out));
 }
@@ -35,28 +37,85 @@ struct Case {
 };
 const std::string needed = "; needed by DestinationRule default/x (f.yaml:1)";
 const Case cases[] = {
-    {"Kubernetes' TLS keys", "kubernetes://a", {secret("a", {{"tls.crt", one.chain_pem}, {"tls.key", one.key_pem}})}, true, false, ""},
-    {"generic keys", "kubernetes://a", {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}})}, true, false, ""},
-    {"generic keys win", "kubernetes://a",
-     {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}, {"tls.crt", "x"}, {"tls.key", "x"}})}, true, false, ""},
+    {"Kubernetes' TLS keys",
+     "kubernetes://a",
+     {secret("a", {{"tls.crt", one.chain_pem}, {"tls.key", one.key_pem}})},
+     true,
+     false,
+     ""},
+    {"generic keys",
+     "kubernetes://a",
+     {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}})},
+     true,
+     false,
+     ""},
+    {"generic keys win",
+     "kubernetes://a",
+     {secret("a",
+             {{"cert", one.chain_pem}, {"key", one.key_pem}, {"tls.crt", "x"}, {"tls.key", "x"}})},
+     true,
+     false,
+     ""},
     {"no Secret", "kubernetes://a", {}, false, false, "Secret default/a: missing" + needed},
-    {"a Secret of another namespace", "kubernetes://a",
-     {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}}, "other")}, false, false,
+    {"a Secret of another namespace",
+     "kubernetes://a",
+     {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}}, "other")},
+     false,
+     false,
      "Secret default/a: missing" + needed},
-    {"other keys", "kubernetes://a", {secret("a", {{"ca.crt", "x"}, {"b", ""}, {"c", ""}, {"d", ""}})}, false, false,
+    {"other keys",
+     "kubernetes://a",
+     {secret("a", {{"ca.crt", "x"}, {"b", ""}, {"c", ""}, {"d", ""}})},
+     false,
+     false,
      "s.yaml:3: Secret default/a: found secret, but didn't have expected keys (cert and key) or "
-     "(tls.crt and tls.key); found: b, c, ca.crt, and 1 more..." + needed},
-    {"empty keys", "kubernetes://a", {secret("a", {{"tls.crt", ""}, {"tls.key", ""}})}, false, false,
-     "s.yaml:3: Secret default/a: found keys \"tls.crt\" and \"tls.key\", but they were empty" + needed},
-    {"the CA of the Secret itself", "kubernetes://a-cacert", {secret("a", {{"ca.crt", ca.pem()}})}, false, true, ""},
-    {"the CA under its generic name", "kubernetes://a-cacert", {secret("a", {{"cacert", ca.pem()}})}, false, true, ""},
-    {"the CA of the twin first", "kubernetes://a-cacert",
-     {secret("a", {{"cacert", "broken"}}), secret("a-cacert", {{"cacert", ca.pem()}})}, false, true, ""},
-    {"a CA with its CRL", "kubernetes://a-cacert", {secret("a", {{"ca.crt", ca.pem()}, {"ca.crl", ca.crl({one.serial})}})}, false, true, ""},
-    {"no CA", "kubernetes://a-cacert", {}, false, false, "Secret default/a (or a-cacert): missing" + needed},
-    {"no CA in it", "kubernetes://a-cacert", {secret("a", {{"tls.crt", "x"}})}, false, false,
+     "(tls.crt and tls.key); found: b, c, ca.crt, and 1 more..." +
+         needed},
+    {"empty keys",
+     "kubernetes://a",
+     {secret("a", {{"tls.crt", ""}, {"tls.key", ""}})},
+     false,
+     false,
+     "s.yaml:3: Secret default/a: found keys \"tls.crt\" and \"tls.key\", but they were empty" +
+         needed},
+    {"the CA of the Secret itself",
+     "kubernetes://a-cacert",
+     {secret("a", {{"ca.crt", ca.pem()}})},
+     false,
+     true,
+     ""},
+    {"the CA under its generic name",
+     "kubernetes://a-cacert",
+     {secret("a", {{"cacert", ca.pem()}})},
+     false,
+     true,
+     ""},
+    {"the CA of the twin first",
+     "kubernetes://a-cacert",
+     {secret("a", {{"cacert", "broken"}}), secret("a-cacert", {{"cacert", ca.pem()}})},
+     false,
+     true,
+     ""},
+    {"a CA with its CRL",
+     "kubernetes://a-cacert",
+     {secret("a", {{"ca.crt", ca.pem()}, {"ca.crl", ca.crl({one.serial})}})},
+     false,
+     true,
+     ""},
+    {"no CA",
+     "kubernetes://a-cacert",
+     {},
+     false,
+     false,
+     "Secret default/a (or a-cacert): missing" + needed},
+    {"no CA in it",
+     "kubernetes://a-cacert",
+     {secret("a", {{"tls.crt", "x"}})},
+     false,
+     false,
      "s.yaml:3: Secret default/a: found secret, but didn't have expected keys cacert or ca.crt; "
-     "found: tls.crt" + needed},
+     "found: tls.crt" +
+         needed},
 };
 class SecretLookUp : public testing::TestWithParam<Case> {};
 TEST_P(SecretLookUp, FollowsIstiosRules) {
@@ -74,8 +133,10 @@ INSTANTIATE_TEST_SUITE_P(Spec, SecretLookUp, testing::ValuesIn(cases));
 
 TEST(SecretRotation, TakesANewVersion) {
   Secrets secrets("default");
-  const auto before = build(secrets, "kubernetes://a", {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}})});
-  const auto after = build(secrets, "kubernetes://a", {secret("a", {{"cert", two.chain_pem}, {"key", two.key_pem}})});
+  const auto before = build(secrets, "kubernetes://a",
+                            {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}})});
+  const auto after = build(secrets, "kubernetes://a",
+                           {secret("a", {{"cert", two.chain_pem}, {"key", two.key_pem}})});
   EXPECT_EQ(before->find("kubernetes://a")->pair->info().subject, "CN=one");
   EXPECT_EQ(after->find("kubernetes://a")->pair->info().subject, "CN=two");
 }
@@ -95,13 +156,16 @@ TEST(SecretRotation, KeepsTheGoodOldVersionAndSaysWhy) {
   };
   for (const auto& [resources, reason] : broken) {
     Secrets secrets("default");
-    const auto before = build(secrets, "kubernetes://a", {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}})});
+    const auto before = build(secrets, "kubernetes://a",
+                              {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}})});
     const auto after = build(secrets, "kubernetes://a", resources);
     const certs::VaultEntry& entry = *after->find("kubernetes://a");
     EXPECT_EQ(entry.pair, before->find("kubernetes://a")->pair) << reason;
     EXPECT_NE(entry.problem.find(reason), std::string::npos) << entry.problem;
-    EXPECT_NE(entry.problem.find("; the last good version stays in use"), std::string::npos) << entry.problem;
-    const auto healed = build(secrets, "kubernetes://a", {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}})});
+    EXPECT_NE(entry.problem.find("; the last good version stays in use"), std::string::npos)
+        << entry.problem;
+    const auto healed = build(secrets, "kubernetes://a",
+                              {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}})});
     EXPECT_EQ(healed->find("kubernetes://a")->problem, "");
   }
 }
@@ -129,7 +193,8 @@ TEST(SecretFiles, GiveRootsWithAndWithoutACrl) {
   files.write("ca", ca.pem());
   files.write("crl", ca.crl({one.serial}));
   Secrets secrets("default");
-  for (const std::string name : {"file-root:" + files.path("ca"), "file-root:" + files.path("ca") + "~" + files.path("crl")}) {
+  for (const std::string& crl : {std::string(), "~" + files.path("crl")}) {
+    const std::string name = "file-root:" + files.path("ca") + crl;
     EXPECT_TRUE(build(secrets, name, {})->find(name)->roots);
   }
   const std::string bad = "file-root:" + files.path("ca") + "~" + files.path("ca");
@@ -138,15 +203,19 @@ TEST(SecretFiles, GiveRootsWithAndWithoutACrl) {
 
 TEST(Vault, SharesOneStoreBetweenEqualCas) {
   Secrets secrets("default");
-  const std::vector<WantedSecret> wanted = {{"kubernetes://a-cacert", ""}, {"kubernetes://b-cacert", ""}};
-  const std::vector<ResourcePtr> resources = {secret("a", {{"ca.crt", ca.pem()}}), secret("b", {{"cacert", ca.pem()}})};
+  const std::vector<WantedSecret> wanted = {{"kubernetes://a-cacert", ""},
+                                            {"kubernetes://b-cacert", ""}};
+  const std::vector<ResourcePtr> resources = {secret("a", {{"ca.crt", ca.pem()}}),
+                                              secret("b", {{"cacert", ca.pem()}})};
   const auto vault = secrets.build(wanted, resources);
-  EXPECT_EQ(vault->find("kubernetes://a-cacert")->roots, vault->find("kubernetes://b-cacert")->roots);
+  EXPECT_EQ(vault->find("kubernetes://a-cacert")->roots,
+            vault->find("kubernetes://b-cacert")->roots);
 }
 
 TEST(Vault, NeverShowsAKey) {
   Secrets secrets("default");
-  const auto vault = build(secrets, "kubernetes://a", {secret("a", {{"cert", one.chain_pem}, {"key", "S3cr3t"}})});
+  const auto vault =
+      build(secrets, "kubernetes://a", {secret("a", {{"cert", one.chain_pem}, {"key", "S3cr3t"}})});
   EXPECT_EQ(vault->find("kubernetes://a")->problem.find("S3cr3t"), std::string::npos);
 }
 

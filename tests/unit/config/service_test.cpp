@@ -11,7 +11,8 @@ namespace {
 
 const std::string entry =
     "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: web}\nspec:\n"
-    "  hosts: [web.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: DNS\n";
+    "  hosts: [web.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  "
+    "resolution: DNS\n";
 const std::string rule_head =
     "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: web}\nspec:\n"
     "  host: web.example.com\n  workloadSelector: {matchLabels: {}}\n  trafficPolicy:\n    tls: ";
@@ -24,11 +25,13 @@ protected:
   }
 
   Service& start() {
-    service_ = std::make_unique<Service>(io_, options_, [this](const std::string& line) { log_.push_back(line); });
+    service_ = std::make_unique<Service>(io_, options_,
+                                         [this](const std::string& line) { log_.push_back(line); });
     started_ = service_->start();
     return *service_;
   }
-  // Runs the configuration thread's loop until `holds`; a test that hangs here has found a lost change.
+  // Runs the configuration thread's loop until `holds`; a test that hangs here has found a lost
+  // change.
   template <class Predicate>
   void await(Predicate holds) {
     while (!holds()) io_.run_one();
@@ -39,7 +42,8 @@ protected:
     return at == snapshot->clusters.end() ? nullptr : at->second.get();
   }
   bool logged(const std::string& part) const {
-    return std::any_of(log_.begin(), log_.end(), [&](const std::string& line) { return line.find(part) != line.npos; });
+    return std::any_of(log_.begin(), log_.end(),
+                       [&](const std::string& line) { return line.find(part) != line.npos; });
   }
 
   test::TemporaryDirectory files_;
@@ -61,7 +65,8 @@ TEST_F(ConfigService, PublishesWhatTheDirectorySays) {
 
 TEST_F(ConfigService, LetsNothingOutBeforeItIsStarted) {
   Service service(io_, options_, nullptr);
-  EXPECT_EQ(service.snapshots().current()->mesh.outbound_traffic_policy, istio::OutboundMode::registry_only);
+  EXPECT_EQ(service.snapshots().current()->mesh.outbound_traffic_policy,
+            istio::OutboundMode::registry_only);
 }
 
 TEST_F(ConfigService, WithoutADirectoryDoesNotStart) {
@@ -78,7 +83,8 @@ TEST_F(ConfigService, WithABadMeshConfigDoesNotStart) {
   files_.write("mesh.yaml", "outboundTrafficPolicy: {mode: REGISTRY-ONLY}\n");
   start();
   ASSERT_FALSE(started_) << "mistyped";
-  EXPECT_NE(started_.error().context.find("mesh.yaml:1: MeshConfig: outboundTrafficPolicy.mode"), std::string::npos);
+  EXPECT_NE(started_.error().context.find("mesh.yaml:1: MeshConfig: outboundTrafficPolicy.mode"),
+            std::string::npos);
 }
 
 TEST_F(ConfigService, FollowsFilesThatAppearChangeAndGo) {
@@ -186,16 +192,20 @@ TEST_F(ConfigService, LoadsPemFilesAndFollowsThem) {
   const std::string c = files_.path("certs/..data/c"), k = files_.path("certs/..data/k");
   const std::string roots = files_.path("roots/ca");
   options_.proxy.labels = {{"app", "sleep"}};
-  files_.write("config/web.yaml", entry + "---\n" + rule_head + "{mode: MUTUAL, clientCertificate: " + c +
+  files_.write("config/web.yaml", entry + "---\n" + rule_head +
+                                      "{mode: MUTUAL, clientCertificate: " + c +
                                       ", privateKey: " + k + ", caCertificates: " + roots + "}\n");
   start();
   ASSERT_TRUE(started_);
-  const auto find = [&](const std::string& name) { return *service_->vault().current()->find(name); };
+  const auto find = [&](const std::string& name) {
+    return *service_->vault().current()->find(name);
+  };
   const std::string certificate = "file-cert:" + c + "~" + k;
   ASSERT_TRUE(service_->vault().current()->find(certificate));
   EXPECT_EQ(find(certificate).pair->info().subject, "CN=one");
   EXPECT_FALSE(find("file-root:" + roots).active());
-  EXPECT_TRUE(logged(roots + ": " + roots + ": No such file or directory; needed by DestinationRule default/web"));
+  EXPECT_TRUE(logged(roots + ": " + roots +
+                     ": No such file or directory; needed by DestinationRule default/web"));
 
   files_.write("roots/ca", ca.pem());
   await([&] { return find("file-root:" + roots).active(); });

@@ -15,20 +15,22 @@ using test::TemporaryDirectory;
 std::vector<std::string> names(const TemporaryDirectory& root, const SourceTree& tree) {
   std::vector<std::string> out;
   for (const SourceFile& file : tree.files) {
-    out.push_back(file.path.substr(root.path().size() + 1) + (file.problem.empty() ? "" : " !" + file.problem));
+    out.push_back(file.path.substr(root.path().size() + 1) +
+                  (file.problem.empty() ? "" : " !" + file.problem));
   }
   return out;
 }
 
 TEST(SourceTree, TakesYamlAndJsonBelowTheDirectoryInStableOrder) {
   const TemporaryDirectory root;
-  for (const char* name : {"b.yaml", "a.yml", "sub/c.json", "sub/deep/d.yaml", "notes.txt", "x.yaml.bak",
-                           ".hidden.yaml", ".git/e.yaml"}) {
+  for (const char* name : {"b.yaml", "a.yml", "sub/c.json", "sub/deep/d.yaml", "notes.txt",
+                           "x.yaml.bak", ".hidden.yaml", ".git/e.yaml"}) {
     root.write(name, "x");
   }
   const auto tree = read_tree(root.path());
   ASSERT_TRUE(tree);
-  EXPECT_EQ(names(root, *tree), (std::vector<std::string>{"a.yml", "b.yaml", "sub/c.json", "sub/deep/d.yaml"}));
+  EXPECT_EQ(names(root, *tree),
+            (std::vector<std::string>{"a.yml", "b.yaml", "sub/c.json", "sub/deep/d.yaml"}));
   EXPECT_EQ(tree->directories.size(), 3u);
 }
 

@@ -1,4 +1,5 @@
-// What is in force after each load: last good versions, first definitions, and what has to be closed.
+// What is in force after each load: last good versions, first definitions, and what has to be
+// closed.
 #include "agent/config/store.h"
 
 namespace sallyport::config {
@@ -10,7 +11,8 @@ std::string entry(const std::string& name, const std::string& host, const std::s
 }
 const std::string bad_port = "  ports: [{number: 0, name: p}]\n";
 
-using Files = std::vector<std::pair<std::string, std::string>>;  // path, text; text "!x": unreadable because of x
+using Files = std::vector<std::pair<std::string, std::string>>;  // path, text; text "!x":
+                                                                 // unreadable because of x
 
 SourceTree tree(const Files& files) {
   SourceTree out;
@@ -24,7 +26,8 @@ SourceTree tree(const Files& files) {
 std::vector<std::string> in_force(const InForce& result) {
   std::vector<std::string> out;
   for (const ResourcePtr& resource : result.resources) {
-    out.push_back(istio::metadata_of(*resource).name + '=' + std::get<istio::ServiceEntry>(*resource).hosts.at(0));
+    out.push_back(istio::metadata_of(*resource).name + '=' +
+                  std::get<istio::ServiceEntry>(*resource).hosts.at(0));
   }
   return out;
 }
@@ -49,28 +52,36 @@ const Case cases[] = {
      {{"a", entry("z", "z.a") + entry("b", "b.a")}, {"b", entry("a", "a.a")}},
      {"z=z.a", "b=b.a", "a=a.a"},
      {}},
-    {"one that was never good is closed", {}, {{"a", entry("x", "x.a", bad_port)}}, {}, {"ServiceEntry x.a"}},
+    {"one that was never good is closed",
+     {},
+     {{"a", entry("x", "x.a", bad_port)}},
+     {},
+     {"ServiceEntry x.a"}},
     {"one that became bad stays as it was",
      {{"a", entry("x", "old.a")}},
      {{"a", entry("x", "new.a", bad_port)}},
      {"x=old.a"},
      {}},
     {"it keeps its place in the order",
-     {{"a", entry("x", "x.a") + entry("y", "y.a")}},
-     {{"a", entry("x", "x.a", bad_port) + entry("y", "y.a")}},
-     {"x=x.a", "y=y.a"},
+     {{"a", entry("x", "x.a") + entry("w", "y.a")}},
+     {{"a", entry("x", "x.a", bad_port) + entry("w", "y.a")}},
+     {"x=x.a", "w=y.a"},
      {}},
-    {"one that is gone is gone", {{"a", entry("x", "x.a") + entry("y", "y.a")}}, {{"a", entry("y", "y.a")}}, {"y=y.a"}, {}},
+    {"one that is gone is gone",
+     {{"a", entry("x", "x.a") + entry("w", "y.a")}},
+     {{"a", entry("w", "y.a")}},
+     {"w=y.a"},
+     {}},
     {"a file that is gone takes its resources with it", {{"a", entry("x", "x.a")}}, {}, {}, {}},
     {"a document that no parser reads keeps what it was by its name",
-     {{"a", entry("x", "x.a") + entry("y", "y.a")}},
-     {{"a", entry("x", "x.a", "  ports: [\n") + entry("y", "new.a")}},
-     {"x=x.a", "y=new.a"},
+     {{"a", entry("x", "x.a") + entry("w", "y.a")}},
+     {{"a", entry("x", "x.a", "  ports: [\n") + entry("w", "new.a")}},
+     {"x=x.a", "w=new.a"},
      {}},
     {"a document of which nothing is known keeps all that the file gave and is missing now",
-     {{"a", entry("x", "x.a") + entry("y", "y.a")}},
-     {{"a", "---\n\x01\x02\n" + entry("y", "new.a")}},
-     {"x=x.a", "y=new.a"},
+     {{"a", entry("x", "x.a") + entry("w", "y.a")}},
+     {{"a", "---\n\x01\x02\n" + entry("w", "new.a")}},
+     {"x=x.a", "w=new.a"},
      {}},
     {"a mistyped kind too",
      {{"a", entry("x", "x.a")}},
@@ -83,9 +94,9 @@ const Case cases[] = {
      {},
      {"ServiceEntry x.a"}},
     {"a file that can't be read keeps what it gave",
-     {{"a", entry("x", "x.a")}, {"b", entry("y", "y.a")}},
-     {{"a", "!Permission denied"}, {"b", entry("y", "y.a")}},
-     {"x=x.a", "y=y.a"},
+     {{"a", entry("x", "x.a")}, {"b", entry("w", "y.a")}},
+     {{"a", "!Permission denied"}, {"b", entry("w", "y.a")}},
+     {"x=x.a", "w=y.a"},
      {}},
     {"of two with one name the first counts",
      {},
@@ -97,8 +108,16 @@ const Case cases[] = {
      {{"a", entry("x", "old.a", bad_port)}, {"b", entry("x", "new.a")}},
      {"x=new.a"},
      {}},
-    {"one that moved to another file is simply there", {{"a", entry("x", "x.a")}}, {{"b", entry("x", "x.a")}}, {"x=x.a"}, {}},
-    {"a bad Secret closes nothing", {}, {{"a", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: 1\n"}}, {}, {}},
+    {"one that moved to another file is simply there",
+     {{"a", entry("x", "x.a")}},
+     {{"b", entry("x", "x.a")}},
+     {"x=x.a"},
+     {}},
+    {"a bad Secret closes nothing",
+     {},
+     {{"a", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: 1\n"}},
+     {},
+     {}},
 };
 class StoreLoads : public testing::TestWithParam<Case> {};
 TEST_P(StoreLoads, KeepWhatIsGood) {
@@ -116,10 +135,10 @@ INSTANTIATE_TEST_SUITE_P(Spec, StoreLoads, testing::ValuesIn(cases));
 
 TEST(StoreLoads, KeepWhatADirectoryGaveThatCannotBeReadNow) {
   Store store;
-  store.update(tree({{"d/sub/a", entry("x", "x.a")}, {"d/b", entry("y", "y.a")}}));
-  SourceTree now = tree({{"d/b", entry("y", "y.a")}});
+  store.update(tree({{"d/sub/a", entry("x", "x.a")}, {"d/b", entry("w", "y.a")}}));
+  SourceTree now = tree({{"d/b", entry("w", "y.a")}});
   now.unreadable.push_back({"d/sub", "", "Permission denied"});
-  EXPECT_EQ(in_force(store.update(now)), (Names{"y=y.a", "x=x.a"}));
+  EXPECT_EQ(in_force(store.update(now)), (Names{"w=y.a", "x=x.a"}));
 }
 
 TEST(StoreLoads, SayThatTheLastGoodVersionStays) {
@@ -138,13 +157,14 @@ TEST(StoreLoads, NameBothPlacesOfADuplicate) {
   const InForce result = store.update(tree({{"a", entry("x", "x.a")}, {"b", entry("x", "x.a")}}));
   ASSERT_EQ(result.findings.size(), 1u);
   EXPECT_EQ(result.findings[0].text(),
-            "b:2: ServiceEntry default/x: metadata.name: defined twice: a:2 counts, this one is left out");
+            "b:2: ServiceEntry default/x: metadata.name: defined twice: a:2 counts, this one is "
+            "left out");
 }
 
 TEST(StoreLoads, DecodeOnlyFilesThatChanged) {
   Store store;
-  const InForce first = store.update(tree({{"a", entry("x", "x.a")}, {"b", entry("y", "y.a")}}));
-  const InForce second = store.update(tree({{"a", entry("x", "x.a")}, {"b", entry("y", "new.a")}}));
+  const InForce first = store.update(tree({{"a", entry("x", "x.a")}, {"b", entry("w", "y.a")}}));
+  const InForce second = store.update(tree({{"a", entry("x", "x.a")}, {"b", entry("w", "new.a")}}));
   EXPECT_EQ(first.resources.at(0), second.resources.at(0));
   EXPECT_NE(first.resources.at(1), second.resources.at(1));
 }

@@ -1,4 +1,5 @@
-// A directory of a test's own, removed with all that is in it; files written as an editor or as Kubernetes would.
+// A directory of a test's own, removed with all that is in it; files written as an editor or as
+// Kubernetes would.
 #pragma once
 #include <stdlib.h>
 
@@ -11,7 +12,8 @@ namespace sallyport::test {
 class TemporaryDirectory {
 public:
   TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sallyport-config-XXXXXX").native();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "sallyport-config-XXXXXX").native();
     if (!::mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp");
     path_ = pattern;
   }

@@ -25,7 +25,8 @@ T only(const std::string& text) {
 
 // `body` indented under `spec:` of a named resource.
 inline std::string document(const std::string& kind, const std::string& body) {
-  std::string text = "apiVersion: networking.istio.io/v1\nkind: " + kind + "\nmetadata:\n  name: x\nspec:\n";
+  std::string text =
+      "apiVersion: networking.istio.io/v1\nkind: " + kind + "\nmetadata:\n  name: x\nspec:\n";
   for (std::size_t at = 0; at < body.size();) {
     const std::size_t end = std::min(body.find('\n', at), body.size());
     text += "  " + body.substr(at, end - at) + '\n';

@@ -1,4 +1,5 @@
-// Files of several documents: which lines belong to which, and what a broken one does to its neighbours.
+// Files of several documents: which lines belong to which, and what a broken one does to its
+// neighbours.
 #include "agent/istio/documents.h"
 
 #include "agent/core/limits.h"
@@ -40,7 +41,10 @@ const SplitCase split_cases[] = {
     {"end marker", "a: 1\n...\nb: 2\n", {1, 3}},
     {"four dashes are no marker", "a: 1\n----\nb: 2\n", {1}},
     {"an indented marker is none", "a: |\n  ---\n  b\n", {1}},
-    {"byte order mark", "\xef\xbb\xbf" "a: 1\n", {1}},
+    {"byte order mark",
+     "\xef\xbb\xbf"
+     "a: 1\n",
+     {1}},
     {"a directive belongs to what follows", "%YAML 1.1\n---\na: 1\n", {2}},
 };
 class Splitting : public testing::TestWithParam<SplitCase> {};
@@ -67,13 +71,17 @@ const BrokenCase broken_cases[] = {
     {"NUL", std::string("a: \0b\n", 6), 8, "a control character (0)"},
     {"not UTF-8", "a: \xff\xfe\n", 8, "not UTF-8"},
     {"a lone CR", "a: 1\rb: 2\n", 8, "a carriage return without a line feed"},
+    {"more brackets closed than opened", "a: {b: c}}}\n", 8, "YAML:"},
+    {"more brackets closed than opened, at the end", "{a: b}}", 8, "more brackets closed"},
     {"unknown alias", "a: *b\n", 8, "YAML:"},
     {"an alias to what contains it", "a: &a [*a]\n", 8, "an alias inside of what it names"},
-    {"the same key twice", "a: 1\nb: 2\na: 3\n", 10, "the key \"a\" appears twice (first in line 8)"},
+    {"the same key twice", "a: 1\nb: 2\na: 3\n", 10,
+     "the key \"a\" appears twice (first in line 8)"},
     {"a key that is a map", "? {a: 1}\n: 2\n", 8, "a key must be a string"},
     {"a merge of a string", "<<: text\n", 8, "<< must name a mapping"},
     {"!!binary", "a: !!binary aGk=\n", 8, "!!binary is not supported"},
-    {"a list at the top", "- a\n", 8, "expected a resource (apiVersion, kind, metadata), found a list"},
+    {"a list at the top", "- a\n", 8,
+     "expected a resource (apiVersion, kind, metadata), found a list"},
     {"text at the top", "hello\n", 8, "found a string"},
     {"no kind", "apiVersion: v1\n", 8, "kind: required"},
     {"no apiVersion", "kind: Foo\n", 8, "apiVersion: required"},
@@ -81,7 +89,7 @@ const BrokenCase broken_cases[] = {
 class BrokenDocument : public testing::TestWithParam<BrokenCase> {};
 TEST_P(BrokenDocument, IsNamedAndHidesNoOther) {
   const BrokenCase& c = GetParam();
-  const Decoded decoded = decode(good + "---\n" + c.text + "---\n" + good, "f.yaml");
+  const Decoded decoded = decode(good + "---\n" + c.text + "\n---\n" + good, "f.yaml");
   EXPECT_EQ(decoded.resources.size(), 2u) << c.name;
   ASSERT_EQ(decoded.findings.size(), 1u) << c.name;
   EXPECT_EQ(decoded.findings[0].line, c.line) << c.name << ": " << decoded.findings[0].text();
@@ -136,7 +144,8 @@ TEST(Documents, MayBeJson) {
       "{\n\t\"apiVersion\": \"networking.istio.io/v1\", \"kind\": \"ServiceEntry\",\n"
       "\t\"metadata\": {\"name\": \"x\"},\n"
       "\t\"spec\": {\"hosts\": [\"a.example.com\"], \"ports\": [\n"
-      "\t\t{\"number\": 80, \"name\": \"http\", \"protocol\": \"HTTP\"}], \"resolution\": \"DNS\"}\n}\n");
+      "\t\t{\"number\": 80, \"name\": \"http\", \"protocol\": \"HTTP\"}], \"resolution\": "
+      "\"DNS\"}\n}\n");
   EXPECT_EQ(entry.hosts, std::vector<std::string>{"a.example.com"});
   EXPECT_EQ(entry.ports.at(0).line, 5);
 }

@@ -5,12 +5,14 @@ namespace sallyport::istio {
 namespace {
 
 std::string service(const std::string& ports, const std::string& more = "") {
-  return "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  ports: " + ports + "\n" + more;
+  return "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  ports: " + ports + "\n" +
+         more;
 }
 
 TEST(ServiceDecoding, ReadsWhatRoutingNeeds) {
   const auto web = only<Service>(service(
-      "[{name: http-web, port: 80, targetPort: 8080}, {name: admin, port: 81, targetPort: metrics}]",
+      "[{name: http-web, port: 80, targetPort: 8080}, {name: admin, port: 81, targetPort: "
+      "metrics}]",
       "  clusterIP: 10.1.2.3\n  clusterIPs: [10.1.2.3, '2001:db8::3']\n  selector: {app: web}\n"
       "  sessionAffinity: None\nstatus: {loadBalancer: {}}\n"));
   EXPECT_EQ(web.cluster_ips, (std::vector<std::string>{"10.1.2.3", "2001:db8::3"}));
@@ -52,21 +54,23 @@ TEST_P(ServiceProtocol, IsChosenAsIstioDoes) {
 INSTANTIATE_TEST_SUITE_P(Spec, ServiceProtocol, testing::ValuesIn(protocol_cases));
 
 TEST(ServiceDecoding, KnowsExternalNameAndHeadless) {
-  const auto external = only<Service>(service("[]", "  type: ExternalName\n  externalName: a.example.com\n"));
+  const auto external =
+      only<Service>(service("[]", "  type: ExternalName\n  externalName: a.example.com\n"));
   EXPECT_EQ(external.external_name, "a.example.com");
   const auto headless = only<Service>(service("[{port: 80}]", "  clusterIP: None\n"));
   EXPECT_EQ(headless.cluster_ips, std::vector<std::string>{"None"});
 }
 
 TEST(ServiceDecoding, NamesWhatIsWrong) {
-  EXPECT_EQ(complaints(service("[{name: a, port: 0}, {port: 81}, {name: a, port: 82, protocol: ICMP}]",
-                               "  clusterIP: 1.2.3\n")),
-            (std::vector<std::string>{
-                "5: spec.ports[0].port: port number 0 must be in the range 1..65535",
-                "5: spec.ports[2].protocol: unsupported value \"ICMP\", supported: TCP, UDP, SCTP",
-                "5: spec.clusterIPs: \"1.2.3\" is not a valid IP address",
-                "5: spec.ports[1].name: required where there are several ports",
-                "5: spec.ports[2].name: duplicate value \"a\""}));
+  EXPECT_EQ(
+      complaints(service("[{name: a, port: 0}, {port: 81}, {name: a, port: 82, protocol: ICMP}]",
+                         "  clusterIP: 1.2.3\n")),
+      (std::vector<std::string>{
+          "5: spec.ports[0].port: port number 0 must be in the range 1..65535",
+          "5: spec.ports[2].protocol: unsupported value \"ICMP\", supported: TCP, UDP, SCTP",
+          "5: spec.clusterIPs: \"1.2.3\" is not a valid IP address",
+          "5: spec.ports[1].name: required where there are several ports",
+          "5: spec.ports[2].name: duplicate value \"a\""}));
 }
 
 TEST(SecretDecoding, DecodesDataAndPrefersStringData) {
@@ -79,10 +83,12 @@ TEST(SecretDecoding, DecodesDataAndPrefersStringData) {
 }
 
 TEST(SecretDecoding, NeverShowsAValue) {
-  for (const std::string data : {"data: {k: 'S3cr3tS3cr3t!'}", "data: {k: [S3cr3tS3cr3t]}",
-                                 "data: S3cr3tS3cr3t", "stringData: {k: 1353}",
-                                 "data: {k: \"S3cr3tS3cr3t}", "data:\n  k: S3cr3t\n bad: S3cr3t\n"}) {
-    const Decoded decoded = decode("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n" + data, "f");
+  for (const std::string data :
+       {"data: {k: 'S3cr3tS3cr3t!'}", "data: {k: [S3cr3tS3cr3t]}", "data: S3cr3tS3cr3t",
+        "stringData: {k: 1353}", "data: {k: \"S3cr3tS3cr3t}",
+        "data:\n  k: S3cr3t\n bad: S3cr3t\n"}) {
+    const Decoded decoded =
+        decode("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n" + data, "f");
     EXPECT_EQ(decoded.refused.size(), 1u) << data;
     for (const Finding& finding : decoded.findings) {
       EXPECT_EQ(finding.text().find("S3cr3t"), std::string::npos) << finding.text();
@@ -92,14 +98,16 @@ TEST(SecretDecoding, NeverShowsAValue) {
 }
 
 TEST(SecretDecoding, NamesTheKeyThatIsNotBase64) {
-  EXPECT_EQ(complaints("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata:\n  a: aGk=\n  b: '?'\n"),
-            (std::vector<std::string>{
-                "4: data: the value of \"b\" is not base64 (text goes to stringData)"}));
+  EXPECT_EQ(
+      complaints("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata:\n  a: aGk=\n  b: '?'\n"),
+      (std::vector<std::string>{
+          "4: data: the value of \"b\" is not base64 (text goes to stringData)"}));
 }
 
 TEST(ConfigMapDecoding, TakesTextAndBinary) {
   const auto map = only<ConfigMap>(
-      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {a: text}\nbinaryData: {b: aGk=}\n");
+      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {a: text}\nbinaryData: {b: "
+      "aGk=}\n");
   EXPECT_EQ(map.data.at("a"), "text");
   EXPECT_EQ(map.data.at("b"), "hi");
 }
@@ -134,17 +142,19 @@ const KindCase kind_cases[] = {
     {"Envoy's own", "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter",
      "f.yaml:1: warning: EnvoyFilter default/x: this kind is not supported, has no effect", 0},
     {"Istio's, not yet", "apiVersion: security.istio.io/v1\nkind: PeerAuthentication",
-     "f.yaml:1: warning: PeerAuthentication default/x: this kind is not supported, has no effect", 0},
+     "f.yaml:1: warning: PeerAuthentication default/x: this kind is not supported, has no effect",
+     0},
     {"a version that there isn't", "apiVersion: networking.istio.io/v2\nkind: DestinationRule",
-     "f.yaml:1: DestinationRule default/x: apiVersion: no such version: \"networking.istio.io/v2\"", 1},
+     "f.yaml:1: DestinationRule default/x: apiVersion: no such version: \"networking.istio.io/v2\"",
+     1},
     {"no version", "kind: DestinationRule",
      "f.yaml:1: DestinationRule default/x: apiVersion: required", 1},
 };
 class Kinds : public testing::TestWithParam<KindCase> {};
 TEST_P(Kinds, ThatAreNotReadSaySo) {
   const KindCase& c = GetParam();
-  const Decoded decoded = decode(
-      std::string(c.head) + "\nmetadata: {name: x}\nspec: {host: a.b}\n", "f.yaml");
+  const Decoded decoded =
+      decode(std::string(c.head) + "\nmetadata: {name: x}\nspec: {host: a.b}\n", "f.yaml");
   EXPECT_EQ(texts(decoded.findings), std::vector<std::string>{c.finding}) << c.name;
   EXPECT_EQ(decoded.refused.size(), c.refused) << c.name;
   EXPECT_TRUE(decoded.resources.empty());
@@ -159,7 +169,8 @@ TEST(Metadata, IsChecked) {
   EXPECT_EQ(complaints(head + "metadata: {name: a, labels: {version: yes}}").size(), 1u);
   EXPECT_EQ(complaints(head + "metadata: {name: a, namespace: 'a b'}"),
             (std::vector<std::string>{"3: metadata.namespace: invalid value \"a b\""}));
-  EXPECT_NE(complaints(head + "metadata: {name: A}").at(0).find("lowercase RFC 1123"), std::string::npos);
+  EXPECT_NE(complaints(head + "metadata: {name: A}").at(0).find("lowercase RFC 1123"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ TEST(MeshConfigDecoding, DefaultsAreIstios) {
 }
 
 const std::string bare =
-    "outboundTrafficPolicy:\n  mode: REGISTRY_ONLY\nconnectTimeout: 3s\nprotocolDetectionTimeout: 0.1s\n"
+    "outboundTrafficPolicy:\n  mode: REGISTRY_ONLY\nconnectTimeout: 3s\nprotocolDetectionTimeout: "
+    "0.1s\n"
     "dnsRefreshRate: 5s\naccessLogFile: /dev/stdout\naccessLogFormat: \"%START_TIME%\\n\"\n"
     "rootNamespace: root\ntrustDomain: td\nproxyListenPort: 1501\nproxyInboundListenPort: 1506\n"
     "defaultHttpRetryPolicy: {attempts: 0}\ndefaultDestinationRuleExportTo: ['.']\n"
@@ -43,8 +44,9 @@ void expect_all(const MeshConfigResult& read) {
 }
 
 std::string config_map(const std::string& mesh) {
-  std::string text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata:\n"
-                     "  meshNetworks: 'networks: {}'\n  mesh: |-\n";
+  std::string text =
+      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata:\n"
+      "  meshNetworks: 'networks: {}'\n  mesh: |-\n";
   for (std::size_t at = 0; at < mesh.size();) {
     const std::size_t end = std::min(mesh.find('\n', at), mesh.size());
     text += "    " + mesh.substr(at, end - at) + '\n';
@@ -71,7 +73,8 @@ const Case cases[] = {
     {"the line inside of a ConfigMap", config_map("rootNamespace: a\nconnectTimeout: 5"),
      "m.yaml:8: MeshConfig: connectTimeout: expected a duration such as 5s, 500ms or 1h10m, found "
      "a number"},
-    {"a ConfigMap without a mesh", "kind: ConfigMap\ndata: {}", "m.yaml:1: MeshConfig: data.mesh: required"},
+    {"a ConfigMap without a mesh", "kind: ConfigMap\ndata: {}",
+     "m.yaml:1: MeshConfig: data.mesh: required"},
     {"two documents", "a: 1\n---\nb: 2", "m.yaml:2: MeshConfig: more than one document"},
     {"broken YAML", "a: [", "m.yaml:1: MeshConfig: YAML: end of sequence flow not found"},
     {"a list", "- a", "m.yaml:1: MeshConfig: expected an object, found a list"},
@@ -102,7 +105,8 @@ TEST(ProxyConfigDecoding, GoesFieldByFieldOverTheBase) {
   EXPECT_TRUE(read.findings.empty());
   EXPECT_EQ(read.config.concurrency, 4);
   EXPECT_EQ(read.config.drain_duration, milliseconds(1'000));
-  EXPECT_EQ(read.config.proxy_metadata, (std::map<std::string, std::string>{{"A", "own"}, {"B", "base"}}));
+  EXPECT_EQ(read.config.proxy_metadata,
+            (std::map<std::string, std::string>{{"A", "own"}, {"B", "base"}}));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// YAML 1.1 scalars as Kubernetes reads them, durations as Go writes them, base64 as Secrets hold it.
+// YAML 1.1 scalars as Kubernetes reads them, durations as Go writes them, base64 as Secrets hold
+// it.
 #include "agent/istio/scalar.h"
 
 #include "agent/istio/base64.h"
@@ -15,18 +16,41 @@ struct PlainCase {
   std::optional<int64_t> integer;
 };
 const PlainCase plain_cases[] = {
-    {"", Kind::null, {}},          {"~", Kind::null, {}},         {"null", Kind::null, {}},
-    {"NULL", Kind::null, {}},      {"nUll", Kind::text, {}},      {"yes", Kind::boolean, {}},
-    {"Off", Kind::boolean, {}},    {"n", Kind::boolean, {}},      {"TRUE", Kind::boolean, {}},
-    {"yEs", Kind::text, {}},       {"80", Kind::integer, 80},     {"-80", Kind::integer, -80},
-    {"+80", Kind::integer, 80},    {"0", Kind::integer, 0},       {"0x50", Kind::integer, 80},
-    {"0o120", Kind::integer, 80},  {"0120", Kind::integer, 80},   {"0b11", Kind::integer, 3},
-    {"8_0", Kind::integer, 80},    {"08", Kind::real, 8},         {"80.0", Kind::real, 80},
-    {"80.5", Kind::real, {}},      {"1e3", Kind::real, 1000},     {"1e400", Kind::real, {}},
-    {"1.2.3.4", Kind::text, {}},   {"12:30", Kind::text, {}},     {"2026-11-21", Kind::text, {}},
-    {".", Kind::text, {}},         {"-", Kind::text, {}},         {"+-1", Kind::text, {}},
-    {"0x", Kind::text, {}},        {"99999999999999999999", Kind::real, {}},
-    {"example.com", Kind::text, {}}, {"1.1e", Kind::text, {}},    {"--1", Kind::text, {}},
+    {"", Kind::null, {}},
+    {"~", Kind::null, {}},
+    {"null", Kind::null, {}},
+    {"NULL", Kind::null, {}},
+    {"nUll", Kind::text, {}},
+    {"yes", Kind::boolean, {}},
+    {"Off", Kind::boolean, {}},
+    {"n", Kind::boolean, {}},
+    {"TRUE", Kind::boolean, {}},
+    {"yEs", Kind::text, {}},
+    {"80", Kind::integer, 80},
+    {"-80", Kind::integer, -80},
+    {"+80", Kind::integer, 80},
+    {"0", Kind::integer, 0},
+    {"0x50", Kind::integer, 80},
+    {"0o120", Kind::integer, 80},
+    {"0120", Kind::integer, 80},
+    {"0b11", Kind::integer, 3},
+    {"8_0", Kind::integer, 80},
+    {"08", Kind::real, 8},
+    {"80.0", Kind::real, 80},
+    {"80.5", Kind::real, {}},
+    {"1e3", Kind::real, 1000},
+    {"1e400", Kind::real, {}},
+    {"1.2.3.4", Kind::text, {}},
+    {"12:30", Kind::text, {}},
+    {"2026-11-21", Kind::text, {}},
+    {".", Kind::text, {}},
+    {"-", Kind::text, {}},
+    {"+-1", Kind::text, {}},
+    {"0x", Kind::text, {}},
+    {"99999999999999999999", Kind::real, {}},
+    {"example.com", Kind::text, {}},
+    {"1.1e", Kind::text, {}},
+    {"--1", Kind::text, {}},
 };
 class PlainScalar : public testing::TestWithParam<PlainCase> {};
 TEST_P(PlainScalar, IsWhatGoYamlTakesItFor) {
@@ -43,14 +67,29 @@ struct DurationCase {
   std::optional<int64_t> ns;
 };
 const DurationCase duration_cases[] = {
-    {"5s", 5'000'000'000},    {"0.5s", 500'000'000},  {"1h10m", 4'200'000'000'000},
-    {"500ms", 500'000'000},   {"1.5s", 1'500'000'000}, {".5s", 500'000'000},
-    {"1us", 1'000},           {"1\xc2\xb5s", 1'000},  {"0", 0},
-    {"0s", 0},                {"100ns", 100},         {"1m0.001s", 60'001'000'000},
-    {"", {}},                 {"5", {}},              {"s", {}},
-    {"5 s", {}},              {"-5s", {}},            {"5d", {}},
-    {"5s5", {}},              {".s", {}},             {"1e3s", {}},
-    {"876001h", {}},          {"876000h", 3'153'600'000'000'000'000},
+    {"5s", 5'000'000'000},
+    {"0.5s", 500'000'000},
+    {"1h10m", 4'200'000'000'000},
+    {"500ms", 500'000'000},
+    {"1.5s", 1'500'000'000},
+    {".5s", 500'000'000},
+    {"1us", 1'000},
+    {"1\xc2\xb5s", 1'000},
+    {"0", 0},
+    {"0s", 0},
+    {"100ns", 100},
+    {"1m0.001s", 60'001'000'000},
+    {"", {}},
+    {"5", {}},
+    {"s", {}},
+    {"5 s", {}},
+    {"-5s", {}},
+    {"5d", {}},
+    {"5s5", {}},
+    {".s", {}},
+    {"1e3s", {}},
+    {"876001h", {}},
+    {"876000h", 3'153'600'000'000'000'000},
     {"99999999999999999999999999999h", {}},
 };
 class DurationText : public testing::TestWithParam<DurationCase> {};
@@ -66,9 +105,9 @@ struct Base64Case {
   std::optional<std::string> bytes;
 };
 const Base64Case base64_cases[] = {
-    {"", ""},         {"aGk=", "hi"},   {"aGkK", "hi\n"}, {"aA==", "h"},    {"aG\nk=\r\n", "hi"},
-    {"aGk", {}},      {"aGk*", {}},     {"=aGk", {}},     {"aG=k", {}},     {"aA==aA==", {}},
-    {"a===", {}},     {"aGk= ", {}},    {"-_==", {}},     {"+/8=", "\xfb\xff"},
+    {"", ""},     {"aGk=", "hi"}, {"aGkK", "hi\n"}, {"aA==", "h"},        {"aG\nk=\r\n", "hi"},
+    {"aGk", {}},  {"aGk*", {}},   {"=aGk", {}},     {"aG=k", {}},         {"aA==aA==", {}},
+    {"a===", {}}, {"aGk= ", {}},  {"-_==", {}},     {"+/8=", "\xfb\xff"},
 };
 class Base64 : public testing::TestWithParam<Base64Case> {};
 TEST_P(Base64, IsStandardAndPadded) {

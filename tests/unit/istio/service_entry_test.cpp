@@ -39,9 +39,10 @@ TEST(ServiceEntryDecoding, ReadsEveryField) {
 }
 
 TEST(ServiceEntryDecoding, TakesSnakeCaseAndEnumNumbersAsProtoJsonDoes) {
-  const auto entry = only<ServiceEntry>(document(
-      "ServiceEntry", "hosts: [a.b]\nresolution: 2\nexport_to: ['*']\n"
-                      "ports: [{number: 0x50, name: http, target_port: 8080}]"));
+  const auto entry =
+      only<ServiceEntry>(document("ServiceEntry",
+                                  "hosts: [a.b]\nresolution: 2\nexport_to: ['*']\n"
+                                  "ports: [{number: 0x50, name: http, target_port: 8080}]"));
   EXPECT_EQ(entry.resolution, Resolution::dns);
   EXPECT_EQ(entry.export_to, std::vector<std::string>{"*"});
   EXPECT_EQ(entry.ports.at(0).number, 80);
@@ -50,96 +51,134 @@ TEST(ServiceEntryDecoding, TakesSnakeCaseAndEnumNumbersAsProtoJsonDoes) {
 
 struct Case {
   const char* name;
-  std::string spec;                    // begins in line 6
-  std::vector<std::string> complaints; // empty: accepted in silence
+  std::string spec;                     // begins in line 6
+  std::vector<std::string> complaints;  // empty: accepted in silence
 };
 const std::string http = "ports: [{number: 80, name: http, protocol: HTTP}]\n";
 const Case cases[] = {
-    {"no hosts", http + "resolution: NONE", {"6: spec.hosts: service entry must have at least one host"}},
+    {"no hosts",
+     http + "resolution: NONE",
+     {"6: spec.hosts: service entry must have at least one host"}},
     {"the bare wildcard", "hosts: ['*']\n" + http, {"6: spec.hosts: invalid host *"}},
-    {"a host that is none", "hosts: [a_b.example]\n" + http,
+    {"a host that is none",
+     "hosts: [a_b.example]\n" + http,
      {"6: spec.hosts: domain name \"a_b.example\" invalid (label \"a_b\" invalid)"}},
-    {"a URL for a host", "hosts: ['https://a.example']\n" + http,
+    {"a URL for a host",
+     "hosts: ['https://a.example']\n" + http,
      {"6: spec.hosts: domain name \"https://a.example\" invalid (label \"https://a\" invalid)"}},
     {"a wildcard", "hosts: ['*.example.com']\n" + http, {}},
-    {"a partial wildcard is a warning", "hosts: ['*foo.com']\n" + http,
+    {"a partial wildcard is a warning",
+     "hosts: ['*foo.com']\n" + http,
      {"6: spec.hosts: partial wildcard \"*foo.com\" not allowed"}},
-    {"hosts as a string", "hosts: a.b\n" + http,
+    {"hosts as a string",
+     "hosts: a.b\n" + http,
      {"6: spec.hosts: expected a list of strings, found a string",
       "6: spec.hosts: service entry must have at least one host"}},
-    {"a number for a host", "hosts: [12]\n" + http,
+    {"a number for a host",
+     "hosts: [12]\n" + http,
      {"6: spec.hosts[0]: expected a string, found a number (put it in quotes)",
       "6: spec.hosts: empty domain name not allowed"}},
-    {"port 0", "hosts: [a.b]\nports: [{number: 0, name: x}]",
+    {"port 0",
+     "hosts: [a.b]\nports: [{number: 0, name: x}]",
      {"7: spec.ports[0].number: port number 0 must be in the range 1..65535"}},
-    {"port 65536", "hosts: [a.b]\nports:\n- number: 65536\n  name: x",
+    {"port 65536",
+     "hosts: [a.b]\nports:\n- number: 65536\n  name: x",
      {"8: spec.ports[0].number: port number 65536 must be in the range 1..65535"}},
-    {"no port number", "hosts: [a.b]\nports:\n- name: x",
+    {"no port number",
+     "hosts: [a.b]\nports:\n- name: x",
      {"8: spec.ports[0].number: port number 0 must be in the range 1..65535"}},
-    {"a port in quotes", "hosts: [a.b]\nports: [{number: '80', name: x}]",
+    {"a port in quotes",
+     "hosts: [a.b]\nports: [{number: '80', name: x}]",
      {"7: spec.ports[0].number: expected a whole number, found a string"}},
-    {"half a port", "hosts: [a.b]\nports: [{number: 80.5, name: x}]",
+    {"half a port",
+     "hosts: [a.b]\nports: [{number: 80.5, name: x}]",
      {"7: spec.ports[0].number: 80.5 is not a whole number from -9223372036854775808 to "
       "9223372036854775807"}},
-    {"no port name", "hosts: [a.b]\nports: [{number: 80}]",
+    {"no port name",
+     "hosts: [a.b]\nports: [{number: 80}]",
      {"7: spec.ports[0].name: invalid port name: it is required"}},
-    {"the same port twice", "hosts: [a.b]\nports:\n- {number: 80, name: x}\n- {number: 80, name: x}",
+    {"the same port twice",
+     "hosts: [a.b]\nports:\n- {number: 80, name: x}\n- {number: 80, name: x}",
      {"9: spec.ports[1].name: service entry port name \"x\" already defined",
       "9: spec.ports[1].number: service entry port 80 already defined"}},
-    {"an unknown protocol", "hosts: [a.b]\nports: [{number: 80, name: x, protocol: FTP}]",
+    {"an unknown protocol",
+     "hosts: [a.b]\nports: [{number: 80, name: x, protocol: FTP}]",
      {"7: spec.ports[0].protocol: unsupported protocol: \"FTP\""}},
-    {"a bad resolution", "hosts: [a.b]\n" + http + "resolution: dns",
+    {"a bad resolution",
+     "hosts: [a.b]\n" + http + "resolution: dns",
      {"8: spec.resolution: unsupported value \"dns\", supported: NONE, STATIC, DNS, "
       "DNS_ROUND_ROBIN, DYNAMIC_DNS"}},
-    {"an address that is none", "hosts: [a.b]\naddresses: [10.0.0.300]\n" + http,
+    {"an address that is none",
+     "hosts: [a.b]\naddresses: [10.0.0.300]\n" + http,
      {"7: spec.addresses: \"10.0.0.300\" is not a valid IP address"}},
-    {"a block that is none", "hosts: [a.b]\naddresses: [10.0.0.0/33]\n" + http,
+    {"a block that is none",
+     "hosts: [a.b]\naddresses: [10.0.0.0/33]\n" + http,
      {"7: spec.addresses: \"10.0.0.0/33\" is not a valid CIDR block"}},
-    {"a block with DNS", "hosts: [a.b]\naddresses: [10.0.0.0/8]\nresolution: DNS\n" + http,
+    {"a block with DNS",
+     "hosts: [a.b]\naddresses: [10.0.0.0/8]\nresolution: DNS\n" + http,
      {"7: spec.addresses: CIDR addresses are allowed only for NONE/STATIC resolution types"}},
-    {"endpoints with NONE", "hosts: [a.b]\nendpoints: [{address: 1.2.3.4}]\n" + http,
+    {"endpoints with NONE",
+     "hosts: [a.b]\nendpoints: [{address: 1.2.3.4}]\n" + http,
      {"7: spec.endpoints: no endpoints should be provided for resolution type none"}},
-    {"a name as STATIC endpoint", "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: c.d}]\n" + http,
-     {"8: spec.endpoints[0].address: endpoint address \"c.d\" is not a valid IP address (resolution "
+    {"a name as STATIC endpoint",
+     "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: c.d}]\n" + http,
+     {"8: spec.endpoints[0].address: endpoint address \"c.d\" is not a valid IP address "
+      "(resolution "
       "STATIC)"}},
-    {"a unix endpoint with DNS", "hosts: [a.b]\nresolution: DNS\nendpoints: [{address: 'unix:///x'}]\n" + http,
+    {"a unix endpoint with DNS",
+     "hosts: [a.b]\nresolution: DNS\nendpoints: [{address: 'unix:///x'}]\n" + http,
      {"8: spec.endpoints[0].address: endpoint address \"unix:///x\" is not a valid FQDN or an IP "
       "address"}},
-    {"a unix endpoint", "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: 'unix:///x'}]\n" + http, {}},
+    {"a unix endpoint",
+     "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: 'unix:///x'}]\n" + http,
+     {}},
     {"a relative unix endpoint",
-     "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: 'unix://x', ports: {http: 1}}]\n" + http,
+     "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: 'unix://x', ports: {http: 1}}]\n" +
+         http,
      {"8: spec.endpoints[0].address: \"unix://x\" must be an absolute path",
       "8: spec.endpoints[0].ports: unix endpoint \"unix://x\" must not include ports"}},
-    {"no address", "hosts: [a.b]\nresolution: STATIC\nendpoints: [{weight: 1}]\n" + http,
+    {"no address",
+     "hosts: [a.b]\nresolution: STATIC\nendpoints: [{weight: 1}]\n" + http,
      {"8: spec.endpoints[0].address: address is required"}},
     {"an endpoint's port that the entry lacks",
      "hosts: [a.b]\nresolution: DNS\nendpoints: [{address: c.d, ports: {web: 80}}]\n" + http,
      {"8: spec.endpoints[0].ports: endpoint port \"web\" is not defined by the service entry"}},
     {"two endpoints with DNS_ROUND_ROBIN",
-     "hosts: [a.b]\nresolution: DNS_ROUND_ROBIN\nendpoints: [{address: c.d}, {address: e.f}]\n" + http,
+     "hosts: [a.b]\nresolution: DNS_ROUND_ROBIN\nendpoints: [{address: c.d}, {address: e.f}]\n" +
+         http,
      {"8: spec.endpoints: there must only be 0 or 1 endpoint for resolution mode DNS_ROUND_ROBIN"}},
-    {"a wildcard with DNS and no endpoints", "hosts: ['*.a.b']\nresolution: DNS\n" + http,
+    {"a wildcard with DNS and no endpoints",
+     "hosts: ['*.a.b']\nresolution: DNS\n" + http,
      {"6: spec.hosts: hosts must be FQDN if no endpoints are provided for resolution mode DNS"}},
     {"two hosts on TCP with DNS",
      "hosts: [a.b, c.d]\nresolution: DNS\nports: [{number: 1, name: t, protocol: TCP}]",
      {"6: spec.hosts: multiple hosts not allowed with non-HTTP, non-TLS ports"}},
-    {"two hosts on TCP with NONE", "hosts: [a.b, c.d]\nports: [{number: 1, name: t, protocol: TCP}]", {}},
+    {"two hosts on TCP with NONE",
+     "hosts: [a.b, c.d]\nports: [{number: 1, name: t, protocol: TCP}]",
+     {}},
     {"selector and endpoints",
-     "hosts: [a.b]\nresolution: STATIC\nworkloadSelector: {labels: {a: b}}\nendpoints: [{address: 1.2.3.4}]\n" + http,
+     "hosts: [a.b]\nresolution: STATIC\nworkloadSelector: {labels: {a: b}}\nendpoints: [{address: "
+     "1.2.3.4}]\n" +
+         http,
      {"8: spec.workloadSelector: only one of WorkloadSelector or Endpoints is allowed in Service "
       "Entry"}},
     {"a wildcard in a selector",
      "hosts: [a.b]\nresolution: STATIC\nworkloadSelector: {labels: {a: 'b*'}}\n" + http,
      {"8: spec.workloadSelector.labels: wildcard is not supported in selector: \"a=b*\""}},
-    {"exported to nobody and somebody", "hosts: [a.b]\nexportTo: ['~', '.']\n" + http,
+    {"exported to nobody and somebody",
+     "hosts: [a.b]\nexportTo: ['~', '.']\n" + http,
      {"7: spec.exportTo: cannot export service entry to no one (~) and someone"}},
-    {"exported twice", "hosts: [a.b]\nexportTo: [a, a]\n" + http,
+    {"exported twice",
+     "hosts: [a.b]\nexportTo: [a, a]\n" + http,
      {"7: spec.exportTo: duplicate entries in exportTo: \"a\""}},
-    {"DYNAMIC_DNS with a plain host", "hosts: [a.b]\nresolution: DYNAMIC_DNS\n" + http,
+    {"DYNAMIC_DNS with a plain host",
+     "hosts: [a.b]\nresolution: DYNAMIC_DNS\n" + http,
      {"6: spec.hosts: hosts must be wildcards for resolution mode DYNAMIC_DNS"}},
-    {"an unknown field is a warning", "hosts: [a.b]\nhost: c.d\n" + http,
+    {"an unknown field is a warning",
+     "hosts: [a.b]\nhost: c.d\n" + http,
      {"7: spec.host: unknown field, has no effect"}},
-    {"a field given in both spellings", "hosts: [a.b]\nexportTo: ['.']\nexport_to: ['*']\n" + http,
+    {"a field given in both spellings",
+     "hosts: [a.b]\nexportTo: ['.']\nexport_to: ['*']\n" + http,
      {"7: spec.exportTo: given twice, also as \"export_to\""}},
 };
 class ServiceEntryValidation : public testing::TestWithParam<Case> {};
@@ -150,15 +189,17 @@ TEST_P(ServiceEntryValidation, SaysWhatIsWrongAndWhere) {
 INSTANTIATE_TEST_SUITE_P(Spec, ServiceEntryValidation, testing::ValuesIn(cases));
 
 TEST(ServiceEntryDecoding, WarningsDoNotRefuse) {
-  const Decoded decoded = decode(document("ServiceEntry", "hosts: ['*foo.com']\nodd: 1\n" + http), "f");
+  const Decoded decoded =
+      decode(document("ServiceEntry", "hosts: ['*foo.com']\nodd: 1\n" + http), "f");
   EXPECT_EQ(decoded.resources.size(), 1u);
   EXPECT_EQ(decoded.findings.size(), 2u);
   EXPECT_EQ(decoded.findings[0].severity, Severity::warning);
 }
 
 TEST(ServiceEntryDecoding, WithoutASpecIsRefused) {
-  EXPECT_EQ(complaints("apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: x}\n"),
-            (std::vector<std::string>{"1: spec: required"}));
+  EXPECT_EQ(
+      complaints("apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: x}\n"),
+      (std::vector<std::string>{"1: spec: required"}));
 }
 
 TEST(ServiceEntryDecoding, ListsOnlySoManyErrorsOfOneResource) {

@@ -26,6 +26,7 @@ struct Case {
   EntrySpec entry;
   const char* expect;
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.rule; }
 const Case cases[] = {
     {"NONE: the dialled address", {"a.example", "default", "NONE", {"80 HTTP"}}, "ORIGINAL_DST"},
     {"NONE with targetPort: only the port is replaced",
@@ -145,6 +146,7 @@ struct PolicyCase {
   const char* policy;
   bool (*holds)(const Cluster&);
 };
+void PrintTo(const PolicyCase& c, std::ostream* out) { *out << c.rule; }
 const PolicyCase policy_cases[] = {
     {"ROUND_ROBIN", "loadBalancer: {simple: ROUND_ROBIN}",
      [](const Cluster& c) { return c.balancing == Balancing::round_robin; }},

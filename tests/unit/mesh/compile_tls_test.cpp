@@ -29,6 +29,7 @@ struct Case {
   std::string more_of_entry, more_of_rule;
   std::string host = "api.example.com";
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.rule; }
 
 const std::string selector = "  workloadSelector: {matchLabels: {app: sleep}}\n";
 const std::string files = "clientCertificate: /c.pem, privateKey: /k.pem";

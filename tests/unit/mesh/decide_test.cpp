@@ -42,6 +42,7 @@ struct RequestCase {
   const char* host;
   Answer expect;
 };
+void PrintTo(const RequestCase& c, std::ostream* out) { *out << c.rule; }
 const RequestCase request_cases[] = {
     {"2.1: Host picks the service", "203.0.113.1:80", "edition.cnn.com",
      http_to("outbound|80||edition.cnn.com")},
@@ -92,6 +93,7 @@ struct BytesCase {
   const char* sni;  // nullptr: opaque bytes
   Answer expect;
 };
+void PrintTo(const BytesCase& c, std::ostream* out) { *out << c.rule; }
 const BytesCase bytes_cases[] = {
     {"2.6: TLS by SNI", "203.0.113.1:443", "edition.cnn.com",
      tcp_to("outbound|443||edition.cnn.com")},
@@ -170,6 +172,7 @@ struct SilentCase {
   const char* cluster;  // nullptr: wait for the client
   bool registry_only = false;
 };
+void PrintTo(const SilentCase& c, std::ostream* out) { *out << c.rule; }
 const SilentCase silent_cases[] = {
     {"declared TCP: nothing to read", "192.0.2.20:5432", false, "outbound|5432||db.example.com"},
     {"declared TCP without addresses", "203.0.113.1:9000", false, "outbound|9000||any.example.com"},

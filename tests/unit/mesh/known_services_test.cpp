@@ -14,6 +14,7 @@ struct VisibleCase {
   const char* from;
   bool seen;  // by namespace "default"
 };
+void PrintTo(const VisibleCase& c, std::ostream* out) { *out << c.rule; }
 class Visibility : public testing::TestWithParam<VisibleCase> {};
 TEST_P(Visibility, Is) {
   const auto& c = GetParam();
@@ -88,6 +89,7 @@ struct NameCase {
   const char* host;
   bool same_namespace, other_namespace;
 };
+void PrintTo(const NameCase& c, std::ostream* out) { *out << c.host; }
 class ServiceNames : public testing::TestWithParam<NameCase> {};
 TEST_P(ServiceNames, AreKnown) {
   const auto& c = GetParam();
@@ -147,6 +149,7 @@ TEST(ServicePorts, FollowTheirNames) {
 struct KeyCase {
   std::string authority, key;
 };
+void PrintTo(const KeyCase& c, std::ostream* out) { *out << c.authority; }
 class HostKey : public testing::TestWithParam<KeyCase> {};
 TEST_P(HostKey, IsTheNameAlone) {
   HostRoom room;

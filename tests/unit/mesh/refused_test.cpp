@@ -48,6 +48,7 @@ struct RuleCase {
   RuleSpec spec;
   bool closes;  // api.example.com, of namespace default, for a proxy of namespace default
 };
+void PrintTo(const RuleCase& c, std::ostream* out) { *out << c.rule; }
 const RuleCase rule_cases[] = {
     {"its wildcard", {"*.example.com"}, true},
     {"7: any match in the first namespace wins, so another namespace's is not asked",

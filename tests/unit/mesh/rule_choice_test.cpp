@@ -14,6 +14,7 @@ struct Case {
   std::string service_namespace = "shop";
   std::string proxy_namespace = "default";
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.rule; }
 const std::string exported_to(const std::string& list) { return "  exportTo: [" + list + "]\n"; }
 const std::string for_app(const std::string& app) {
   return "  workloadSelector: {matchLabels: {app: " + app + "}}\n";
@@ -119,6 +120,7 @@ struct PortCase {
   Originate mode;
   Balancing balancing;
 };
+void PrintTo(const PortCase& c, std::ostream* out) { *out << c.rule; }
 class PortLevel : public testing::TestWithParam<PortCase> {};
 TEST_P(PortLevel, Replaces) {
   const auto& c = GetParam();

@@ -63,6 +63,26 @@ TEST(Connect, GivesAConnectedStream) {
   }
 }
 
+Task<void> connect_from(Loop& loop, SocketAddress to, IpAddress source,
+                        std::optional<Result<Stream>>& into) {
+  into.emplace(co_await connect(loop, to, 10s, source));
+}
+
+TEST(Connect, ComesFromTheAddressAskedFor) {
+  Loop loop;
+  const int listening = *open_listening_socket(*SocketAddress::parse("127.0.0.1:0"));
+  const auto to = address_of(listening);
+  std::optional<Result<Stream>> stream;
+  run(loop, connect_from(loop, to, *IpAddress::parse("127.0.0.9"), stream));
+  ASSERT_TRUE(*stream) << stream->error().context;
+  EXPECT_EQ((*stream)->local().ip().text(), "127.0.0.9");
+  run(loop, connect_from(loop, to, *IpAddress::parse("192.0.2.1"), stream));
+  ASSERT_FALSE(*stream) << "not an address of this machine";
+  EXPECT_EQ(stream->error().context, "connect " + to.text() + ": Cannot assign requested address");
+  EXPECT_EQ(stream->error().side, Side::local);
+  ::close(listening);
+}
+
 TEST(Connect, ARefusalNamesTheAddress) {
   Loop loop;
   const int listening = *open_listening_socket(*SocketAddress::parse("127.0.0.1:0"));

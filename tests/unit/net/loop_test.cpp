@@ -54,6 +54,29 @@ TEST(Loop, JobsFromManyThreadsAllRunOnItsThread) {
   EXPECT_EQ(jobs, 2 * each);
 }
 
+void carry_a_megabyte() {
+  Loop loop;
+  auto [here, there] = tcp_pair(loop);
+  auto [one, other] = tcp_pair(loop);
+  std::string got;
+  RelayCounts counts;
+  struct Between {
+    static Task<void> relay_it(Stream& from, Stream& to, RelayCounts& counts) {
+      co_await relay(from, to, counts, 1h);
+    }
+  };
+  loop.spawn(Between::relay_it(there, one, counts));
+  loop.spawn(write_and_end(here, pattern(1 << 20)));
+  run(loop, read_all_into(other, got));
+  EXPECT_TRUE(got == pattern(1 << 20));
+}
+
+TEST(Loop, WorkersOnTheirOwnThreadsShareNothingAndLeaveNothingBehind) {
+  std::thread first(carry_a_megabyte), second(carry_a_megabyte);
+  first.join();
+  second.join();
+}
+
 TEST(Loop, StopsFromAnotherThreadWhileItSleeps) {
   Loop loop;
   std::thread other([&] { loop.stop(); });

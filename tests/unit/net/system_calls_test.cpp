@@ -69,17 +69,20 @@ int pipe2(int* ends, int flags) noexcept {
 }
 }
 
-void* operator new(std::size_t size) {
+// Not inlined: g++ takes new and free for a mismatch otherwise.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   void* const block = std::malloc(size);
   if (block == nullptr) std::abort();
   sallyport::net::allocated += malloc_usable_size(block);
   return block;
 }
-void operator delete(void* block) noexcept {
+[[gnu::noinline]] void operator delete(void* block) noexcept {
   sallyport::net::allocated -= malloc_usable_size(block);
   std::free(block);
 }
-void operator delete(void* block, std::size_t) noexcept { operator delete(block); }
+[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept {
+  operator delete(block);
+}
 
 namespace sallyport::net {
 namespace {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -21,8 +22,8 @@ namespace {
 class AccessLogTest : public testing::Test {
 protected:
   AccessLogTest() {
-    char name[] = "/tmp/access-log-XXXXXX";
-    directory_ = mkdtemp(name);
+    std::string name = testing::TempDir() + "access-log-XXXXXX";
+    directory_ = mkdtemp(name.data());
     path_ = directory_ / "log";
   }
   ~AccessLogTest() override { std::filesystem::remove_all(directory_); }
@@ -42,10 +43,14 @@ protected:
     record.path = path;
     writer.write(record);
   }
-  // Gives the log thread time to act; a test that waits in vain is ended by the runner.
+  // Gives the log thread time to act.
   template <class Condition>
   static void await(Condition condition) {
-    while (!condition()) std::this_thread::yield();
+    const auto in_vain = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!condition()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), in_vain);
+      std::this_thread::yield();
+    }
   }
 
   std::filesystem::path directory_, path_;

@@ -48,7 +48,8 @@ const Case cases[] = {
      "no_healthy_upstream"},
     {"no route", Fault::no_route, Side::local, false, NR, 404, "route_not_found"},
     {"no cluster", Fault::no_cluster, Side::local, false, NC, 503, "cluster_not_found"},
-    {"REGISTRY_ONLY", Fault::denied, Side::local, false, UH, 502, "direct_response"},
+    {"a broken rule closes the cluster", Fault::denied, Side::local, false, UH, 503,
+     "no_healthy_upstream"},
     {"client left", Fault::reset, Side::downstream, false, DC, 0, "downstream_remote_disconnect"},
     {"client's handshake failed", Fault::tls_handshake, Side::downstream, false, DC, 0,
      "downstream_remote_disconnect"},
@@ -61,24 +62,6 @@ const Case cases[] = {
      "upstream_reset_before_response_started{local_reset}"},
 };
 INSTANTIATE_TEST_SUITE_P(Spec, ErrorAsEnvoyTellsIt, testing::ValuesIn(cases));
-
-TEST(BodyOfError, IsEnvoysSentenceAndOurReason) {
-  Error error{Fault::tls_verify, Side::upstream};
-  error.context = "certificate expired";
-  EXPECT_EQ(body_of(error),
-            "upstream connect error or disconnect/reset before headers. reset reason: remote "
-            "connection failure, transport failure reason: certificate expired");
-  error.context.clear();
-  EXPECT_TRUE(body_of(error).ends_with("reset reason: remote connection failure"));
-  EXPECT_EQ(body_of(Error{Fault::no_endpoint, Side::upstream}), "no healthy upstream");
-  EXPECT_EQ(body_of(Error{Fault::no_route, Side::local}), "");
-}
-
-TEST(BodyOfError, TellsAClientNothingOfOurInside) {
-  Error error{Fault::protocol, Side::downstream};
-  error.context = "10.0.0.1: bad chunk";
-  EXPECT_EQ(body_of(error), "Bad Request");
-}
 
 std::string flags(uint32_t bits, bool http = true) {
   char room[96];

@@ -39,6 +39,7 @@ struct NameCase {
   const char* rule;
   std::string sent, sni;
 };
+void PrintTo(const NameCase& c, std::ostream* out) { *out << c.rule; }
 class ServerName : public testing::TestWithParam<NameCase> {};
 TEST_P(ServerName, IsNormalised) {
   const auto& c = GetParam();
@@ -137,6 +138,7 @@ struct BrokenCase {
   const char* rule;
   std::string bytes;
 };
+void PrintTo(const BrokenCase& c, std::ostream* out) { *out << c.rule; }
 class BrokenHello : public testing::TestWithParam<BrokenCase> {};
 TEST_P(BrokenHello, IsOpaqueWithAReason) {
   const auto& c = GetParam();

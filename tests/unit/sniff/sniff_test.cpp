@@ -14,6 +14,7 @@ struct Case {
   Protocol open;   // while more may come; unknown: read on
   Protocol ended;  // when no more will
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.rule; }
 class FirstBytes : public testing::TestWithParam<Case> {};
 TEST_P(FirstBytes, AreTakenFor) {
   const auto& c = GetParam();

@@ -238,6 +238,8 @@ TEST(FailureOfHandshake, NamesPeersThatDoNotSpeakOurTls) {
       {"chooses TLS 1.0", server_hello_of_tls10(), false, false,
        "TLS error: UNSUPPORTED_PROTOCOL: no TLS version in common: the server speaks another than "
        "TLS 1.2 and 1.3"},
+      {"speaks TLS, but out of turn", std::string("\x16\x03\x03\x00\x04\x63\x00\x00\x00", 9), false,
+       false, "TLS error: UNEXPECTED_MESSAGE: error:0A0000F4:SSL routines::unexpected message"},
       {"answers with an alert", std::string("\x15\x03\x01\x00\x02\x02\x46", 7), true, false,
        "TLS error: TLSV1_ALERT_PROTOCOL_VERSION: alert protocol version (70): the server has no "
        "TLS version in "

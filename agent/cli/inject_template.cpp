@@ -1,0 +1,260 @@
+#include "agent/cli/inject_template.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include "agent/cli/yaml_edit.h"
+
+namespace sallyport::cli {
+namespace {
+
+constexpr const char* capture = "traffic.sidecar.istio.io/";
+
+// proxy.istio.io/config, as far as it says something about the pod itself.
+struct PodProxyConfig {
+  std::string text, mode, concurrency;
+  std::map<std::string, std::string> metadata;
+};
+
+struct BadAnnotation {
+  std::string reason;
+};
+
+std::string annotation(const TemplateFacts& facts, const std::string& name,
+                       const std::string& fallback) {
+  const auto found = facts.annotations.find(name);
+  return found == facts.annotations.end() ? fallback : found->second;
+}
+
+PodProxyConfig proxy_config(const TemplateFacts& facts) {
+  PodProxyConfig config{.text = annotation(facts, "proxy.istio.io/config", "")};
+  try {
+    const YAML::Node node = YAML::Load(config.text);
+    if (node.IsMap()) {
+      config.mode = node["interceptionMode"].as<std::string>("");
+      config.concurrency = node["concurrency"].as<std::string>("");
+      config.metadata =
+          node["proxyMetadata"].as<std::map<std::string, std::string>>(config.metadata);
+    }
+  } catch (const YAML::Exception& error) {
+    throw BadAnnotation{"proxy.istio.io/config: " + error.msg};
+  }
+  config.mode = annotation(facts, "sidecar.istio.io/interceptionMode",
+                           config.mode.empty() ? "REDIRECT" : config.mode);
+  if (config.mode != "REDIRECT" && config.mode != "NONE") {
+    throw BadAnnotation{"interceptionMode " + config.mode + " isn't supported: REDIRECT or NONE"};
+  }
+  return config;
+}
+
+std::string array(const std::vector<std::string>& texts) {
+  std::string json;
+  for (const std::string& text : texts) json += (json.empty() ? "" : ", ") + quoted(text);
+  return "[" + json + "]";
+}
+
+std::string literal(const std::string& name, const std::string& value) {
+  return R"({"name": )" + quoted(name) + R"(, "value": )" + quoted(value) + "}";
+}
+
+std::string field(const std::string& name, const std::string& path) {
+  return R"({"name": )" + quoted(name) + R"(, "valueFrom": {"fieldRef": {"fieldPath": )" +
+         quoted(path) + "}}}";
+}
+
+std::string init_container(const TemplateFacts& facts, const PodProxyConfig& config) {
+  std::string not_inbound =
+      "15090,15021," + annotation(facts, "status.sidecar.istio.io/port", "15020");
+  const std::string excluded = annotation(facts, std::string(capture) + "excludeInboundPorts", "");
+  if (!excluded.empty()) not_inbound += "," + excluded;
+  std::vector<std::string> args = {"init", "-p",   "15001", "-z",       "15006",
+                                   "-u",   "1337", "-m",    config.mode};
+  const auto add = [&](const char* flag, const std::string& value) {
+    args.push_back(flag);
+    args.push_back(value);
+  };
+  add("-i", annotation(facts, std::string(capture) + "includeOutboundIPRanges", "*"));
+  add("-x", annotation(facts, std::string(capture) + "excludeOutboundIPRanges", ""));
+  add("-b", annotation(facts, std::string(capture) + "includeInboundPorts", "*"));
+  add("-d", not_inbound);
+  const std::pair<const char*, const char*> on_demand[] = {
+      {"-q", "includeOutboundPorts"}, {"-o", "excludeOutboundPorts"}, {"-c", "excludeInterfaces"}};
+  for (const auto& [flag, name] : on_demand) {
+    const std::string value = annotation(facts, std::string(capture) + name, "");
+    if (!value.empty()) add(flag, value);
+  }
+  const std::string virtual_interfaces =
+      annotation(facts, "istio.io/reroute-virtual-interfaces",
+                 annotation(facts, std::string(capture) + "kubevirtInterfaces", ""));
+  if (!virtual_interfaces.empty()) add("-k", virtual_interfaces);
+
+  std::string environment;
+  for (const auto& [name, value] : config.metadata) {
+    environment += (environment.empty() ? "" : ", ") + literal(name, value);
+  }
+  return R"({"name": "istio-init", "image": )" + quoted(facts.image) + R"(, "args": )" +
+         array(args) + (environment.empty() ? "" : R"(, "env": [)" + environment + "]") +
+         R"(, "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}})"
+         R"(, "securityContext": {"allowPrivilegeEscalation": false, "privileged": false,)"
+         R"( "capabilities": {"add": ["NET_ADMIN", "NET_RAW"], "drop": ["ALL"]},)"
+         R"( "readOnlyRootFilesystem": false, "runAsGroup": 0,)"
+         R"( "runAsNonRoot": false, "runAsUser": 0}})";
+}
+
+std::string owner_of(const TemplateFacts& facts) {
+  const std::string place = "/namespaces/" + facts.namespace_name + "/";
+  if (facts.workload_kind == "Pod")
+    return "kubernetes://apis/v1" + place + "pods/" + facts.workload;
+  std::string plural;
+  for (const char letter : facts.workload_kind) plural += static_cast<char>(std::tolower(letter));
+  const bool batch = plural.ends_with("job");
+  return std::string("kubernetes://apis/") + (batch ? "batch" : "apps") + "/v1" + place + plural +
+         "s/" + facts.workload;
+}
+
+std::string sidecar_environment(const TemplateFacts& facts, const PodProxyConfig& config) {
+  std::string names;
+  for (const std::string& name : facts.container_names) names += (names.empty() ? "" : ",") + name;
+  std::vector<std::string> variables = {
+      field("POD_NAME", "metadata.name"),
+      field("POD_NAMESPACE", "metadata.namespace"),
+      field("INSTANCE_IP", "status.podIP"),
+      field("INSTANCE_IPS", "status.podIPs"),
+      field("SERVICE_ACCOUNT", "spec.serviceAccountName"),
+      field("HOST_IP", "status.hostIP"),
+      R"({"name": "ISTIO_CPU_LIMIT",)"
+      R"( "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}})",
+      literal("ISTIO_META_APP_CONTAINERS", names),
+      literal("ISTIO_META_INTERCEPTION_MODE", config.mode),
+      literal("ISTIO_META_WORKLOAD_NAME", facts.workload),
+      literal("ISTIO_META_OWNER", owner_of(facts)),
+      literal("TRUST_DOMAIN", "cluster.local"),
+  };
+  if (!config.text.empty()) variables.push_back(literal("PROXY_CONFIG", config.text));
+  for (const auto& [name, value] : config.metadata) variables.push_back(literal(name, value));
+  std::string json;
+  for (const std::string& variable : variables) json += (json.empty() ? "" : ", ") + variable;
+  return "[" + json + "]";
+}
+
+std::string resources_of(const TemplateFacts& facts) {
+  const std::string prefix = "sidecar.istio.io/proxy";
+  const auto block = [&](const std::string& cpu, const std::string& memory) {
+    std::string json;
+    if (!cpu.empty()) json += R"("cpu": )" + quoted(cpu);
+    if (!memory.empty())
+      json += (json.empty() ? "" : ", ") + std::string(R"("memory": )") + quoted(memory);
+    return "{" + json + "}";
+  };
+  const auto of = [&](const char* name) { return annotation(facts, prefix + name, ""); };
+  const std::string cpu = of("CPU"), memory = of("Memory"), cpu_limit = of("CPULimit"),
+                    memory_limit = of("MemoryLimit");
+  // Setting any one replaces the whole default block (Istio's rule).
+  if ((cpu + memory + cpu_limit + memory_limit).empty()) {
+    return R"({"limits": {"cpu": "2", "memory": "1Gi"},)"
+           R"( "requests": {"cpu": "100m", "memory": "128Mi"}})";
+  }
+  return R"({"limits": )" + block(cpu_limit, memory_limit) + R"(, "requests": )" +
+         block(cpu, memory) + "}";
+}
+
+// name → object of a JSON annotation, as JSON objects that begin with their name.
+std::vector<std::string> user_objects(const TemplateFacts& facts, const char* name) {
+  std::vector<std::string> objects;
+  const std::string json = annotation(facts, name, "");
+  try {
+    for (const auto& entry : YAML::Load(json.empty() ? "{}" : json)) {
+      const std::string body = flow_of(entry.second);
+      if (!entry.second.IsMap() || entry.second.size() == 0)
+        throw BadAnnotation{std::string(name) + ": " + body};
+      objects.push_back(R"({"name": )" + quoted(entry.first.as<std::string>()) + ", " +
+                        body.substr(1));
+    }
+  } catch (const YAML::Exception& error) {
+    throw BadAnnotation{std::string(name) + ": " + error.msg};
+  }
+  return objects;
+}
+
+std::string sidecar(const TemplateFacts& facts, const PodProxyConfig& config, bool native) {
+  std::vector<std::string> args = {"sidecar",
+                                   "--domain",
+                                   "$(POD_NAMESPACE).svc.cluster.local",
+                                   "--config",
+                                   "/etc/istio/config",
+                                   "--mesh-config",
+                                   "/etc/istio/mesh/mesh"};
+  if (!config.concurrency.empty()) args.insert(args.end(), {"--concurrency", config.concurrency});
+  const std::string level = annotation(facts, "sidecar.istio.io/logLevel", "");
+  if (!level.empty()) args.push_back("--proxyLogLevel=" + level);
+  std::string mounts =
+      R"({"name": "sallyport-config", "mountPath": "/etc/istio/config", "readOnly": true}, )"
+      R"({"name": "sallyport-mesh", "mountPath": "/etc/istio/mesh", "readOnly": true}, )"
+      R"({"name": "istio-podinfo", "mountPath": "/etc/istio/pod", "readOnly": true})";
+  for (const std::string& mount : user_objects(facts, "sidecar.istio.io/userVolumeMount"))
+    mounts += ", " + mount;
+  const char* get = R"({"httpGet": {"path": "/healthz/ready", "port": 15021}, )";
+  return R"({"name": "istio-proxy", "image": )" + quoted(facts.image) +
+         (native ? R"(, "restartPolicy": "Always")" : "") + R"(, "args": )" + array(args) +
+         R"(, "env": )" + sidecar_environment(facts, config) + R"(, "startupProbe": )" + get +
+         R"("periodSeconds": 1, "timeoutSeconds": 3, "failureThreshold": 600})" +
+         R"(, "readinessProbe": )" + get +
+         R"("periodSeconds": 15, "timeoutSeconds": 3, "failureThreshold": 4})" +
+         R"(, "resources": )" + resources_of(facts) +
+         R"(, "securityContext": {"allowPrivilegeEscalation": false, "privileged": false,)"
+         R"( "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": true,)"
+         R"( "runAsGroup": 1337, "runAsNonRoot": true, "runAsUser": 1337})" +
+         R"(, "volumeMounts": [)" + mounts + "]}";
+}
+
+TemplateParts fill(const TemplateFacts& facts) {
+  const PodProxyConfig config = proxy_config(facts);
+  const bool native = annotation(facts, "sidecar.istio.io/nativeSidecar", "false") == "true";
+  TemplateParts parts;
+  if (config.mode != "NONE") parts.init_containers.push_back(init_container(facts, config));
+  (native ? parts.init_containers : parts.containers).push_back(sidecar(facts, config, native));
+  // Without a control plane the configuration comes from ConfigMaps; optional, so that a pod starts
+  // before them.
+  parts.volumes = {
+      R"({"name": "sallyport-config",)"
+      R"( "configMap": {"name": "sallyport-config", "optional": true}})",
+      R"({"name": "sallyport-mesh", "configMap": {"name": "istio", "optional": true}})",
+      R"({"name": "istio-podinfo", "downwardAPI": {"items": [)"
+      R"({"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}, )"
+      R"({"path": "annotations", "fieldRef": {"fieldPath": "metadata.annotations"}}]}})"};
+  std::string volumes = R"("sallyport-config","sallyport-mesh","istio-podinfo")";
+  for (const std::string& volume : user_objects(facts, "sidecar.istio.io/userVolume")) {
+    parts.volumes.push_back(volume);
+    volumes += "," + quoted(YAML::Load(volume)["name"].as<std::string>());
+  }
+  const auto label = [&](const char* name) {
+    const auto found = facts.labels.find(name);
+    return found == facts.labels.end() ? std::string() : found->second;
+  };
+  std::string name = label("app.kubernetes.io/name"), revision = label("app.kubernetes.io/version");
+  if (name.empty()) name = label("app").empty() ? facts.workload : label("app");
+  if (revision.empty()) revision = label("version").empty() ? "latest" : label("version");
+  parts.labels = {{"service.istio.io/canonical-name", name},
+                  {"service.istio.io/canonical-revision", revision}};
+  const bool has_init = config.mode != "NONE";
+  const std::string init_names = std::string(has_init ? R"("istio-init")" : "") +
+                                 (has_init && native ? "," : "") +
+                                 (native ? R"("istio-proxy")" : "");
+  parts.annotations = {{"kubectl.kubernetes.io/default-container", facts.container_names.front()},
+                       {"sidecar.istio.io/status",
+                        R"({"initContainers":[)" + init_names + R"(],"containers":[)" +
+                            (native ? "" : R"("istio-proxy")") + R"(],"volumes":[)" + volumes +
+                            R"(],"imagePullSecrets":null,"revision":"default"})"}};
+  return parts;
+}
+
+}  // namespace
+
+Result<TemplateParts> fill_template(const TemplateFacts& facts) {
+  try {
+    return fill(facts);
+  } catch (const BadAnnotation& bad) {
+    return Error{Fault::protocol, Side::local, false, bad.reason, {}};
+  }
+}
+
+}  // namespace sallyport::cli

@@ -1,0 +1,258 @@
+#include "agent/cli/injector.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "agent/cli/inject_template.h"
+#include "agent/cli/yaml_edit.h"
+#include "agent/core/limits.h"
+
+namespace sallyport::cli {
+namespace {
+
+using StringMap = std::map<std::string, std::string>;
+
+Error error_at(const std::string& file, int line, const std::string& reason) {
+  return {
+      Fault::protocol, Side::local, false, file + ":" + std::to_string(line) + ": " + reason, {}};
+}
+
+struct Refusal {
+  int line;
+  std::string reason;
+};
+
+std::string text_of(const YAML::Node& map, const char* key) {
+  if (!map.IsDefined() || !map.IsMap()) return {};
+  const YAML::Node value = map[key];
+  return value.IsDefined() && value.IsScalar() ? value.Scalar() : std::string();
+}
+
+StringMap map_of(const YAML::Node& map, const char* key) {
+  StringMap texts;
+  if (!map.IsDefined() || !map.IsMap()) return texts;
+  const YAML::Node child = map[key];
+  if (!child.IsDefined() || !child.IsMap()) return texts;
+  for (const auto& entry : child) {
+    if (entry.first.IsScalar() && entry.second.IsScalar())
+      texts[entry.first.Scalar()] = entry.second.Scalar();
+  }
+  return texts;
+}
+
+// Everything that the injector needs of one object that holds a pod template.
+struct Template {
+  YAML::Node object;  // where metadata of the workload is
+  YAML::Node pod;     // where metadata and spec of the pod are
+  std::string kind, name, namespace_name;
+};
+
+YAML::Node below(const YAML::Node& node, std::initializer_list<const char*> path) {
+  YAML::Node at = node;
+  for (const char* key : path) {
+    if (!at.IsMap()) return YAML::Node(YAML::NodeType::Undefined);
+    at.reset(at[key]);
+    if (!at.IsDefined()) return at;
+  }
+  return at;
+}
+
+YAML::Node pod_of(const YAML::Node& object, const std::string& kind) {
+  static const std::array kinds = {"Deployment", "ReplicaSet", "StatefulSet",
+                                   "DaemonSet",  "Job",        "ReplicationController"};
+  if (kind == "Pod") return object;
+  if (kind == "CronJob") return below(object, {"spec", "jobTemplate", "spec", "template"});
+  if (std::find(kinds.begin(), kinds.end(), kind) != kinds.end())
+    return below(object, {"spec", "template"});
+  return YAML::Node(YAML::NodeType::Undefined);
+}
+
+void collect(const YAML::Node& object, std::vector<Template>& templates,
+             std::set<std::string>& disabled) {
+  if (!object.IsMap()) return;
+  const std::string kind = text_of(object, "kind");
+  const YAML::Node metadata = below(object, {"metadata"});
+  if (kind == "List") {
+    for (const auto& item : below(object, {"items"})) collect(item, templates, disabled);
+  } else if (kind == "Namespace") {
+    if (map_of(metadata, "labels")["istio-injection"] == "disabled")
+      disabled.insert(text_of(metadata, "name"));
+  } else if (const YAML::Node pod = pod_of(object, kind); pod.IsDefined() && pod.IsMap()) {
+    std::string namespace_name = text_of(metadata, "namespace");
+    if (namespace_name.empty()) namespace_name = "default";
+    templates.push_back({object, pod, kind, text_of(metadata, "name"), namespace_name});
+  }
+}
+
+// Why this pod is left alone; empty when it isn't.
+std::string left_alone(const Template& each, const std::set<std::string>& disabled) {
+  static const std::set<std::string> never = {"kube-system", "kube-public", "kube-node-lease",
+                                              "local-path-storage"};
+  const YAML::Node metadata = below(each.pod, {"metadata"});
+  StringMap labels = map_of(metadata, "labels"), annotations = map_of(metadata, "annotations");
+  if (annotations.count("sidecar.istio.io/status")) return "injected already";
+  if (text_of(below(each.pod, {"spec"}), "hostNetwork") == "true") return "hostNetwork";
+  if (never.count(each.namespace_name)) return "namespace " + each.namespace_name;
+  const std::string wish = labels.count("sidecar.istio.io/inject")
+                               ? labels["sidecar.istio.io/inject"]
+                               : annotations["sidecar.istio.io/inject"];
+  if (wish == "false") return "sidecar.istio.io/inject: false";
+  if (disabled.count(each.namespace_name))
+    return "namespace " + each.namespace_name + ": istio-injection: disabled";
+  return {};
+}
+
+TemplateFacts facts_of(const Template& each, const YAML::Node& spec, const InjectOptions& options) {
+  const YAML::Node metadata = below(each.pod, {"metadata"});
+  TemplateFacts facts{.image = options.image};
+  facts.namespace_name = each.namespace_name;
+  facts.workload = each.name;
+  facts.workload_kind = each.kind;
+  facts.labels = map_of(metadata, "labels");
+  facts.annotations = map_of(metadata, "annotations");
+  const auto image = facts.annotations.find("sidecar.istio.io/proxyImage");
+  if (image != facts.annotations.end()) facts.image = image->second;
+  for (const auto& container : below(spec, {"containers"}))
+    facts.container_names.push_back(text_of(container, "name"));
+  return facts;
+}
+
+void put_or_refuse(YamlEdit& edit, const YAML::Node& map, const char* key,
+                   const YamlEdit::Value& value) {
+  if (!edit.put(map, key, value))
+    throw Refusal{map.Mark().line + 1, std::string(key) + ": null can't be edited"};
+}
+
+void add_objects(YamlEdit& edit, const YAML::Node& spec, const char* key,
+                 const std::vector<std::string>& objects) {
+  if (objects.empty()) return;
+  std::vector<YamlEdit::Value> items;
+  YamlEdit::Value list;
+  for (const std::string& object : objects) {
+    items.push_back({object, block_of(YAML::Load(object))});
+    list.flow += (list.flow.empty() ? "" : ", ") + object;
+  }
+  list.flow = "[" + list.flow + "]";
+  list.block = block_of(YAML::Load(list.flow));
+  const YAML::Node present = below(spec, {key});
+  if (!present.IsDefined() || present.IsNull()) return put_or_refuse(edit, spec, key, list);
+  if (!present.IsSequence())
+    throw Refusal{present.Mark().line + 1, std::string("spec.") + key + ": a list was expected"};
+  edit.add_items(present, items);
+}
+
+std::string flow_map(const StringMap& texts) {
+  std::string flow;
+  for (const auto& [key, text] : texts)
+    flow += (flow.empty() ? "" : ", ") + quoted(key) + ": " + quoted(text);
+  return "{" + flow + "}";
+}
+
+void add_metadata(YamlEdit& edit, const YAML::Node& pod, const TemplateFacts& facts,
+                  const TemplateParts& parts) {
+  StringMap labels = parts.labels, annotations = parts.annotations;
+  std::erase_if(labels, [&](const auto& each) { return facts.labels.count(each.first) > 0; });
+  std::erase_if(annotations,
+                [&](const auto& each) { return facts.annotations.count(each.first) > 0; });
+  const YAML::Node metadata = below(pod, {"metadata"});
+  if (!metadata.IsDefined() || !metadata.IsMap()) {
+    const std::string both =
+        R"({"labels": )" + flow_map(labels) + R"(, "annotations": )" + flow_map(annotations) + "}";
+    return put_or_refuse(edit, pod, "metadata", {both, ""});
+  }
+  for (const auto& [key, added] :
+       {std::pair("labels", labels), std::pair("annotations", annotations)}) {
+    const YAML::Node present = below(metadata, {key});
+    if (added.empty()) continue;
+    if (!present.IsDefined() || !present.IsMap()) {
+      put_or_refuse(edit, metadata, key, {flow_map(added), ""});
+      continue;
+    }
+    std::vector<std::pair<std::string, YamlEdit::Value>> entries;
+    for (const auto& [name, text] : added) entries.push_back({name, {quoted(text), ""}});
+    edit.add_entries(present, entries);
+  }
+}
+
+void edit_template(YamlEdit& edit, const Template& each, const InjectOptions& options) {
+  const int line = each.pod.Mark().line + 1;
+  const YAML::Node spec = below(each.pod, {"spec"});
+  if (!spec.IsDefined() || !spec.IsMap()) throw Refusal{line, "the pod template has no spec"};
+  const TemplateFacts facts = facts_of(each, spec, options);
+  if (facts.container_names.empty())
+    throw Refusal{spec.Mark().line + 1, "spec.containers: a pod needs one"};
+  for (const std::string& name : facts.container_names) {
+    if (name == "istio-proxy") {
+      throw Refusal{spec.Mark().line + 1,
+                    "a container istio-proxy is there already; merging isn't supported"};
+    }
+  }
+  auto parts = fill_template(facts);
+  if (!parts) throw Refusal{line, parts.error().context};
+  add_metadata(edit, each.pod, facts, *parts);
+  add_objects(edit, spec, "initContainers", parts->init_containers);
+  add_objects(edit, spec, "containers", parts->containers);
+  add_objects(edit, spec, "volumes", parts->volumes);
+}
+
+// Pods that carry one sidecar and the annotation that says so.
+std::size_t count_injected(const std::vector<Template>& templates) {
+  std::size_t count = 0;
+  for (const Template& each : templates) {
+    std::size_t proxies = 0;
+    for (const char* list : {"containers", "initContainers"}) {
+      for (const auto& container : below(each.pod, {"spec", list}))
+        proxies += text_of(container, "name") == "istio-proxy";
+    }
+    count += proxies == 1 &&
+             map_of(below(each.pod, {"metadata"}), "annotations").count("sidecar.istio.io/status");
+  }
+  return count;
+}
+
+std::vector<Template> templates_in(const std::string& text, std::set<std::string>& disabled) {
+  std::vector<Template> templates;
+  for (const YAML::Node& document : YAML::LoadAll(text)) collect(document, templates, disabled);
+  return templates;
+}
+
+Injected inject_or_throw(std::string_view text, const InjectOptions& options) {
+  std::set<std::string> disabled;
+  const std::vector<Template> templates = templates_in(std::string(text), disabled);
+  YamlEdit edit(text);
+  Injected injected;
+  std::size_t expected = count_injected(templates);
+  for (const Template& each : templates) {
+    const std::string why_not = left_alone(each, disabled);
+    const std::string name = each.kind + " " + each.namespace_name + "/" + each.name;
+    injected.notes.push_back(name + ": " +
+                             (why_not.empty() ? "injected" : "left alone, " + why_not));
+    if (!why_not.empty()) continue;
+    edit_template(edit, each, options);
+    ++expected;
+  }
+  injected.text = edit.result();
+  // The edited text must be what was meant; a layout too clever for the editor is refused rather
+  // than spoilt.
+  if (count_injected(templates_in(injected.text, disabled)) != expected) {
+    throw Refusal{1, "this text is laid out in a way that inject can't edit"};
+  }
+  return injected;
+}
+
+}  // namespace
+
+Result<Injected> inject(std::string_view text, const std::string& file,
+                        const InjectOptions& options) {
+  if (text.size() > limits::document_bytes) return error_at(file, 1, "longer than the limit");
+  try {
+    return inject_or_throw(text, options);
+  } catch (const Refusal& refusal) {
+    return error_at(file, refusal.line, refusal.reason);
+  } catch (const YAML::Exception& error) {
+    return error_at(file, error.mark.line + 1, error.msg);
+  }
+}
+
+}  // namespace sallyport::cli

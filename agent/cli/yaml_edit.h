@@ -1,0 +1,56 @@
+// Insertions into YAML or JSON text at the places where yaml-cpp says that nodes begin. For
+// injector.cpp; include in .cpp files only (yaml-cpp).
+#pragma once
+#include <yaml-cpp/yaml.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sallyport::cli {
+
+class YamlEdit {
+public:
+  explicit YamlEdit(std::string_view text);
+
+  struct Value {  // the same in both styles; `block` may be empty: the flow form then stands in
+                  // blocks too
+    std::string flow, block;
+  };
+
+  // Puts `key: value` in front of the first entry of a map.
+  void add_entries(const YAML::Node& map,
+                   const std::vector<std::pair<std::string, Value>>& entries);
+
+  // Puts items at the end of a block sequence, or at the front of a flow one.
+  void add_items(const YAML::Node& sequence, const std::vector<Value>& items);
+
+  // Gives `map` the child `key`, which is absent or empty (`key:` with nothing behind it).
+  // False when something stands there that can't be edited by insertion, such as a written `null`.
+  bool put(const YAML::Node& map, const std::string& key, const Value& value);
+
+  std::string result() const;
+
+private:
+  struct Insertion {
+    std::size_t offset, order;
+    std::string text;
+  };
+  std::size_t offset_of(const YAML::Mark& mark) const;
+  std::size_t end_of_block_sequence(std::size_t line, std::size_t dash_column) const;
+  std::string_view line_at(std::size_t line) const;
+  void insert(std::size_t offset, std::string text);
+
+  std::string_view text_;
+  std::vector<std::size_t> lines_;  // offset of each line
+  std::vector<Insertion> insertions_;
+};
+
+// A node on one line in flow style (JSON where the node came from JSON), and as lines in block
+// style. What was quoted is quoted again, what was plain stays plain: types survive.
+std::string flow_of(const YAML::Node& node);
+std::string block_of(const YAML::Node& node);
+std::string quoted(const std::string& text);  // a JSON string
+
+}  // namespace sallyport::cli

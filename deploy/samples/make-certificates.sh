@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Makes the certificates.yaml of each sample anew: a CA, servers and a client for demonstration, valid for 100 years.
+# Their keys lie in the repository for all to read: never trust this CA anywhere else.
+set -euo pipefail
+cd "$(dirname "$0")"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+days=36500
+
+ca() {  # ca NAME: NAME.crt, NAME.key
+  openssl req -x509 -newkey rsa:2048 -nodes -days $days -subj "/O=example Inc./CN=$1" \
+    -addext 'keyUsage=critical,keyCertSign,cRLSign' -keyout "$work/$1.key" -out "$work/$1.crt" 2> /dev/null
+}
+
+leaf() {  # leaf CA NAME [SAN]
+  openssl req -newkey rsa:2048 -nodes -subj "/CN=$2/O=some organization" \
+    -keyout "$work/$2.key" -out "$work/$2.csr" 2> /dev/null
+  printf 'subjectAltName=%s\nkeyUsage=digitalSignature\n' "${3:-DNS:$2}" > "$work/$2.ext"
+  openssl x509 -req -days $days -in "$work/$2.csr" -CA "$work/$1.crt" -CAkey "$work/$1.key" -CAcreateserial \
+    -extfile "$work/$2.ext" -out "$work/$2.crt" 2> /dev/null
+}
+
+object() {  # object KIND NAMESPACE NAME KEY=FILE...
+  printf -- '---\napiVersion: v1\nkind: %s\nmetadata:\n  name: %s\n  namespace: %s\n%s:\n' "$1" "$3" "$2" \
+    "$([ "$1" = Secret ] && echo stringData || echo data)"
+  local pair
+  for pair in "${@:4}"; do
+    printf '  %s: |\n' "${pair%%=*}"
+    sed 's/^/    /' "$work/${pair#*=}"
+  done
+}
+
+heading='# Made by make-certificates.sh: keys that everyone knows, for demonstration only.'
+
+ca example.com
+nginx=my-nginx.mesh-external.svc.cluster.local
+leaf example.com $nginx
+leaf example.com client.example.com
+{
+  echo "$heading"
+  object Secret mesh-external nginx-server-certs tls.crt=$nginx.crt tls.key=$nginx.key
+  object Secret mesh-external nginx-ca-certs example.com.crt=example.com.crt
+  object Secret default client-credential \
+    tls.crt=client.example.com.crt tls.key=client.example.com.key ca.crt=example.com.crt
+} > egress-mtls/certificates.yaml
+
+ca outside-ca
+leaf outside-ca edition.cnn.com 'DNS:edition.cnn.com,DNS:cnn.com'
+leaf outside-ca unlisted.example.net
+{
+  echo "$heading"
+  object Secret outside edition-certs tls.crt=edition.cnn.com.crt tls.key=edition.cnn.com.key
+  object Secret outside unlisted-certs tls.crt=unlisted.example.net.crt tls.key=unlisted.example.net.key
+  object ConfigMap default outside-ca ca.crt=outside-ca.crt
+} > egress-plain/certificates.yaml
