@@ -21,7 +21,8 @@ constexpr std::size_t columns_most = 100;
 constexpr std::size_t file_lines_most = 400, test_file_lines_most = 600, function_lines_most = 70;
 
 const fs::path root = SALLYPORT_SOURCE_DIR;
-const std::vector<std::string> folders = {"agent", "iptables", "tls", "dns", "certs", "deploy", "tests"};
+const std::vector<std::string> folders = {"agent", "iptables", "tls",  "dns",
+                                          "certs", "deploy",   "tests"};
 
 struct Source {
   std::string path;  // from the root
@@ -47,7 +48,8 @@ const std::vector<Source>& sources() {
         found.push_back({fs::relative(entry.path(), root).string(), lines_of(entry.path())});
       }
     }
-    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+    std::sort(found.begin(), found.end(),
+              [](const auto& a, const auto& b) { return a.path < b.path; });
     return found;
   }();
   return all;
@@ -59,7 +61,8 @@ std::string place(const Source& source, std::size_t index) {
 
 // Columns as a reader sees them: a UTF-8 character is one.
 std::size_t columns_of(const std::string& line) {
-  return std::size_t(std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+  return std::size_t(
+      std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
 TEST(Tidy, NoLineIsLongerThanAHundredColumns) {
@@ -85,7 +88,8 @@ TEST(Tidy, NoFileIsTooLong) {
 // A definition begins on a line of that indent that ends in `{`, and ends with that indent's `}`.
 void expect_short_functions(const Source& source, const std::string& indent) {
   static const std::regex no_function(
-      R"(^\s*(namespace|struct|class|enum|union|extern|const|constexpr|static const|inline constexpr|TEST).*\{$|^\s*\}.*|.*=\s*\{$)");
+      R"(^\s*(namespace|struct|class|enum|union|extern|const|constexpr|static const|TEST).*\{$)"
+      R"(|^\s*inline constexpr.*\{$|^\s*\}.*|.*=\s*\{$)");
   for (std::size_t i = 0; i < source.lines.size(); i++) {
     const auto& line = source.lines[i];
     const bool begins = line.starts_with(indent) && line.size() > indent.size() &&
@@ -93,7 +97,8 @@ void expect_short_functions(const Source& source, const std::string& indent) {
     if (!begins || std::regex_match(line, no_function)) continue;
     for (std::size_t end = i + 1; end < source.lines.size(); end++) {
       if (!source.lines[end].starts_with(indent + "}")) continue;
-      EXPECT_LE(end - i + 1, function_lines_most) << place(source, i) << ": a function fits a screen";
+      EXPECT_LE(end - i + 1, function_lines_most)
+          << place(source, i) << ": a function fits a screen";
       break;
     }
   }
@@ -108,15 +113,18 @@ TEST(Tidy, FunctionsFitAScreen) {
 
 // A lambda that captures dies before the coroutine that its body made (C++ Core Guidelines CP.51).
 TEST(Tidy, NoCoroutineIsALambdaWithCaptures) {
-  static const std::regex capture(R"([=(,\s]\[(&|=|this|\w|\*)[^\]\[]*\]\s*(\([^()]*\))?[^{};]*\{)");
+  static const std::regex capture(
+      R"([=(,\s]\[(&|=|this|\w|\*)[^\]\[]*\]\s*(\([^()]*\))?[^{};]*\{)");
   for (const auto& source : sources()) {
     std::string text;
     for (const auto& line : source.lines) text += line + "\n";
-    for (auto at = std::sregex_iterator(text.begin(), text.end(), capture); at != std::sregex_iterator(); ++at) {
+    for (auto at = std::sregex_iterator(text.begin(), text.end(), capture);
+         at != std::sregex_iterator(); ++at) {
       std::size_t end = std::size_t(at->position() + at->length());
       for (int depth = 1; depth > 0 && end < text.size(); end++)
         depth += text[end] == '{' ? 1 : text[end] == '}' ? -1 : 0;
-      const std::string body = text.substr(std::size_t(at->position()), end - std::size_t(at->position()));
+      const std::string body =
+          text.substr(std::size_t(at->position()), end - std::size_t(at->position()));
       const auto line = std::count(text.begin(), text.begin() + at->position(), '\n');
       EXPECT_EQ(body.find("co_"), body.npos) << place(source, std::size_t(line));
     }
@@ -157,10 +165,12 @@ const std::map<std::string, Module>& modules() {
     static const std::regex declared(R"(\nsallyport_module\((\w+) (\S+)\s([^)]*)\))");
     static const std::regex dependency(R"(sallyport::(\w+))");
     std::map<std::string, Module> found;
-    for (auto at = std::sregex_iterator(cmake.begin(), cmake.end(), declared); at != std::sregex_iterator(); ++at) {
+    for (auto at = std::sregex_iterator(cmake.begin(), cmake.end(), declared);
+         at != std::sregex_iterator(); ++at) {
       Module module{(*at)[2], {}};
       const std::string rest = (*at)[3];
-      for (auto d = std::sregex_iterator(rest.begin(), rest.end(), dependency); d != std::sregex_iterator(); ++d)
+      for (auto d = std::sregex_iterator(rest.begin(), rest.end(), dependency);
+           d != std::sregex_iterator(); ++d)
         module.depends.insert((*d)[1]);
       found[(*at)[1]] = module;
     }
@@ -202,7 +212,8 @@ TEST(Tidy, AnIncludeFollowsTheArrowsBetweenModules) {
       if (!std::regex_match(source.lines[i], match, include)) continue;
       const auto to = module_of(match[1]);
       EXPECT_FALSE(to.empty()) << place(source, i) << ": not from the root, or in no module";
-      EXPECT_TRUE(to.empty() || allowed.contains(to)) << place(source, i) << ": " << from << " may not use " << to;
+      EXPECT_TRUE(to.empty() || allowed.contains(to))
+          << place(source, i) << ": " << from << " may not use " << to;
     }
   }
 }
@@ -226,8 +237,17 @@ TEST(Tidy, EveryModuleSaysWhatItIsFor) {
 }
 
 TEST(Tidy, TheTopLevelIsTheOwners) {
-  const std::set<std::string> allowed = {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md",
-                                         "agent", "iptables", "tls", "dns", "certs", "deploy", "tests",
+  const std::set<std::string> allowed = {"CMakeLists.txt",
+                                         "CMakePresets.json",
+                                         "LICENSE",
+                                         "README.md",
+                                         "agent",
+                                         "iptables",
+                                         "tls",
+                                         "dns",
+                                         "certs",
+                                         "deploy",
+                                         "tests",
                                          "build"};
   for (const auto& entry : fs::directory_iterator(root)) {
     const auto name = entry.path().filename().string();
@@ -244,8 +264,10 @@ TEST(Tidy, LinksInThePagesLeadToFiles) {
       if (entry.path().extension() == ".md") pages.push_back(entry.path());
   for (const auto& page : pages)
     for (const auto& line : lines_of(page))
-      for (auto at = std::sregex_iterator(line.begin(), line.end(), link); at != std::sregex_iterator(); ++at)
-        EXPECT_TRUE(fs::exists(page.parent_path() / std::string((*at)[1]))) << page << ": " << (*at)[1];
+      for (auto at = std::sregex_iterator(line.begin(), line.end(), link);
+           at != std::sregex_iterator(); ++at)
+        EXPECT_TRUE(fs::exists(page.parent_path() / std::string((*at)[1])))
+            << page << ": " << (*at)[1];
 }
 
 }  // namespace

@@ -11,7 +11,9 @@ namespace {
 
 constexpr const char* injected_labels_file = "/etc/istio/pod/labels";
 
-Error invalid(std::string text) { return {.fault = Fault::internal, .side = Side::local, .context = std::move(text)}; }
+Error invalid(std::string text) {
+  return {.fault = Fault::internal, .side = Side::local, .context = std::move(text)};
+}
 
 std::string first_of(const std::string& flag, const Environment& environment, const char* variable,
                      const char* otherwise) {
@@ -30,7 +32,8 @@ std::vector<std::string> split(std::string_view text, char by) {
   return parts;
 }
 
-// Undoes strconv.Quote: \" \\ \n \t \xHH \uHHHH and their like; label values are ASCII, so only one-byte results are taken.
+// Undoes strconv.Quote: \" \\ \n \t \xHH \uHHHH and their like; label values are ASCII, so only
+// one-byte results are taken.
 std::optional<std::string> unquote(std::string_view text) {
   if (text.size() < 2 || text.front() != '"' || text.back() != '"') return std::nullopt;
   text = text.substr(1, text.size() - 2);
@@ -46,7 +49,8 @@ std::optional<std::string> unquote(std::string_view text) {
     if (digits) {
       unsigned value = 0;
       const char* begin = text.data() + i + 1;
-      if (i + digits >= text.size() || std::from_chars(begin, begin + digits, value, 16).ptr != begin + digits || value > 127)
+      if (i + digits >= text.size() ||
+          std::from_chars(begin, begin + digits, value, 16).ptr != begin + digits || value > 127)
         return std::nullopt;
       plain += char(value);
       i += digits;
@@ -65,7 +69,8 @@ Result<istio::Labels> read_labels(const std::string& flag) {
   std::ifstream file(path);
   if (!file && flag.empty()) return istio::Labels();
   std::ostringstream text;
-  if (!file || !(text << file.rdbuf() || file.peek() == EOF)) return invalid("labels file " + path + ": can't be read");
+  if (!file || !(text << file.rdbuf() || file.peek() == EOF))
+    return invalid("labels file " + path + ": can't be read");
   auto labels = parse_labels_file(text.str());
   if (!labels) return while_doing("labels file " + path, labels.error());
   return labels;
@@ -79,8 +84,10 @@ Result<istio::Labels> parse_labels_file(std::string_view text) {
   for (const auto& line : split(text, '\n')) {
     number++;
     const auto equals = line.find('=');
-    const auto value = equals == line.npos ? std::nullopt : unquote(std::string_view(line).substr(equals + 1));
-    if (!value || !equals) return invalid("line " + std::to_string(number) + ": not of the form key=\"value\"");
+    const auto value =
+        equals == line.npos ? std::nullopt : unquote(std::string_view(line).substr(equals + 1));
+    if (!value || !equals)
+      return invalid("line " + std::to_string(number) + ": not of the form key=\"value\"");
     labels.emplace(line.substr(0, equals), *value);
   }
   return labels;
@@ -90,19 +97,24 @@ Result<istio::Proxy> find_identity(const IdentityFlags& flags, const Environment
   istio::Proxy proxy;
   proxy.name = first_of(flags.name, environment, "POD_NAME", "");
   proxy.namespace_name = first_of(flags.namespace_name, environment, "POD_NAMESPACE", "default");
-  proxy.service_account = first_of(flags.service_account, environment, "SERVICE_ACCOUNT", "default");
+  proxy.service_account =
+      first_of(flags.service_account, environment, "SERVICE_ACCOUNT", "default");
   proxy.addresses = flags.addresses;
-  if (proxy.addresses.empty()) proxy.addresses = split(first_of("", environment, "INSTANCE_IPS", ""), ',');
-  if (proxy.addresses.empty()) proxy.addresses = split(first_of("", environment, "INSTANCE_IP", ""), ',');
+  if (proxy.addresses.empty())
+    proxy.addresses = split(first_of("", environment, "INSTANCE_IPS", ""), ',');
+  if (proxy.addresses.empty())
+    proxy.addresses = split(first_of("", environment, "INSTANCE_IP", ""), ',');
   for (const auto& address : proxy.addresses)
-    if (!IpAddress::parse(address)) return invalid("proxy address \"" + address + "\" is not an IP address");
+    if (!IpAddress::parse(address))
+      return invalid("proxy address \"" + address + "\" is not an IP address");
 
   auto labels = read_labels(flags.labels_file);
   if (!labels) return labels.error();
   proxy.labels = std::move(*labels);
   for (const auto& label : flags.labels) {
     const auto equals = label.find('=');
-    if (equals == label.npos || !equals) return invalid("label \"" + label + "\" is not of the form key=value");
+    if (equals == label.npos || !equals)
+      return invalid("label \"" + label + "\" is not of the form key=value");
     proxy.labels[label.substr(0, equals)] = label.substr(equals + 1);
   }
   return proxy;

@@ -1,5 +1,5 @@
-// Who this proxy is: from flags, else from what Istio's injector gives a pod (environment, the downward API's labels file).
-// Pure but for reading that one file.
+// Who this proxy is: from flags, else from what Istio's injector gives a pod (environment, the
+// downward API's labels file). Pure but for reading that one file.
 #pragma once
 #include <functional>
 #include <string>
@@ -11,15 +11,16 @@
 
 namespace sallyport::cli {
 
-struct IdentityFlags {                 // empty: take it from the environment
+struct IdentityFlags {  // empty: take it from the environment
   std::string name, namespace_name, service_account, labels_file;
   std::vector<std::string> addresses;
-  std::vector<std::string> labels;     // key=value
+  std::vector<std::string> labels;  // key=value
 };
 
-// POD_NAME, POD_NAMESPACE, SERVICE_ACCOUNT, INSTANCE_IP (and INSTANCE_IPS, comma separated). `environment` returns nullptr for
-// what is not set. Errors (Fault::internal): an address that is none, a label without `=`, a labels file that can't be read or
-// parsed; a missing file at the default path is no error.
+// POD_NAME, POD_NAMESPACE, SERVICE_ACCOUNT, INSTANCE_IP (and INSTANCE_IPS, comma separated).
+// `environment` returns nullptr for what is not set. Errors (Fault::internal): an address that is
+// none, a label without `=`, a labels file that can't be read or parsed; a missing file at the
+// default path is no error.
 using Environment = std::function<const char*(const char*)>;
 Result<istio::Proxy> find_identity(const IdentityFlags& flags, const Environment& environment);
 

@@ -6,10 +6,13 @@
 namespace sallyport::cli {
 
 bool start_logging(std::string_view level) {
-  const std::string name = level == "warn" ? "warning" : level == "none" ? "off" : std::string(level);
+  const std::string name = level == "warn"   ? "warning"
+                           : level == "none" ? "off"
+                                             : std::string(level);
   const auto parsed = spdlog::level::from_str(name);
   if (parsed == spdlog::level::off && name != "off") return false;
-  auto logger = std::make_shared<spdlog::logger>("sallyport", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>("sallyport",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%fZ\t%l\t%v", spdlog::pattern_time_type::utc);
   logger->set_level(parsed);
   logger->flush_on(spdlog::level::info);

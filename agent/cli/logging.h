@@ -7,7 +7,8 @@
 
 namespace sallyport::cli {
 
-// False: no such level. Istio's and Envoy's names: trace, debug, info, warning (warn), error, critical, off.
+// False: no such level. Istio's and Envoy's names: trace, debug, info, warning (warn), error,
+// critical, off.
 bool start_logging(std::string_view level);
 void log_info(std::string_view text);
 void log_warning(std::string_view text);

@@ -23,7 +23,8 @@ namespace {
 namespace asio = boost::asio;
 using ClusterInfos = std::vector<upstream::Upstreams::ClusterInfo>;
 
-// Every connection is up to two descriptors; the soft limit of 1,024 is for programs that use select().
+// Every connection is up to two descriptors; the soft limit of 1,024 is for programs that use
+// select().
 void raise_descriptor_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit)) return;
@@ -44,7 +45,9 @@ class Process {
 public:
   explicit Process(const ProcessOptions& options)
       : options_(options),
-        config_(io_, {options.config_directory, options.mesh_config_file, options.proxy, options.cluster_domain},
+        config_(io_,
+                {options.config_directory, options.mesh_config_file, options.proxy,
+                 options.cluster_domain},
                 [](const std::string& line) { log_warning(line); }),
         signals_(io_, SIGTERM, SIGINT),
         requests_(io_, SIGHUP, SIGUSR1),
@@ -91,8 +94,8 @@ Result<void> Process::start() {
   await_end();
   await_requests();
   ready_ = true;
-  log_info("ready: " + std::to_string(workers_.size()) + " workers, proxy " + options_.proxy.name + "." +
-           options_.proxy.namespace_name + ", configuration " + options_.config_directory);
+  log_info("ready: " + std::to_string(workers_.size()) + " workers, proxy " + options_.proxy.name +
+           "." + options_.proxy.namespace_name + ", configuration " + options_.config_directory);
   return {};
 }
 
@@ -112,7 +115,8 @@ Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
     if (auto opened = open(outbound, sockets.outbound); !opened) return opened;
     if (auto opened = open(inbound, sockets.inbound); !opened) return opened;
     metrics_.push_back(std::make_unique<observe::WorkerMetrics>());
-    const proxy::Worker::Sources sources{config_.snapshots(), config_.vault(), *access_log_, *metrics_.back()};
+    const proxy::Worker::Sources sources{config_.snapshots(), config_.vault(), *access_log_,
+                                         *metrics_.back()};
     workers_.push_back(std::make_unique<proxy::Worker>(sources, sockets, dns_options()));
   }
   return {};
@@ -124,14 +128,16 @@ Result<void> Process::open_admin() {
   admin::Sources sources{
       .config = config_,
       .workers = std::move(metrics),
-      .clusters = [this](std::function<void(ClusterInfos)> done) { collect_clusters(std::move(done)); },
+      .clusters =
+          [this](std::function<void(ClusterInfos)> done) { collect_clusters(std::move(done)); },
       .ready = [this] { return ready_ && !draining_; },
       .quit = [this] { stop(); },
       .more_metrics = [this] { return more_metrics(); },
   };
-  auto server = admin::Server::start(io_, options_.admin,
-                                     options_.health_port ? everywhere(options_.health_port) : std::vector<SocketAddress>(),
-                                     std::move(sources));
+  auto server = admin::Server::start(
+      io_, options_.admin,
+      options_.health_port ? everywhere(options_.health_port) : std::vector<SocketAddress>(),
+      std::move(sources));
   if (!server) return while_doing("admin port", server.error());
   admin_ = std::move(*server);
   return {};
@@ -144,7 +150,8 @@ dns::ResolverOptions Process::dns_options() const {
   const auto& own = options_.proxy.addresses;
   if (own.empty()) return dns;
   const auto has = [&own](bool v4) {
-    return std::any_of(own.begin(), own.end(), [v4](const std::string& a) { return IpAddress::parse(a)->is_v4() == v4; });
+    return std::any_of(own.begin(), own.end(),
+                       [v4](const std::string& a) { return IpAddress::parse(a)->is_v4() == v4; });
   };
   dns.want_v4 = has(true);
   dns.want_v6 = has(false);
@@ -169,10 +176,12 @@ void Process::await_requests() {
   });
 }
 
-// Istio's order: not ready at once, connections told to go, the app still served until the time is over.
+// Istio's order: not ready at once, connections told to go, the app still served until the time is
+// over.
 void Process::drain() {
   draining_ = true;
-  const auto configured = config_.snapshots().current()->mesh.default_config.termination_drain_duration;
+  const auto configured =
+      config_.snapshots().current()->mesh.default_config.termination_drain_duration;
   const auto time = options_.drain_time.value_or(configured);
   log_info("draining for " + std::to_string(time.count()) + " ms");
   for (auto& worker : workers_) worker->drain();
@@ -207,7 +216,8 @@ void Process::collect_clusters(std::function<void(ClusterInfos)> done) {
     worker->post([this, &worker, collection] {
       asio::post(io_, [collection, infos = worker->upstreams().describe()]() mutable {
         auto& all = collection->infos;
-        all.insert(all.end(), std::make_move_iterator(infos.begin()), std::make_move_iterator(infos.end()));
+        all.insert(all.end(), std::make_move_iterator(infos.begin()),
+                   std::make_move_iterator(infos.end()));
         if (--collection->missing == 0) collection->done(std::move(all));
       });
     });

@@ -1,4 +1,5 @@
-// A running proxy: the configuration thread (the caller's), one thread a worker, the log's thread; signals and draining.
+// A running proxy: the configuration thread (the caller's), one thread a worker, the log's thread;
+// signals and draining.
 #pragma once
 #include <chrono>
 #include <optional>
@@ -14,15 +15,16 @@ struct ProcessOptions {
   std::string config_directory, mesh_config_file;
   istio::Proxy proxy;
   std::string cluster_domain = "cluster.local";
-  int concurrency = 1;                                        // workers
-  std::optional<uint16_t> outbound_port, inbound_port;        // else the mesh configuration's
+  int concurrency = 1;                                  // workers
+  std::optional<uint16_t> outbound_port, inbound_port;  // else the mesh configuration's
   SocketAddress admin;
-  uint16_t health_port = 15021;                               // all addresses of the pod; 0: none
-  std::vector<SocketAddress> dns_servers;                     // empty: /etc/resolv.conf
-  std::optional<std::chrono::milliseconds> drain_time;        // else terminationDrainDuration
+  uint16_t health_port = 15021;                         // all addresses of the pod; 0: none
+  std::vector<SocketAddress> dns_servers;               // empty: /etc/resolv.conf
+  std::optional<std::chrono::milliseconds> drain_time;  // else terminationDrainDuration
 };
 
-// Runs until SIGTERM or SIGINT and the drain that follows, or /quitquitquit. A second signal ends at once.
+// Runs until SIGTERM or SIGINT and the drain that follows, or /quitquitquit. A second signal ends
+// at once.
 //   SIGHUP reloads configuration, SIGUSR1 reopens the access log.
 // Returns the exit code: 0; 1 with a logged reason when it could not start.
 int run_process(const ProcessOptions& options);

@@ -15,7 +15,8 @@
 namespace sallyport::cli {
 namespace {
 
-// The cgroup's CPU limit rounded up, as Istio counts it; without one the processors this process may run on. At least 1.
+// The cgroup's CPU limit rounded up, as Istio counts it; without one the processors this process
+// may run on. At least 1.
 int cpu_limit() {
   std::ifstream file("/sys/fs/cgroup/cpu.max");
   std::string quota;
@@ -27,7 +28,8 @@ int cpu_limit() {
   return std::max(1, CPU_COUNT(&set));
 }
 
-// Istio passes $(POD_NAMESPACE).svc.cluster.local; the cluster's own domain is what follows `.svc.`.
+// Istio passes $(POD_NAMESPACE).svc.cluster.local; the cluster's own domain is what follows
+// `.svc.`.
 std::string cluster_domain(const std::string& given) {
   const auto at = given.find(".svc.");
   return at == given.npos ? given : given.substr(at + 5);
@@ -35,42 +37,61 @@ std::string cluster_domain(const std::string& given) {
 
 struct Flags {
   IdentityFlags identity;
-  std::string config, mesh_config, domain = "cluster.local", log_level = "info", admin = "127.0.0.1:15000", ignored;
+  std::string config, mesh_config, domain = "cluster.local", log_level = "info",
+                                   admin = "127.0.0.1:15000", ignored;
   std::vector<std::string> dns_servers;
   int concurrency = -1, outbound_port = -1, inbound_port = -1, health_port = 15021;
   double drain_seconds = -1;
 };
 
 void add_options(CLI::App& app, Flags& f) {
-  app.add_option("--config", f.config, "directory with Istio's resources and Secrets (YAML, JSON); followed live")->required();
-  app.add_option("--mesh-config", f.mesh_config, "MeshConfig file, or the ConfigMap istio with key mesh; followed live");
-  app.add_option("--concurrency", f.concurrency, "worker threads; 0: all processors; default: the CPU limit")
+  app.add_option("--config", f.config,
+                 "directory with Istio's resources and Secrets (YAML, JSON); followed live")
+      ->required();
+  app.add_option("--mesh-config", f.mesh_config,
+                 "MeshConfig file, or the ConfigMap istio with key mesh; followed live");
+  app.add_option("--concurrency", f.concurrency,
+                 "worker threads; 0: all processors; default: the CPU limit")
       ->check(CLI::Range(0, 1024));
-  app.add_option("--domain", f.domain, "cluster domain, or Istio's NAMESPACE.svc.DOMAIN")->capture_default_str();
-  app.add_option("--log-level,--proxyLogLevel", f.log_level, "trace, debug, info, warning, error, critical or off")
+  app.add_option("--domain", f.domain, "cluster domain, or Istio's NAMESPACE.svc.DOMAIN")
       ->capture_default_str();
-  app.add_option("--proxyComponentLogLevel,--log_output_level", f.ignored, "taken from Istio's template, without effect");
+  app.add_option("--log-level,--proxyLogLevel", f.log_level,
+                 "trace, debug, info, warning, error, critical or off")
+      ->capture_default_str();
+  app.add_option("--proxyComponentLogLevel,--log_output_level", f.ignored,
+                 "taken from Istio's template, without effect");
   app.add_option("--name", f.identity.name, "pod name (else POD_NAME)");
-  app.add_option("--namespace", f.identity.namespace_name, "pod namespace (else POD_NAMESPACE, else default)");
-  app.add_option("--service-account", f.identity.service_account, "service account (else SERVICE_ACCOUNT, else default)");
-  app.add_option("--ip", f.identity.addresses, "the pod's own addresses (else INSTANCE_IPS, INSTANCE_IP)")->delimiter(',');
-  app.add_option("--labels", f.identity.labels, "key=value,... over those of the labels file")->delimiter(',');
-  app.add_option("--labels-file", f.identity.labels_file, "downward API file (else /etc/istio/pod/labels)");
-  app.add_option("--outbound-port", f.outbound_port, "capture port (else MeshConfig's proxyListenPort, 15001)")
+  app.add_option("--namespace", f.identity.namespace_name,
+                 "pod namespace (else POD_NAMESPACE, else default)");
+  app.add_option("--service-account", f.identity.service_account,
+                 "service account (else SERVICE_ACCOUNT, else default)");
+  app.add_option("--ip", f.identity.addresses,
+                 "the pod's own addresses (else INSTANCE_IPS, INSTANCE_IP)")
+      ->delimiter(',');
+  app.add_option("--labels", f.identity.labels, "key=value,... over those of the labels file")
+      ->delimiter(',');
+  app.add_option("--labels-file", f.identity.labels_file,
+                 "downward API file (else /etc/istio/pod/labels)");
+  app.add_option("--outbound-port", f.outbound_port,
+                 "capture port (else MeshConfig's proxyListenPort, 15001)")
       ->check(CLI::Range(1, 65535));
-  app.add_option("--inbound-port", f.inbound_port, "capture port (else MeshConfig's proxyInboundListenPort, 15006)")
+  app.add_option("--inbound-port", f.inbound_port,
+                 "capture port (else MeshConfig's proxyInboundListenPort, 15006)")
       ->check(CLI::Range(1, 65535));
   app.add_option("--admin", f.admin, "address:port of the admin interface")->capture_default_str();
   app.add_option("--health-port", f.health_port, "port of /healthz/ready on every address; 0: none")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
-  app.add_option("--dns-server", f.dns_servers, "address:port,... to ask (else /etc/resolv.conf)")->delimiter(',');
-  app.add_option("--drain-time", f.drain_seconds, "seconds between SIGTERM and the end (else terminationDrainDuration)")
+  app.add_option("--dns-server", f.dns_servers, "address:port,... to ask (else /etc/resolv.conf)")
+      ->delimiter(',');
+  app.add_option("--drain-time", f.drain_seconds,
+                 "seconds between SIGTERM and the end (else terminationDrainDuration)")
       ->check(CLI::Range(0.0, 86400.0));
 }
 
 std::optional<std::string> to_options(const Flags& f, ProcessOptions& options) {
-  auto proxy = find_identity(f.identity, [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
+  auto proxy = find_identity(
+      f.identity, [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
   if (!proxy) return proxy.error().context;
   options.proxy = std::move(*proxy);
   options.config_directory = f.config;
@@ -80,7 +101,8 @@ std::optional<std::string> to_options(const Flags& f, ProcessOptions& options) {
   if (f.outbound_port > 0) options.outbound_port = uint16_t(f.outbound_port);
   if (f.inbound_port > 0) options.inbound_port = uint16_t(f.inbound_port);
   options.health_port = uint16_t(f.health_port);
-  if (f.drain_seconds >= 0) options.drain_time = std::chrono::milliseconds(int64_t(f.drain_seconds * 1000));
+  if (f.drain_seconds >= 0)
+    options.drain_time = std::chrono::milliseconds(int64_t(f.drain_seconds * 1000));
   const auto admin = SocketAddress::parse(f.admin);
   if (!admin) return "--admin: \"" + f.admin + "\" is not address:port";
   options.admin = *admin;
@@ -96,8 +118,10 @@ std::optional<std::string> to_options(const Flags& f, ProcessOptions& options) {
 }  // namespace
 
 int run_sidecar(int argc, char** argv) {
-  CLI::App app("Captures a pod's connections and originates the TLS that ServiceEntry and DestinationRule ask for.",
-               "sallyport sidecar");
+  CLI::App app(
+      "Captures a pod's connections and originates the TLS that ServiceEntry and DestinationRule "
+      "ask for.",
+      "sallyport sidecar");
   Flags flags;
   add_options(app, flags);
   try {
@@ -106,7 +130,8 @@ int run_sidecar(int argc, char** argv) {
     return app.exit(error) ? 2 : 0;
   }
   if (!start_logging(flags.log_level)) {
-    std::fprintf(stderr, "sallyport sidecar: --log-level: no level is called \"%s\"\n", flags.log_level.c_str());
+    std::fprintf(stderr, "sallyport sidecar: --log-level: no level is called \"%s\"\n",
+                 flags.log_level.c_str());
     return 2;
   }
   ProcessOptions options;

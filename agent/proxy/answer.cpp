@@ -9,13 +9,15 @@ namespace sallyport::proxy {
 using http::Parse;
 using Answered = Exchange::Answered;
 
-// Reads once from the upstream. Bytes > 0; 0: it has ended; -1: failed, or the client left meanwhile (client_left_).
+// Reads once from the upstream. Bytes > 0; 0: it has ended; -1: failed, or the client left
+// meanwhile (client_left_).
 net::Task<ssize_t> Exchange::read_answer() {
   const auto room = answer_.room();
   if (room.empty()) co_return -1;
   for (bool watch = !watched_;;) {
-    const ssize_t count = watch ? co_await net::read_unless_ended(upstream_.stream, room, client_.stream)
-                                : co_await upstream_.stream.read(room);
+    const ssize_t count =
+        watch ? co_await net::read_unless_ended(upstream_.stream, room, client_.stream)
+              : co_await upstream_.stream.read(room);
     if (count == net::other_ended) {
       client_left_ = has_left(client_);
       if (client_left_) co_return -1;
@@ -46,10 +48,12 @@ net::Task<Answered> Exchange::relay_answer() {
   co_return co_await relay_answer_body();
 }
 
-// The final head, after any interim ones. Answered::whole: it lies in response_, its bytes at the front of answer_.
+// The final head, after any interim ones. Answered::whole: it lies in response_, its bytes at the
+// front of answer_.
 net::Task<Answered> Exchange::read_answer_head() {
   for (int interim = 0;;) {
-    const auto parsed = answer_.empty() ? Parse::more : http::parse_response(answer_.bytes(), response_);
+    const auto parsed =
+        answer_.empty() ? Parse::more : http::parse_response(answer_.bytes(), response_);
     if (parsed == Parse::bad) co_return Answered::malformed;
     if (parsed == Parse::more) {
       const bool began = !answer_.empty();
@@ -73,7 +77,8 @@ net::Task<bool> Exchange::forward_interim() {
   co_return co_await client_.stream.write_all(with_body(out, {}));
 }
 
-// TLS servers often send head and body as two records: what is there already goes out with the head.
+// TLS servers often send head and body as two records: what is there already goes out with the
+// head.
 void Exchange::batch_records() {
   while (!answer_body_.over() && !answer_body_.bad() && upstream_.stream.more_at_hand()) {
     const auto room = answer_.room();
@@ -88,7 +93,8 @@ net::Task<Answered> Exchange::relay_answer_body() {
   const bool switched = response_.status == 101;
   if (!switched) batch_records();
   framing_ = http::framing_of(response_, answer_body_, request_.minor);
-  close_ = !request_.persistent() || framing_ != http::Framing::as_is || !body_.over() || worker_.draining();
+  close_ = !request_.persistent() || framing_ != http::Framing::as_is || !body_.over() ||
+           worker_.draining();
   const auto behind = answer_.bytes().substr(response_.size);
   const auto first = switched ? Piece{} : take_piece(behind);
   if (answer_body_.bad()) co_return Answered::malformed;
@@ -103,18 +109,21 @@ net::Task<Answered> Exchange::relay_answer_body() {
   http::write_response(response_, adds, out);
   head_forwarded_ = true;
   client_.stream.set_deadline(limits::body_stall);
-  if (!co_await client_.stream.write_all(with_body(out, first.content))) co_return Answered::client_left;
+  if (!co_await client_.stream.write_all(with_body(out, first.content)))
+    co_return Answered::client_left;
   answer_.consume(response_.size + first.taken);
   if (switched) co_return Answered::upgraded;
 
   while (!answer_body_.over()) {
     const ssize_t count = co_await read_answer();
     if (client_left_) co_return Answered::client_left;
-    if (count <= 0) co_return count == 0 && answer_body_.until_end() ? Answered::whole : Answered::cut;
+    if (count <= 0)
+      co_return count == 0 && answer_body_.until_end() ? Answered::whole : Answered::cut;
     const auto next = take_piece(answer_.bytes());
     if (answer_body_.bad()) co_return Answered::cut;
     client_.stream.set_deadline(limits::body_stall);  // A client that does not read is let go.
-    if (!next.content.empty() && !co_await client_.stream.write_all(next.content)) co_return Answered::client_left;
+    if (!next.content.empty() && !co_await client_.stream.write_all(next.content))
+      co_return Answered::client_left;
     answer_.consume(next.taken);
   }
   co_return Answered::whole;
@@ -131,7 +140,8 @@ Exchange::Piece Exchange::take_piece(std::string_view bytes) {
   for (;;) {
     const auto part = answer_body_.next(bytes.substr(taken));
     if (!part.taken) break;
-    if (!part.content.empty()) std::memmove(front + content, part.content.data(), part.content.size());
+    if (!part.content.empty())
+      std::memmove(front + content, part.content.data(), part.content.size());
     content += part.content.size();
     taken += part.taken;
   }

@@ -1,4 +1,5 @@
-// The downstream side of a captured connection: its stream, what it dialled, and bytes read but not used yet.
+// The downstream side of a captured connection: its stream, what it dialled, and bytes read but not
+// used yet.
 #pragma once
 #include "agent/core/address.h"
 #include "agent/net/stream.h"
@@ -12,16 +13,19 @@ struct Client {
   Inbox inbox;
 };
 
-// Reads once into the inbox. Bytes read > 0; 0: the peer has ended or the inbox is full; -1: failed.
+// Reads once into the inbox. Bytes read > 0; 0: the peer has ended or the inbox is full; -1:
+// failed.
 net::Task<ssize_t> read_more(Client& client);
 
-// Says goodbye so that the last answer arrives: ends our direction, then reads and drops what the client still sends, for a
-// bounded time and amount (closing with unread bytes would send a reset that can overtake the answer; RFC 9112 section 9.6).
+// Says goodbye so that the last answer arrives: ends our direction, then reads and drops what the
+// client still sends, for a bounded time and amount (closing with unread bytes would send a reset
+// that can overtake the answer; RFC 9112 section 9.6).
 net::Task<void> close_gently(Client& client);
 
-// After client.stream.ended(): true when nobody is left to answer (a reset, or both directions closed), false when the client
-// only half-closed. TCP alone can't tell; the kernel can, since the captured client's socket lives in this network namespace
-// (sock_diag: a closed one has no owner). When it can't be asked, a client that ended counts as half-closed.
+// After client.stream.ended(): true when nobody is left to answer (a reset, or both directions
+// closed), false when the client only half-closed. TCP alone can't tell; the kernel can, since the
+// captured client's socket lives in this network namespace (sock_diag: a closed one has no owner).
+// When it can't be asked, a client that ended counts as half-closed.
 bool has_left(const Client& client);
 
 }  // namespace sallyport::proxy

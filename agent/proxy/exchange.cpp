@@ -47,10 +47,12 @@ net::Task<Next> serve_request(Client& client, Worker& worker) {
       co_return co_await x.refuse(x.failed_connect());
     }
     co_await x.send_request();
-    const auto answered = x.body_.over() ? co_await x.relay_answer() : co_await x.relay_answer_and_body();
+    const auto answered =
+        x.body_.over() ? co_await x.relay_answer() : co_await x.relay_answer_and_body();
     if (answered == Exchange::Answered::nothing && x.may_retry()) continue;
     if (answered == Exchange::Answered::upgraded) co_return co_await x.relay_upgraded();
-    const bool silent = answered == Exchange::Answered::nothing || answered == Exchange::Answered::failed ||
+    const bool silent = answered == Exchange::Answered::nothing ||
+                        answered == Exchange::Answered::failed ||
                         answered == Exchange::Answered::malformed;
     if (silent && !x.head_forwarded_) co_return co_await x.refuse(x.failed_answer(answered));
     co_return x.finish(answered);

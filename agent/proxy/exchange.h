@@ -1,7 +1,8 @@
-// One request and its answer. `serve_request` is the straight line; the steps are members, each in the file that its comment
-// names, so that a step reads alone. Internal to agent/proxy.
+// One request and its answer. `serve_request` is the straight line; the steps are members, each in
+// the file that its comment names, so that a step reads alone. Internal to agent/proxy.
 //
-// Ownership: lives in serve_request's frame for the time of one exchange; an idle connection has none.
+// Ownership: lives in serve_request's frame for the time of one exchange; an idle connection has
+// none.
 #pragma once
 #include <optional>
 #include <string>
@@ -36,7 +37,7 @@ struct Refusal {
   int status = 0;
   uint32_t flags = observe::no_flag;
   std::string_view details;
-  std::string body;     // a short sentence for who sees it; empty as Envoy's where it has none
+  std::string body;  // a short sentence for who sees it; empty as Envoy's where it has none
   bool close = false;
 };
 
@@ -47,24 +48,24 @@ public:
   Exchange(const Exchange&) = delete;
 
   // request.cpp
-  http::Parse take_head();                   // of the bytes that are there, and of what can be read without waiting
+  http::Parse take_head();  // of the bytes that are there, and of what can be read without waiting
   net::Task<http::Parse> await_head();
   std::optional<Refusal> refuse_head(http::Parse parsed);
-  std::optional<Refusal> route();            // decides, on the newest snapshot
+  std::optional<Refusal> route();  // decides, on the newest snapshot
   std::optional<Refusal> take_body_at_hand();
 
   // upstream.cpp
-  bool take_idle();                          // a pooled connection, without waiting
-  net::Task<bool> connect();                 // false: `failure` says why; or the client has left (client_left)
-  net::Task<void> send_request();            // head and the body at hand
-  net::Task<void> pump_body();               // the rest; returns only when the client left or broke its framing
-  bool may_retry() const;                    // nothing came back, on a connection that had been idle
+  bool take_idle();           // a pooled connection, without waiting
+  net::Task<bool> connect();  // false: `failure` says why; or the client has left (client_left)
+  net::Task<void> send_request();  // head and the body at hand
+  net::Task<void> pump_body();  // the rest; returns only when the client left or broke its framing
+  bool may_retry() const;       // nothing came back, on a connection that had been idle
 
   // answer.cpp
   enum class Answered : uint8_t { whole, nothing, failed, cut, malformed, upgraded, client_left };
   net::Task<Answered> relay_answer();
   net::Task<Answered> relay_answer_and_body();  // while the request's body is still coming
-  net::Task<Next> relay_upgraded();          // upgrade.cpp
+  net::Task<Next> relay_upgraded();             // upgrade.cpp
   Next finish(Answered answered);
 
   // local_answer.cpp
@@ -80,7 +81,8 @@ private:
   net::Task<Answered> relay_answer_body();
   net::Task<ssize_t> read_answer();
   void batch_records();
-  // Takes what belongs to the answer's body off the front of `bytes`: how much that was, and what of it the client gets.
+  // Takes what belongs to the answer's body off the front of `bytes`: how much that was, and what
+  // of it the client gets.
   struct Piece {
     std::size_t taken = 0;
     std::string_view content;
@@ -88,7 +90,7 @@ private:
   Piece take_piece(std::string_view bytes);
   void detach_record();
   void log_end();
-  void make_way();                           // for the next request in the inbox
+  void make_way();  // for the next request in the inbox
 
   friend net::Task<Next> serve_request(Client& client, Worker& worker);
 
@@ -100,10 +102,10 @@ private:
   http::Body body_ = http::Body::none();
   http::Body answer_body_ = http::Body::none();
   http::Framing framing_ = http::Framing::as_is;
-  char request_id_[36];                      // ours, where the client sent none
-  std::string_view at_hand_;                 // of the request's body
-  std::string pipelined_;                    // read behind the request's body
-  std::string kept_;                         // what the record's views point to once the inbox is given back
+  char request_id_[36];       // ours, where the client sent none
+  std::string_view at_hand_;  // of the request's body
+  std::string pipelined_;     // read behind the request's body
+  std::string kept_;          // what the record's views point to once the inbox is given back
 
   mesh::ClusterPtr cluster_;
   std::string route_name_;
@@ -114,14 +116,14 @@ private:
   std::optional<upstream::Failure> failure_;
 
   upstream::Connection upstream_;
-  Inbox answer_;                             // read from the upstream
+  Inbox answer_;  // read from the upstream
   observe::AccessRecord record_;
-  net::RelayCounts relayed_;                 // after an upgrade
-  bool started_ = false;                     // a head was there: it is logged
+  net::RelayCounts relayed_;  // after an upgrade
+  bool started_ = false;      // a head was there: it is logged
   bool upgrade_ = false, close_ = false;
-  bool head_forwarded_ = false;              // the final answer's head has gone to the client
+  bool head_forwarded_ = false;  // the final answer's head has gone to the client
   bool upstream_takes_body_ = true;
-  bool watched_ = false;                     // pump_body() sees the client leave
+  bool watched_ = false;  // pump_body() sees the client leave
   bool client_left_ = false, body_malformed_ = false;
 };
 

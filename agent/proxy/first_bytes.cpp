@@ -8,9 +8,12 @@ namespace {
 
 net::Task<void> client_speaks(net::Stream& client) { co_await client.ready(net::Want::read); }
 
-// Opens the one upstream that address:port allows, and returns when it speaks, ends, or can't be opened.
-net::Task<std::optional<upstream::Failure>> upstream_speaks(Worker& worker, mesh::ClusterPtr cluster,
-                                                            SocketAddress destination, upstream::Connection& into) {
+// Opens the one upstream that address:port allows, and returns when it speaks, ends, or can't be
+// opened.
+net::Task<std::optional<upstream::Failure>> upstream_speaks(Worker& worker,
+                                                            mesh::ClusterPtr cluster,
+                                                            SocketAddress destination,
+                                                            upstream::Connection& into) {
   upstream::Need need;
   need.original_destination = destination;
   need.http = false;
@@ -54,7 +57,8 @@ net::Task<FirstBytes> first_bytes(Client& client, Worker& worker, const mesh::Ar
     co_return found;
   }
   if (!arrival.silent_client) co_return co_await sniff_client(client, std::move(found));
-  if (co_await net::with_deadline(worker.loop(), limits::silent_client_grace, client_speaks(client.stream)))
+  if (co_await net::with_deadline(worker.loop(), limits::silent_client_grace,
+                                  client_speaks(client.stream)))
     co_return co_await sniff_client(client, std::move(found));
 
   auto first = co_await net::when_any(

@@ -1,5 +1,5 @@
-// The two parsed heads of an exchange and the one that goes out (8 KiB): recycled by the thread, held only while a request is
-// served.
+// The two parsed heads of an exchange and the one that goes out (8 KiB): recycled by the thread,
+// held only while a request is served.
 #pragma once
 #include <memory>
 #include <vector>

@@ -1,4 +1,5 @@
-// The front door for what enters the pod: connections redirected to 15006. For now their bytes reach the app as they are.
+// The front door for what enters the pod: connections redirected to 15006. For now their bytes
+// reach the app as they are.
 #pragma once
 #include "agent/net/stream.h"
 #include "agent/net/task.h"
@@ -7,7 +8,8 @@ namespace sallyport::proxy {
 
 class Worker;
 
-// Serves one captured connection to its end; logs and counts it on every way out. `worker` outlives the task.
+// Serves one captured connection to its end; logs and counts it on every way out. `worker` outlives
+// the task.
 net::Task<void> serve_inbound(net::Stream accepted, Worker& worker);
 
 }  // namespace sallyport::proxy

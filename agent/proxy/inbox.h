@@ -1,5 +1,6 @@
-// What was read from a peer and is not used up yet. Holds one recycled buffer while there are bytes in it, and a longer one
-// of its own only for a message head that does not fit; an idle connection's inbox is a few words.
+// What was read from a peer and is not used up yet. Holds one recycled buffer while there are bytes
+// in it, and a longer one of its own only for a message head that does not fit; an idle
+// connection's inbox is a few words.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -20,7 +21,8 @@ public:
   std::string_view bytes() const { return {data() + begin_, std::size_t(end_ - begin_)}; }
   bool empty() const { return begin_ == end_; }
 
-  // Free room behind the bytes; more memory is taken when there is none. Empty: `most` bytes are in it. Bytes may move.
+  // Free room behind the bytes; more memory is taken when there is none. Empty: `most` bytes are in
+  // it. Bytes may move.
   std::span<char> room() {
     if (!lease_ && !grown_) lease_ = net::Buffers::take();
     if (begin_ && begin_ == end_) begin_ = end_ = 0;

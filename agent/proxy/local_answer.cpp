@@ -1,4 +1,5 @@
-// Exchange, last part: answers that no upstream gave, with the reason in the log, the flag and shortly in the body.
+// Exchange, last part: answers that no upstream gave, with the reason in the log, the flag and
+// shortly in the body.
 #include "agent/http/local_reply.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/worker.h"
@@ -16,7 +17,8 @@ std::string upstream_sentence(std::string_view reset_reason, std::string_view ca
 
 }  // namespace
 
-// Nobody could be reached: which of no endpoint, refused, handshake or missing secret it was is observe's table.
+// Nobody could be reached: which of no endpoint, refused, handshake or missing secret it was is
+// observe's table.
 Refusal Exchange::failed_connect() const {
   const Error& error = failure_->error;
   Refusal refusal{.status = observe::status_of(error),
@@ -26,7 +28,8 @@ Refusal Exchange::failed_connect() const {
   // Envoy: the retries are used up only where there were some.
   if (error.retryable && retries_ > 0) refusal.flags |= observe::URX;
   const bool connecting = refusal.flags & observe::UF;
-  refusal.body = connecting ? upstream_sentence("connection failure", error.context) : error.context;
+  refusal.body =
+      connecting ? upstream_sentence("connection failure", error.context) : error.context;
   if (!error.resource.empty()) (refusal.body += "; ") += error.resource;
   return refusal;
 }
@@ -34,24 +37,35 @@ Refusal Exchange::failed_connect() const {
 Refusal Exchange::failed_answer(Answered answered) {
   if (body_malformed_) {
     worker_.metrics().protocol_errors.add();
-    return {.status = 400, .flags = observe::DPE, .details = "http1.codec_error",
-            .body = "malformed request: chunk framing", .close = true};
+    return {.status = 400,
+            .flags = observe::DPE,
+            .details = "http1.codec_error",
+            .body = "malformed request: chunk framing",
+            .close = true};
   }
   if (answered == Answered::malformed) {
     worker_.metrics().protocol_errors.add();
     const std::string reason = response_.refuse_reason;
-    return {.status = 502, .flags = observe::UPE, .details = "upstream_reset_before_response_started{protocol_error}",
+    return {.status = 502,
+            .flags = observe::UPE,
+            .details = "upstream_reset_before_response_started{protocol_error}",
             .body = upstream_sentence("protocol error", reason)};
   }
   const Error error = upstream_.stream.failure(Side::upstream);
   if (error.fault == Fault::timed_out)
-    return {.status = 504, .flags = observe::UT, .details = "response_timeout", .body = "upstream request timeout"};
-  // A plain end is no failure of the transport; an alert after the handshake (TLS 1.3 refuses our certificate so) is.
+    return {.status = 504,
+            .flags = observe::UT,
+            .details = "response_timeout",
+            .body = "upstream request timeout"};
+  // A plain end is no failure of the transport; an alert after the handshake (TLS 1.3 refuses our
+  // certificate so) is.
   const bool told = error.fault == Fault::tls_handshake || error.fault == Fault::tls_verify;
   if (told) failure_ = upstream::Failure{error, upstream_.host};
-  return {.status = 503, .flags = observe::UC,
-          .details = "upstream_reset_before_response_started{connection_termination}",
-          .body = upstream_sentence("connection termination", told ? error.context : std::string())};
+  return {
+      .status = 503,
+      .flags = observe::UC,
+      .details = "upstream_reset_before_response_started{connection_termination}",
+      .body = upstream_sentence("connection termination", told ? error.context : std::string())};
 }
 
 net::Task<Next> Exchange::refuse(const Refusal& refusal) {
@@ -64,13 +78,14 @@ net::Task<Next> Exchange::refuse(const Refusal& refusal) {
   }
   const bool unread = !body_.over() || refusal.close;
   close_ = unread || !request_.persistent() || worker_.draining();
-  const std::string answer = http::write_local_reply({.status = refusal.status,
-                                                      .body = refusal.body,
-                                                      .date = worker_.date().at(record_.start_us / 1'000'000),
-                                                      .close = close_,
-                                                      .minor = request_.minor,
-                                                      .head = record_.method == "HEAD",
-                                                      .overloaded = (refusal.flags & observe::UO) != 0});
+  const std::string answer =
+      http::write_local_reply({.status = refusal.status,
+                               .body = refusal.body,
+                               .date = worker_.date().at(record_.start_us / 1'000'000),
+                               .close = close_,
+                               .minor = request_.minor,
+                               .head = record_.method == "HEAD",
+                               .overloaded = (refusal.flags & observe::UO) != 0});
   if (record_.method != "HEAD") record_.bytes_sent = refusal.body.size();
   client_.stream.set_deadline(limits::body_stall);
   const bool sent = co_await client_.stream.write_all(answer);

@@ -22,23 +22,26 @@ private:
   observe::WorkerMetrics& metrics_;
 };
 
-// Accepted and closed, as Istio's BlackHoleCluster does; or closed because a resource that names it is broken.
-void refuse(Worker& worker, Client& client, const TcpPlan& plan, std::string_view why, int64_t start_us) {
+// Accepted and closed, as Istio's BlackHoleCluster does; or closed because a resource that names it
+// is broken.
+void refuse(Worker& worker, Client& client, const TcpPlan& plan, std::string_view why,
+            int64_t start_us) {
   worker.metrics().blackholed.add();
   if (plan.cluster && plan.cluster->refused) why = plan.cluster->refused->context;
-  log_refusal(worker, {.client = client,
-                       .cluster = plan.cluster ? std::string_view(plan.cluster->name) : "BlackHoleCluster",
-                       .sni = plan.sni,
-                       .flags = observe::UH,
-                       .failure_reason = why,
-                       .start_us = start_us});
+  log_refusal(worker,
+              {.client = client,
+               .cluster = plan.cluster ? std::string_view(plan.cluster->name) : "BlackHoleCluster",
+               .sni = plan.sni,
+               .flags = observe::UH,
+               .failure_reason = why,
+               .start_us = start_us});
   client.stream.close();
 }
 
 // Which way the connection goes. Holds the snapshot only until that is known.
 struct Way {
   mesh::Action action = mesh::Action::refuse;
-  TcpPlan tcp;        // cluster and sni also for a refusal
+  TcpPlan tcp;  // cluster and sni also for a refusal
   std::string why;
   bool over = false;  // logged already; nothing to do
 };

@@ -47,14 +47,27 @@ std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
   if (parsed == Parse::more) {
     request_.count = 0;
     if (client_.inbox.bytes().size() >= limits::http_head_bytes)
-      return Refusal{.status = 431, .flags = observe::DPE, .details = "http1.headers_too_large", .body = {}, .close = true};
-    return Refusal{.status = 408, .flags = observe::DPE, .details = "request_header_timeout", .body = {}, .close = true};
+      return Refusal{.status = 431,
+                     .flags = observe::DPE,
+                     .details = "http1.headers_too_large",
+                     .body = {},
+                     .close = true};
+    return Refusal{.status = 408,
+                   .flags = observe::DPE,
+                   .details = "request_header_timeout",
+                   .body = {},
+                   .close = true};
   }
   if (parsed == Parse::bad) {
     worker_.metrics().protocol_errors.add();
-    const std::string body = request_.refuse_status == 400 ? std::string("malformed request: ") + request_.refuse_reason : "";
-    return Refusal{.status = request_.refuse_status, .flags = observe::DPE, .details = request_.refuse_reason,
-                   .body = body, .close = true};
+    const std::string body = request_.refuse_status == 400
+                                 ? std::string("malformed request: ") + request_.refuse_reason
+                                 : "";
+    return Refusal{.status = request_.refuse_status,
+                   .flags = observe::DPE,
+                   .details = request_.refuse_reason,
+                   .body = body,
+                   .close = true};
   }
   record_.method = request_.method();
   record_.path = request_.origin_path();
@@ -71,10 +84,13 @@ std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
 }
 
 std::optional<Refusal> Exchange::route() {
-  // Of upgrades only WebSocket; h2c is no upgrade at all (hardening.md), an unknown one is refused (istio-api.md 7).
-  upgrade_ = request_.wants_upgrade && http::same_name(request_.value_at(request_.upgrade), "websocket");
+  // Of upgrades only WebSocket; h2c is no upgrade at all (hardening.md), an unknown one is refused
+  // (istio-api.md 7).
+  upgrade_ =
+      request_.wants_upgrade && http::same_name(request_.value_at(request_.upgrade), "websocket");
   if (request_.wants_upgrade && !upgrade_)
-    return Refusal{.status = 403, .flags = observe::no_flag, .details = "upgrade_failed", .body = {}};
+    return Refusal{
+        .status = 403, .flags = observe::no_flag, .details = "upgrade_failed", .body = {}};
 
   const auto& config = worker_.snapshot();
   const auto plan = mesh::decide_request(*config, client_.destination.port(), client_.destination,
@@ -87,7 +103,8 @@ std::optional<Refusal> Exchange::route() {
   record_.route_name = route_name_;
   if (!plan.cluster) {
     worker_.metrics().blackholed.add();
-    return Refusal{.status = plan.status, .flags = observe::no_flag, .details = "direct_response", .body = {}};
+    return Refusal{
+        .status = plan.status, .flags = observe::no_flag, .details = "direct_response", .body = {}};
   }
   cluster_ = plan.route->cluster;
   record_.cluster = cluster_->name;
@@ -102,8 +119,11 @@ std::optional<Refusal> Exchange::take_body_at_hand() {
   at_hand_ = behind.substr(0, body_.eat(behind));
   if (!body_.bad()) return std::nullopt;
   worker_.metrics().protocol_errors.add();
-  return Refusal{.status = 400, .flags = observe::DPE, .details = "http1.codec_error",
-                 .body = "malformed request: chunk framing", .close = true};
+  return Refusal{.status = 400,
+                 .flags = observe::DPE,
+                 .details = "http1.codec_error",
+                 .body = "malformed request: chunk framing",
+                 .close = true};
 }
 
 }  // namespace sallyport::proxy

@@ -9,8 +9,8 @@
 namespace sallyport::proxy {
 namespace {
 
-// One opaque connection: logs on every way out. Only the record's inputs are kept while it lasts, so that an idle one stays
-// small.
+// One opaque connection: logs on every way out. Only the record's inputs are kept while it lasts,
+// so that an idle one stays small.
 struct Session {
   Worker& worker;
   Client client;
@@ -66,7 +66,8 @@ void log_refusal(Worker& worker, const TcpRefusal& refusal) {
   worker.log().write(record);
 }
 
-void log_failure(Worker& worker, const Client& client, const TcpPlan& plan, const upstream::Failure& failure, int64_t start_us) {
+void log_failure(Worker& worker, const Client& client, const TcpPlan& plan,
+                 const upstream::Failure& failure, int64_t start_us) {
   uint32_t flags = observe::flag_of(failure.error);
   // Envoy's tcp_proxy: its only connect attempt is used up.
   if (flags & observe::UF) flags |= observe::URX;
@@ -80,7 +81,10 @@ void log_failure(Worker& worker, const Client& client, const TcpPlan& plan, cons
 }
 
 net::Task<void> serve_tcp(Client client, Worker& worker, TcpPlan plan) {
-  Session session{.worker = worker, .client = std::move(client), .plan = std::move(plan), .start_us = wall_clock_us()};
+  Session session{.worker = worker,
+                  .client = std::move(client),
+                  .plan = std::move(plan),
+                  .start_us = wall_clock_us()};
   auto& app = session.client;
   auto& upstream = session.plan.upstream;
   if (!upstream) {
@@ -104,7 +108,8 @@ net::Task<void> serve_tcp(Client client, Worker& worker, TcpPlan plan) {
     app.inbox.consume(first.size());
   }
   app.inbox.release();
-  session.end = co_await net::relay(app.stream, upstream.stream, session.counts, session.plan.cluster->tcp_idle);
+  session.end = co_await net::relay(app.stream, upstream.stream, session.counts,
+                                    session.plan.cluster->tcp_idle);
 }
 
 }  // namespace sallyport::proxy

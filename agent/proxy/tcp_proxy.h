@@ -12,14 +12,15 @@ class Worker;
 
 struct TcpPlan {
   mesh::ClusterPtr cluster;
-  std::string sni;                  // of the client's hello; for the log
-  upstream::Connection upstream;    // opened already, else empty
+  std::string sni;                // of the client's hello; for the log
+  upstream::Connection upstream;  // opened already, else empty
 };
 
 // Carries the plan out and logs it. What lies in client.inbox goes upstream first.
 net::Task<void> serve_tcp(Client client, Worker& worker, TcpPlan plan);
 
-// Logs a connection that is closed without an upstream (BlackHoleCluster, a loop, a client that left, a failed connect).
+// Logs a connection that is closed without an upstream (BlackHoleCluster, a loop, a client that
+// left, a failed connect).
 struct TcpRefusal {
   const Client& client;
   std::string_view cluster, sni;
@@ -31,7 +32,8 @@ struct TcpRefusal {
 void log_refusal(Worker& worker, const TcpRefusal& refusal);
 
 // The same for an upstream that could not be reached.
-void log_failure(Worker& worker, const Client& client, const TcpPlan& plan, const upstream::Failure& failure, int64_t start_us);
+void log_failure(Worker& worker, const Client& client, const TcpPlan& plan,
+                 const upstream::Failure& failure, int64_t start_us);
 
 int64_t wall_clock_us();  // microseconds since 1970
 

@@ -11,14 +11,16 @@ namespace {
 // Envoy's jittered exponential back-off: anything up to base * 2^n, at most ten times the base.
 std::chrono::milliseconds backoff(int attempt) {
   static thread_local std::minstd_rand random{std::random_device{}()};
-  const auto most = std::min(limits::retry_backoff_base * (1 << std::min(attempt, 5)), limits::retry_backoff_base * 10);
+  const auto most = std::min(limits::retry_backoff_base * (1 << std::min(attempt, 5)),
+                             limits::retry_backoff_base * 10);
   return std::chrono::milliseconds(std::uniform_int_distribution<int64_t>(0, most.count())(random));
 }
 
-// RFC 9110 section 9.2.2: only these may be sent twice when it is not known whether the first arrived.
+// RFC 9110 section 9.2.2: only these may be sent twice when it is not known whether the first
+// arrived.
 bool is_idempotent(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" || method == "OPTIONS" ||
-         method == "TRACE";
+  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
+         method == "OPTIONS" || method == "TRACE";
 }
 
 std::string_view without_port(std::string_view authority) {
@@ -28,7 +30,8 @@ std::string_view without_port(std::string_view authority) {
 
 }  // namespace
 
-// Head and the body at hand as one message: one call, and under TLS one record (measured as the largest single gain).
+// Head and the body at hand as one message: one call, and under TLS one record (measured as the
+// largest single gain).
 std::span<iovec> with_body(http::Outgoing& out, std::string_view body) {
   if (!body.empty()) out.pieces[out.count++] = {const_cast<char*>(body.data()), body.size()};
   return {out.pieces.data(), out.count};
@@ -46,7 +49,8 @@ bool Exchange::take_idle() {
 net::Task<void> Exchange::client_leaves() {
   co_await client_.stream.ended();
   client_left_ = has_left(client_);
-  if (!client_left_) co_await std::suspend_always();  // It only half-closed, and still wants its answer.
+  if (!client_left_)
+    co_await std::suspend_always();  // It only half-closed, and still wants its answer.
 }
 
 net::Task<bool> Exchange::connect() {
@@ -54,8 +58,8 @@ net::Task<bool> Exchange::connect() {
   co_return first.index() == 0 && std::get<0>(first);
 }
 
-// Connects, again on failures that another try can mend: Istio's default policy (connect-failure and the like, two retries,
-// other hosts first). Nothing of the request has been sent yet.
+// Connects, again on failures that another try can mend: Istio's default policy (connect-failure
+// and the like, two retries, other hosts first). Nothing of the request has been sent yet.
 net::Task<bool> Exchange::open_upstream() {
   for (int attempt = 0;; attempt++) {
     upstream::Need need;
@@ -89,7 +93,8 @@ net::Task<void> Exchange::send_request() {
   adds.upgrade = upgrade_;
   auto& out = (*heads_).out;
   http::write_request(request_, adds, out);
-  // An upstream that closed its side may have answered before it did: the answer's reader finds out.
+  // An upstream that closed its side may have answered before it did: the answer's reader finds
+  // out.
   upstream_takes_body_ = co_await upstream_.stream.write_all(with_body(out, at_hand_));
 }
 

@@ -46,7 +46,8 @@ void Worker::accepted(net::Stream client, bool inbound) {
     metrics_.descriptors_starved.add();
     return client.abort();
   }
-  loop_.spawn(inbound ? serve_inbound(std::move(client), *this) : serve_outbound(std::move(client), *this));
+  loop_.spawn(inbound ? serve_inbound(std::move(client), *this)
+                      : serve_outbound(std::move(client), *this));
 }
 
 }  // namespace sallyport::proxy

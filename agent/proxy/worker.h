@@ -1,8 +1,9 @@
-// One worker: a thread's loop, listening sockets, resolver, upstreams, log writer and counters. Nothing of it is shared with
-// another worker; what it reads of the process (snapshot, secrets) is immutable and replaced whole.
+// One worker: a thread's loop, listening sockets, resolver, upstreams, log writer and counters.
+// Nothing of it is shared with another worker; what it reads of the process (snapshot, secrets) is
+// immutable and replaced whole.
 //
-// Threading: constructed and destroyed by the main thread while run() is not running; everything else on the thread in run(),
-// but stop(), drain() and post().
+// Threading: constructed and destroyed by the main thread while run() is not running; everything
+// else on the thread in run(), but stop(), drain() and post().
 #pragma once
 #include <functional>
 #include <memory>
@@ -38,9 +39,9 @@ public:
   ~Worker();  // ends every connection
   Worker(const Worker&) = delete;
 
-  void run();                            // until stop()
-  void stop();                           // any thread
-  void drain();                          // any thread: HTTP answers say `connection: close`, idle upstreams are closed
+  void run();    // until stop()
+  void stop();   // any thread
+  void drain();  // any thread: HTTP answers say `connection: close`, idle upstreams are closed
   void post(std::function<void()> job);  // any thread: runs on the worker's
 
   net::Loop& loop() { return loop_; }

@@ -87,17 +87,10 @@ public:
   using Script = std::function<std::vector<std::string>(const dns::Question&)>;
 
   explicit DnsServer(Script script) : script_(std::move(script)) {
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    udp_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    tcp_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    socklen_t size = sizeof at;
-    if (bind(udp_, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0) std::abort();
-    getsockname(udp_, reinterpret_cast<sockaddr*>(&at), &size);
-    if (bind(tcp_, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0) std::abort();
-    if (listen(tcp_, 16) != 0) std::abort();
-    port_ = ntohs(at.sin_port);
+    // The port must be free for both; another program may have the TCP one.
+    for (int tries = 0; !bind_both(); ++tries) {
+      if (tries == 100) std::abort();
+    }
     stop_ = eventfd(0, EFD_CLOEXEC);
     thread_ = std::thread([this] { serve(); });
   }
@@ -113,6 +106,24 @@ public:
   int asked() const { return asked_; }  // questions so far, both families counted
 
 private:
+  bool bind_both() {
+    for (const int fd : {udp_, tcp_}) {
+      if (fd >= 0) close(fd);
+    }
+    udp_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    tcp_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    setsockopt(tcp_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    const auto* address = reinterpret_cast<sockaddr*>(&at);
+    if (bind(udp_, address, size) != 0) return false;
+    getsockname(udp_, reinterpret_cast<sockaddr*>(&at), &size);
+    port_ = ntohs(at.sin_port);
+    return bind(tcp_, address, size) == 0 && listen(tcp_, 16) == 0;
+  }
   void serve() {
     for (;;) {
       pollfd fds[] = {{udp_, POLLIN, 0}, {tcp_, POLLIN, 0}, {stop_, POLLIN, 0}};

@@ -1,4 +1,5 @@
-// Blocking loopback sockets for tests: small, with a receive timeout so that a broken test fails instead of hanging.
+// Blocking loopback sockets for tests: small, with a receive timeout so that a broken test fails
+// instead of hanging.
 #pragma once
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -30,7 +31,8 @@ public:
     sockaddr_storage storage{};
     const socklen_t size = SocketAddress(*IpAddress::parse(ip), 0).fill(storage);
     TestSocket socket(::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (::bind(socket.fd_, reinterpret_cast<sockaddr*>(&storage), size) || ::listen(socket.fd_, 64)) std::abort();
+    if (::bind(socket.fd_, reinterpret_cast<sockaddr*>(&storage), size) || ::listen(socket.fd_, 64))
+      std::abort();
     return socket;
   }
   static TestSocket connected(const SocketAddress& to) {
@@ -78,7 +80,8 @@ public:
   std::string read_all() const {
     std::string text;
     char part[4096];
-    for (ssize_t got; (got = ::recv(fd_, part, sizeof part, 0)) > 0;) text.append(part, std::size_t(got));
+    for (ssize_t got; (got = ::recv(fd_, part, sizeof part, 0)) > 0;)
+      text.append(part, std::size_t(got));
     return text;
   }
   void shutdown_write() const { ::shutdown(fd_, SHUT_WR); }

@@ -1,4 +1,5 @@
-// Who the proxy is: flags win over the environment, the environment over nothing; bad values are named.
+// Who the proxy is: flags win over the environment, the environment over nothing; bad values are
+// named.
 #include "agent/cli/identity.h"
 
 #include <gtest/gtest.h>
@@ -31,7 +32,8 @@ TEST(Identity, ComesFromWhatTheInjectorGivesAPod) {
 }
 
 TEST(Identity, SeveralAddressesWinOverTheOne) {
-  const auto proxy = find_identity({}, environment({{"INSTANCE_IPS", "10.1.2.3,2001:db8::3"}, {"INSTANCE_IP", "10.1.2.3"}}));
+  const auto proxy = find_identity(
+      {}, environment({{"INSTANCE_IPS", "10.1.2.3,2001:db8::3"}, {"INSTANCE_IP", "10.1.2.3"}}));
   ASSERT_TRUE(proxy);
   EXPECT_EQ(proxy->addresses, (std::vector<std::string>{"10.1.2.3", "2001:db8::3"}));
 }
@@ -73,13 +75,16 @@ TEST(Identity, AFileThatIsNamedMustBeThere) {
 }
 
 TEST(LabelsFile, IsTheDownwardApis) {
-  const auto labels = parse_labels_file("app=\"sleep\"\npod-template-hash=\"abc\"\nodd=\"a\\\"b\\\\c\\x41\"\n");
+  const auto labels =
+      parse_labels_file("app=\"sleep\"\npod-template-hash=\"abc\"\nodd=\"a\\\"b\\\\c\\x41\"\n");
   ASSERT_TRUE(labels);
-  EXPECT_EQ(*labels, (istio::Labels{{"app", "sleep"}, {"pod-template-hash", "abc"}, {"odd", "a\"b\\cA"}}));
+  EXPECT_EQ(*labels,
+            (istio::Labels{{"app", "sleep"}, {"pod-template-hash", "abc"}, {"odd", "a\"b\\cA"}}));
 }
 
 TEST(LabelsFile, ABrokenLineIsNamed) {
-  for (const char* line : {"app", "app=sleep", "=\"x\"", "app=\"x", "app=\"\\q\"", "app=\"\\x4\"", "app=\"a\"b\""}) {
+  for (const char* line :
+       {"app", "app=sleep", "=\"x\"", "app=\"x", "app=\"\\q\"", "app=\"\\x4\"", "app=\"a\"b\""}) {
     const auto labels = parse_labels_file("ok=\"1\"\n" + std::string(line) + "\n");
     ASSERT_FALSE(labels) << line;
     EXPECT_NE(labels.error().context.find("line 2"), std::string::npos) << line;

@@ -16,7 +16,8 @@ protected:
     EXPECT_TRUE(has(log, part)) << log;
   }
   // One request answered; the bytes that the app sees.
-  std::string serve_one(const test::TestSocket& app, const test::TestSocket& server, const std::string& request = get) {
+  std::string serve_one(const test::TestSocket& app, const test::TestSocket& server,
+                        const std::string& request = get) {
     app.send(request);
     server.read_head();
     server.send(hello);
@@ -30,7 +31,8 @@ TEST_F(HttpProxy, ARequestReachesTheServiceWithWhatASidecarAdds) {
   auto server = upstream_.accept();
   const auto request = server.read_head();
   EXPECT_TRUE(request.starts_with("GET /politics?a=b HTTP/1.1\r\n")) << request;
-  EXPECT_TRUE(has(request, "X-Mixed-Case: Kept\r\n")) << "the case that came in is kept: " << request;
+  EXPECT_TRUE(has(request, "X-Mixed-Case: Kept\r\n"))
+      << "the case that came in is kept: " << request;
   EXPECT_TRUE(has(request, "x-request-id: ")) << request;
   EXPECT_TRUE(has(request, "x-forwarded-proto: http\r\n")) << request;
   EXPECT_TRUE(has(request, "x-envoy-attempt-count: 1\r\n")) << request;
@@ -71,7 +73,8 @@ TEST_F(HttpProxy, PipelinedRequestsAreAnsweredInOrder) {
 TEST_F(HttpProxy, AChunkedBodyPassesBothWaysWithItsTrailers) {
   auto app = dial();
   const std::string body = "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n";
-  app.send("POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n");
+  app.send(
+      "POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n");
   auto server = upstream_.accept();
   EXPECT_TRUE(has(server.read_head(), "chunked"));
   app.send(body);
@@ -166,11 +169,13 @@ TEST_F(HttpProxy, AClientThatLeftIsNoticedWhileItsAnswerIsAwaited) {
 
 TEST_F(HttpProxy, AWebSocketBecomesBytesBothWays) {
   auto app = dial();
-  app.send("GET /chat HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  app.send(
+      "GET /chat HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
   auto server = upstream_.accept();
   const auto request = server.read_head();
   EXPECT_TRUE(has(request, "pgrade: websocket\r\n")) << request;
-  server.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst");
+  server.send(
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst");
   EXPECT_TRUE(has(app.read_until("first"), "101 Switching Protocols"));
   app.send("ping");
   EXPECT_EQ(server.read_exactly(4), "ping");
@@ -256,7 +261,8 @@ TEST_F(HttpProxy, ASwitchThatNobodyAskedForIsA502) {
   app.send(get);
   auto server = upstream_.accept();
   server.read_head();
-  server.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  server.send(
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
   EXPECT_TRUE(app.read_head().starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
 }
 

@@ -1,4 +1,5 @@
-// A worker without listening sockets: tests hand it connections as if they had been captured, and play the upstream.
+// A worker without listening sockets: tests hand it connections as if they had been captured, and
+// play the upstream.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -19,9 +20,11 @@ namespace sallyport::proxy {
 
 class ProxyTest : public testing::Test {
 protected:
-  // The port that clients dial is the port of the service, so that route tables and the kernel's view of the client agree.
+  // The port that clients dial is the port of the service, so that route tables and the kernel's
+  // view of the client agree.
   ProxyTest() : door_(test::TestSocket::listening()), upstream_(test::TestSocket::listening()) {
-    snprintf(log_path_, sizeof log_path_, "%s/sallyport-proxy-test-XXXXXX", testing::TempDir().c_str());
+    snprintf(log_path_, sizeof log_path_, "%s/sallyport-proxy-test-XXXXXX",
+             testing::TempDir().c_str());
     close(mkstemp(log_path_));
     use(one_service());
   }
@@ -39,9 +42,11 @@ protected:
   // app.test on the dialled port, served by the test at upstream_.
   std::string one_service(const std::string& more = "") const {
     std::ostringstream text;
-    text << "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: app}\nspec:\n  hosts: [app.test]\n"
-         << "  ports: [{number: " << dialled_port() << ", name: http, protocol: HTTP, targetPort: "
-         << upstream_address().port() << "}]\n  resolution: STATIC\n  endpoints: [{address: 127.0.0.1}]\n"
+    text << "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: "
+            "app}\nspec:\n  hosts: [app.test]\n"
+         << "  ports: [{number: " << dialled_port()
+         << ", name: http, protocol: HTTP, targetPort: " << upstream_address().port()
+         << "}]\n  resolution: STATIC\n  endpoints: [{address: 127.0.0.1}]\n"
          << more;
     return text.str();
   }
@@ -71,14 +76,19 @@ protected:
   }
 
   // A captured connection: what the test writes reaches serve_http as the app's bytes.
-  test::TestSocket dial() { return dial_as([](Client client, Worker& worker) { return serve_http(std::move(client), worker); }); }
+  test::TestSocket dial() {
+    return dial_as(
+        [](Client client, Worker& worker) { return serve_http(std::move(client), worker); });
+  }
 
   test::TestSocket dial_as(net::Task<void> (*serve)(Client, Worker&)) {
     if (!worker_) start();
     auto app = test::TestSocket::connected(door_.local());
     const int accepted = accept4(door_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     worker_->post([this, accepted, serve] {
-      Client client{.stream = net::Stream(worker_->loop(), accepted), .destination = door_.local(), .inbox = {}};
+      Client client{.stream = net::Stream(worker_->loop(), accepted),
+                    .destination = door_.local(),
+                    .inbox = {}};
       worker_->loop().spawn(serve(std::move(client), *worker_));
     });
     return app;
