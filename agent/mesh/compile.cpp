@@ -34,6 +34,7 @@ private:
   ListenerBuilder listeners_;
   std::shared_ptr<Snapshot> next_ = std::make_shared<Snapshot>();
   std::set<std::string> secrets_;
+  ByText<std::set<uint16_t>> ports_of_host_;  // of all resources that tell of a host
 };
 
 // The previous snapshot's object where nothing changed; entered by name.
@@ -58,16 +59,14 @@ void Compiler::check_port_settings(const istio::DestinationRule& rule,
                                    const KnownService& service) {
   if (!rule.traffic_policy || is_wildcard(rule.host)) return;
   for (const auto& entry : rule.traffic_policy->port_level_settings) {
+    if (ports_of_host_.find(service.host)->second.contains(entry.port)) continue;
     std::string hint;
-    bool known = false;
     for (const auto& port : service.ports) {
-      known = known || port.port->number == entry.port;
       if (port.port->target_port == entry.port) {
         hint = "; it is the targetPort of port " + std::to_string(port.port->number) +
                ", and portLevelSettings take the service's port";
       }
     }
-    if (known) continue;
     findings_.push_back(
         finding(istio::Severity::warning, rule.metadata, "spec.trafficPolicy.portLevelSettings",
                 service.host + " has no port " + std::to_string(entry.port) + hint, entry.line));
@@ -149,6 +148,10 @@ Compiled Compiler::run(uint64_t version) {
   next_->inbound_passthrough = keep(inbound_passthrough_cluster(input_.mesh));
   RuleIndex rules(input_);
   const auto services = known_services(input_, findings_);
+  for (const auto& service : services) {
+    auto& ports = ports_of_host_[service.host];
+    for (const auto& port : service.ports) ports.insert(port.port->number);
+  }
   for (const auto& service : services) add_service(service, rules);
   close_refused(rules);
   listeners_.finish(*next_);

@@ -149,6 +149,17 @@ void claim_ports(KnownService& known, Winner& winner, std::vector<istio::Finding
   });
 }
 
+// A ServiceEntry of a Kubernetes Service's host adds its names, and the ports that the Service does not have: Istio's
+// task "Egress TLS Origination" tells port 80 of a Service that has only 443 so.
+void decorate(KnownService& entry, Winner& winner, std::vector<KnownService>& out) {
+  auto& names = out[*winner.place].names;
+  names.insert(names.end(), entry.names.begin(), entry.names.end());
+  std::erase_if(entry.ports, [&](const KnownPort& port) {
+    return !winner.taken.insert(port.port->number).second;
+  });
+  if (!entry.ports.empty()) out.push_back(std::move(entry));
+}
+
 }  // namespace
 
 istio::Finding finding(istio::Severity severity, const istio::Metadata& about, std::string field,
@@ -184,7 +195,7 @@ std::vector<KnownService> known_services(const CompileInput& input,
   auto winners = pick_winners(all, input);
   std::vector<KnownService> out;
   out.reserve(all.size());
-  std::vector<const KnownService*> decorations;  // ServiceEntries of a Kubernetes Service's host
+  std::vector<KnownService*> decorations;  // ServiceEntries of a Kubernetes Service's host
   for (auto& known : all) {
     Winner& winner = winners.find(known.host)->second;
     if (winner.rank == 0 && known.entry) {
@@ -202,10 +213,7 @@ std::vector<KnownService> known_services(const CompileInput& input,
     if (!winner.place) winner.place = out.size();
     out.push_back(std::move(known));
   }
-  for (const auto* entry : decorations) {
-    auto& names = out[*winners.find(entry->host)->second.place].names;
-    names.insert(names.end(), entry->names.begin(), entry->names.end());
-  }
+  for (auto* entry : decorations) decorate(*entry, winners.find(entry->host)->second, out);
   return out;
 }
 

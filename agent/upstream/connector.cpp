@@ -65,8 +65,8 @@ bool Runtime::has_room(const Pool& pool) const {
 
 net::Task<Acquired> Runtime::open(std::shared_ptr<Runtime> self, Need need) {
   const auto load = self->load_;
-  const std::size_t most = std::min(
-      threshold(self->cluster_->max_pending_requests), limits::pending_requests);
+  const std::size_t most =
+      std::min(threshold(self->cluster_->max_pending_requests), limits::pending_requests);
   if (need.http && load->pending >= most) {
     co_return Failure{self->overflow("too many requests wait for a connection"), {}};
   }

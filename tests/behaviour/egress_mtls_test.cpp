@@ -20,17 +20,19 @@ TEST_F(EgressMtls, E3_CurlReachesTheMutualTlsServer) {
   EXPECT_TRUE(has(wire, host)) << "the SNI of a ClientHello";
   EXPECT_FALSE(has(wire, "Welcome to nginx")) << "encrypted on the wire";
   EXPECT_FALSE(has(wire, "GET / HTTP")) << "encrypted on the wire";
-  const std::string nginx_log = "/var/log/nginx/access.log";
-  EXPECT_TRUE(file_has("mesh-external/my-nginx", nginx_log, "CN=client.example.com"));
-  EXPECT_TRUE(file_has("mesh-external/my-nginx", nginx_log, "sni=" + host));
+  EXPECT_TRUE(logged("mesh-external/my-nginx", "my-nginx", "CN=client.example.com"));
+  EXPECT_TRUE(logged("mesh-external/my-nginx", "my-nginx", "sni=" + host));
 }
 
 TEST_F(EgressMtls, E3_ConnectionsAndSessionsAreUsedAgain) {
   up("egress-mtls");
   for (int i = 0; i < 5; i++) EXPECT_TRUE(has(curl("sleep", {url}).out, "Welcome to nginx!"));
   const auto stats = curl("sleep", {"http://127.0.0.1:15000/stats/prometheus"});
-  EXPECT_TRUE(std::regex_search(stats.out, std::regex(R"(upstream_cx_total[^\n]* 1\n)")))
-      << "five clients, one upstream connection: " << stats.out;
+  // One a worker at most; which worker serves a client is the kernel's choice.
+  EXPECT_TRUE(std::regex_search(stats.out, std::regex(R"(upstream_cx_total[^\n]* [12]\n)")))
+      << stats.out;
+  EXPECT_TRUE(std::regex_search(stats.out, std::regex(R"(upstream_cx_reused[^\n]* [34]\n)")))
+      << stats.out;
 }
 
 TEST_F(EgressMtls, E3c_TheLogLineIsIstios) {
@@ -110,14 +112,16 @@ spec:
   EXPECT_TRUE(result.out.starts_with("HTTP/1.1 503 Service Unavailable")) << result.out;
   EXPECT_FALSE(has(wire, "marker-in-path")) << "no plaintext left instead";
   EXPECT_TRUE(logged("sleep", "istio-proxy",
-                     "broken.yaml:17: DestinationRule default/second: "
+                     "broken.yaml:18: DestinationRule default/second: "
                      "spec.trafficPolicy.tls.mode"));
   EXPECT_TRUE(has(curl("sleep", {url}).out, "Welcome to nginx!")) << "the good rule still holds";
 }
 
-TEST_F(EgressMtls, AMalformedDocumentIsNamedAndTheOthersHold) {
-  up("egress-mtls", {{"malformed.yaml", "apiVersion: v1\nkind: [\n"}});
-  EXPECT_TRUE(logged("sleep", "istio-proxy", "malformed.yaml:"));
+TEST_F(EgressMtls, AWrongDocumentIsNamedAndTheOthersHold) {
+  up("egress-mtls", {{"odd.yaml",
+                      "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+                      "metadata: {name: odd}\nspec:\n  hosts: 7\n"}});
+  EXPECT_TRUE(logged("sleep", "istio-proxy", "odd.yaml:5: ServiceEntry default/odd: spec.hosts: "));
   EXPECT_TRUE(has(curl("sleep", {url}).out, "Welcome to nginx!"));
 }
 
@@ -148,7 +152,7 @@ spec:
   containers:
   - name: app
     image: curlimages/curl
-    command: ["/usr/bin/socat", "TCP6-LISTEN:8080,fork,reuseaddr", "SYSTEM:echo $SOCAT_PEERADDR; cat"]
+    command: ["/usr/bin/socat", "TCP4-LISTEN:8080,fork,reuseaddr", "SYSTEM:echo $SOCAT_PEERADDR; cat"]
     ports: [{containerPort: 8080}]
 ---
 apiVersion: v1

@@ -18,8 +18,7 @@ TEST_F(EgressSimple, E2_PlainHttpLeavesAsTls) {
   EXPECT_TRUE(has(wire, "edition.cnn.com")) << "the SNI of a ClientHello";
   EXPECT_FALSE(has(wire, "politics")) << "the path is not readable";
   EXPECT_TRUE(logged("sleep", "istio-proxy", "\"GET /politics HTTP/1.1\" 200 - via_upstream "));
-  EXPECT_TRUE(
-      file_has("outside/edition", "/var/log/nginx/access.log", "tls=TLSv1.3 sni=edition.cnn.com"));
+  EXPECT_TRUE(logged("outside/edition", "nginx", "tls=TLSv1.3 sni=edition.cnn.com"));
 }
 
 TEST_F(EgressSimple, E2b_TheAppsOwnTlsIsNotOriginatedAgain) {

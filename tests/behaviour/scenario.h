@@ -77,14 +77,6 @@ protected:
     return ::testing::AssertionFailure() << logs(pod, container);
   }
 
-  ::testing::AssertionResult file_has(const std::string& pod, const std::string& path,
-                                      std::string_view part) {
-    std::string text;
-    if (soon([&] { return has(text = exec(pod, {"cat", path}).out, part); }))
-      return ::testing::AssertionSuccess();
-    return ::testing::AssertionFailure() << text;
-  }
-
   void apply(const std::string& file, const std::string& text) {
     auto applied = sandbox_->apply(file, text);
     ASSERT_TRUE(applied) << applied.error().context;

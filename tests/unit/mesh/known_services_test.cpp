@@ -67,7 +67,7 @@ TEST(OneHost, OfOneNamespaceHasThePortsOfBoth) {
   EXPECT_NE(world.findings().find("port 80 of a.example is defined by an earlier resource"),
             std::string::npos);
 }
-TEST(OneHost, OfAServiceIsTheServicesAndAnEntryOnlyAddsNames) {
+TEST(OneHost, OfAServiceIsTheServicesAndAnEntryAddsNamesAndPorts) {
   World world;
   world
       .add(entry({"web.shop.svc.cluster.local",
@@ -81,7 +81,7 @@ TEST(OneHost, OfAServiceIsTheServicesAndAnEntryOnlyAddsNames) {
   const auto& cluster = *world.cluster("outbound|80||web.shop.svc.cluster.local");
   EXPECT_EQ(cluster.service->kind, "Service");
   EXPECT_EQ(cluster.tls.names, std::vector<std::string>{"x"});
-  EXPECT_FALSE(world.cluster("outbound|81||web.shop.svc.cluster.local"));
+  EXPECT_EQ(world.cluster("outbound|81||web.shop.svc.cluster.local")->service->kind, "ServiceEntry");
 }
 
 // 2.1: names under which a Service is reached.
