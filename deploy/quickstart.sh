@@ -8,14 +8,14 @@ name=quickstart-$$
 build=build/release
 sandbox="$build/sallyport-sandbox --name $name"
 work=$(mktemp -d)
-verdict='sallyport quickstart: FAILED'
 
 step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 finish() {
   local code=$?
   $sandbox down > /dev/null 2>&1 || true
   rm -rf "$work"
-  [ $code = 0 ] || { printf '\n%s (the step above says why)\n' "$verdict"; exit "$code"; }
+  [ $code = 0 ] || printf '\nsallyport quickstart: FAILED (the step above says why)\n'
+  exit "$code"
 }
 trap finish EXIT
 
@@ -32,14 +32,37 @@ step '3/5 sandbox: deploy/samples/egress-mtls'
 $sandbox up deploy/samples/egress-mtls
 
 step "4/5 exec sleep -- curl -sS http://$host"
-$sandbox capture sleep --output "$work/wire.pcap" --count-seconds 20 &
+$sandbox capture sleep -w "$work/wire.pcap" 2> "$work/capture.log" &
 capture=$!
-sleep 1
-$sandbox exec sleep -- curl -sS "http://$host" | tee "$work/answer"
+for _ in $(seq 100); do
+  grep -q listening "$work/capture.log" && break
+  sleep 0.1
+done
+$sandbox exec sleep -- curl -sS -m 20 "http://$host" | tee "$work/answer"
 grep -q 'Welcome to nginx' "$work/answer" || { echo "the answer is not nginx's welcome page"; exit 1; }
+sleep 0.5
+kill -INT "$capture"
+wait "$capture" 2> /dev/null || true
 
 step '5/5 what the sidecar logged, and what crossed the wire'
-$sandbox logs sleep -c istio-proxy | grep "GET / HTTP/1.1" | tee "$work/log"
-grep -q ' 200 - via_upstream ' "$work/log" || { echo 'the log does not show a 200'; exit 1; }
-kill "$capture" 2> /dev/null || true
-wait "$capture" 2> /dev/null || true
+for _ in $(seq 50); do
+  $sandbox logs sleep -c istio-proxy > "$work/log"
+  grep -q '"GET / HTTP/1.1" ' "$work/log" && break
+  sleep 0.1
+done
+grep '"GET / HTTP/1.1" 200 - via_upstream ' "$work/log" || { cat "$work/log"; echo 'the log does not show a 200'; exit 1; }
+echo
+packets=$(tcpdump -n -r "$work/wire.pcap" 2> /dev/null | grep -c . || true)
+# A TLS record of type handshake (22), version 3.x, with a ClientHello (1) in it, at the start of a TCP payload.
+hello='tcp[(tcp[12] >> 4) * 4] = 22 and tcp[(tcp[12] >> 4) * 4 + 5] = 1'
+hellos=$(tcpdump -n -r "$work/wire.pcap" "$hello" 2> /dev/null | tee "$work/hellos" | grep -c . || true)
+head -n 1 "$work/hellos"
+echo "$packets packets on the pod's link, $hellos ClientHello"
+[ "$hellos" -gt 0 ] || { echo 'no TLS handshake crossed the wire'; exit 1; }
+if grep -aqE 'Welcome to nginx|GET / HTTP' "$work/wire.pcap"; then
+  echo 'plaintext crossed the wire'
+  exit 1
+fi
+echo "neither the request nor nginx's page is readable in them"
+
+printf '\nsallyport quickstart: PASSED: curl spoke plain HTTP, my-nginx was spoken to in mutual TLS\n'

@@ -149,8 +149,8 @@ void claim_ports(KnownService& known, Winner& winner, std::vector<istio::Finding
   });
 }
 
-// A ServiceEntry of a Kubernetes Service's host adds its names, and the ports that the Service does not have: Istio's
-// task "Egress TLS Origination" tells port 80 of a Service that has only 443 so.
+// A ServiceEntry of a Kubernetes Service's host adds its names, and the ports that the Service does
+// not have: Istio's task "Egress TLS Origination" tells port 80 of a Service that has only 443 so.
 void decorate(KnownService& entry, Winner& winner, std::vector<KnownService>& out) {
   auto& names = out[*winner.place].names;
   names.insert(names.end(), entry.names.begin(), entry.names.end());

@@ -85,9 +85,12 @@ int run_capture(Sandbox& sandbox, const Arguments& arguments) {
   if (!entrance) return complain(entrance.error());
   if (setns(entrance->fds[5].get(), CLONE_NEWNET) != 0)
     return complain(system_error("enter the node"));
-  std::vector<std::string> argv = {"tcpdump", "-n", "-l", "-i", entrance->interface};
-  if (!arguments.file.empty())
-    argv = {"tcpdump", "-U", "-Z", "root", "-i", entrance->interface, "-w", arguments.file};
+  // Immediate: a packet is told of when it is there, not when a buffer is full.
+  std::vector<std::string> argv = {"tcpdump", "--immediate-mode", "-i", entrance->interface};
+  const std::vector<std::string> how =
+      arguments.file.empty() ? std::vector<std::string>{"-n", "-l"}
+                             : std::vector<std::string>{"-U", "-Z", "root", "-w", arguments.file};
+  argv.insert(argv.end(), how.begin(), how.end());
   if (!arguments.filter.empty()) argv.push_back(arguments.filter);
   execvp("tcpdump", c_strings(argv).data());
   return complain(system_error("tcpdump"));

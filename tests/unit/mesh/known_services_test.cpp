@@ -81,7 +81,8 @@ TEST(OneHost, OfAServiceIsTheServicesAndAnEntryAddsNamesAndPorts) {
   const auto& cluster = *world.cluster("outbound|80||web.shop.svc.cluster.local");
   EXPECT_EQ(cluster.service->kind, "Service");
   EXPECT_EQ(cluster.tls.names, std::vector<std::string>{"x"});
-  EXPECT_EQ(world.cluster("outbound|81||web.shop.svc.cluster.local")->service->kind, "ServiceEntry");
+  EXPECT_EQ(world.cluster("outbound|81||web.shop.svc.cluster.local")->service->kind,
+            "ServiceEntry");
 }
 
 // 2.1: names under which a Service is reached.
