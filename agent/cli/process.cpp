@@ -133,6 +133,7 @@ Result<void> Process::open_admin() {
       .ready = [this] { return ready_ && !draining_; },
       .quit = [this] { stop(); },
       .more_metrics = [this] { return more_metrics(); },
+      .set_log_level = [](const std::string& level) { return set_log_level(level); },
   };
   auto server = admin::Server::start(
       io_, options_.admin,

@@ -74,6 +74,7 @@ public:
   Refusal failed_answer(Answered answered);
 
 private:
+  upstream::Need need();
   net::Task<bool> open_upstream();
   net::Task<void> client_leaves();
   net::Task<Answered> read_answer_head();
@@ -109,6 +110,7 @@ private:
 
   mesh::ClusterPtr cluster_;
   std::string route_name_;
+  std::string host_;  // in lower case, where the client wrote it otherwise
   std::chrono::milliseconds timeout_{0};
   int retries_ = 0;
   int attempts_ = 0;

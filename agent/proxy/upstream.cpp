@@ -28,6 +28,8 @@ std::string_view without_port(std::string_view authority) {
   return authority.substr(0, authority.find(':'));
 }
 
+bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+
 }  // namespace
 
 // Head and the body at hand as one message: one call, and under TLS one record (measured as the
@@ -37,12 +39,23 @@ std::span<iovec> with_body(http::Outgoing& out, std::string_view body) {
   return {out.pieces.data(), out.count};
 }
 
-bool Exchange::take_idle() {
-  if (attempts_ > 0) return false;
+// SNI, the name to verify and the pool's key follow the host in lower case: names have no case.
+upstream::Need Exchange::need() {
   upstream::Need need;
   need.authority = without_port(record_.authority);
+  if (std::any_of(need.authority.begin(), need.authority.end(), is_upper)) {
+    host_ = need.authority;
+    for (char& c : host_)
+      if (is_upper(c)) c = char(c | 0x20);
+    need.authority = host_;
+  }
   need.original_destination = client_.destination;
-  upstream_ = worker_.upstreams().take_idle(*cluster_, need);
+  return need;
+}
+
+bool Exchange::take_idle() {
+  if (attempts_ > 0) return false;
+  upstream_ = worker_.upstreams().take_idle(*cluster_, need());
   return bool(upstream_);
 }
 
@@ -62,12 +75,10 @@ net::Task<bool> Exchange::connect() {
 // and the like, two retries, other hosts first). Nothing of the request has been sent yet.
 net::Task<bool> Exchange::open_upstream() {
   for (int attempt = 0;; attempt++) {
-    upstream::Need need;
-    need.authority = without_port(record_.authority);
-    need.original_destination = client_.destination;
-    need.fresh = attempts_ > 0;
-    need.avoid = &tried_;
-    auto acquired = co_await worker_.upstreams().acquire(cluster_, need);
+    auto what = need();
+    what.fresh = attempts_ > 0;
+    what.avoid = &tried_;
+    auto acquired = co_await worker_.upstreams().acquire(cluster_, what);
     if (acquired) {
       upstream_ = std::move(*acquired);
       failure_.reset();

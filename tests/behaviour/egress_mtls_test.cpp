@@ -40,10 +40,11 @@ TEST_F(EgressMtls, E3c_TheLogLineIsIstios) {
   curl("sleep", {url});
   ASSERT_TRUE(logged("sleep", "istio-proxy", "\"GET / HTTP/1.1\" 200 "));
   const std::regex line(
-      R"re((^|\n)\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] "GET / HTTP/1\.1" 200 - via_upstream - )re"
-      R"re("-" 0 \d+ \d+ \d+ "-" "curl/[^"]+" "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-)re"
-      R"re([89ab][0-9a-f]{3}-[0-9a-f]{12}" "my-nginx\.mesh-external\.svc\.cluster\.local" )re"
-      R"re("198\.1[89]\.\d+\.\d+:443" outbound\|80\|\|my-nginx\.mesh-external\.svc\.cluster\.local )re"
+      R"re((^|\n)\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] "GET / HTTP/1\.1" 200 )re"
+      R"re(- via_upstream - "-" 0 615 \d+ \d+ "-" "curl/[^"]+" )re"
+      R"re("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}" )re"
+      R"re("my-nginx\.mesh-external\.svc\.cluster\.local" "198\.1[89]\.\d+\.\d+:443" )re"
+      R"re(outbound\|80\|\|my-nginx\.mesh-external\.svc\.cluster\.local )re"
       R"re(198\.18\.\d+\.\d+:\d+ 198\.1[89]\.\d+\.\d+:80 198\.18\.\d+\.\d+:\d+ - default\n)re");
   const auto log = logs("sleep", "istio-proxy");
   EXPECT_TRUE(std::regex_search(log, line)) << log;
@@ -152,7 +153,7 @@ spec:
   containers:
   - name: app
     image: curlimages/curl
-    command: ["/usr/bin/socat", "TCP4-LISTEN:8080,fork,reuseaddr", "SYSTEM:echo $SOCAT_PEERADDR; cat"]
+    command: [/usr/bin/socat, "TCP4-LISTEN:8080,fork", "SYSTEM:echo $SOCAT_PEERADDR; cat"]
     ports: [{containerPort: 8080}]
 ---
 apiVersion: v1

@@ -1,9 +1,15 @@
 """Sallyport for the paired benchmark: tests/bench/bench.py takes it, and so does any harness with the same `proxy` decorator
-(--adapters). SALLYPORT_BIN names the binary of a release build.
+(--adapters). SALLYPORT_BIN names the binary, by default that of the release build.
 
 It is configured as a user would: a directory with a ServiceEntry and a DestinationRule, and a MeshConfig file.
 """
+import os
+
 from proxies import proxy
+
+RELEASE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "release", "sallyport")
+if os.path.exists(RELEASE):
+    os.environ.setdefault("SALLYPORT_BIN", os.path.normpath(RELEASE))
 
 SERVICE_ENTRY = """apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -39,7 +45,6 @@ spec:
 
 @proxy("sallyport", "sallyport")
 def sallyport(role, c):
-    import os
     resources = os.path.join(c.dir, "resources")
     os.makedirs(resources, exist_ok=True)
     mesh = "outboundTrafficPolicy: {mode: ALLOW_ANY}\n"

@@ -1,0 +1,103 @@
+"""What is measured. Each scenario is a function (bed, name, binary, seconds) -> dict of figures, or None when the proxy does
+not do it."""
+import json
+import re
+import subprocess
+import time
+
+import account
+from testbed import EXT, SNI, Failed, run
+
+URL = f"http://{EXT}:80/"
+RATE, CLIENTS, DOWNLOADS, IDLE = 4000, 64, 4, (1000, 5000)
+
+
+def wrk(bed, seconds, *headers):
+    headers = [x for h in (f"Host: {SNI}", *headers) for x in ("-H", h)]
+    r = run(*bed.inside("pod"), "wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "--timeout", "5s", "-s", bed.lua, *headers, URL,
+            check=False)
+    m = re.search(r"JSON(\{.*\})", r.stdout)
+    if not m:
+        raise Failed("wrk: " + (r.stdout + r.stderr)[-300:])
+    return json.loads(m.group(1))
+
+
+def loaded(bed, name, binary, role, warm, load):
+    """The figures of load() on a proxy that warm() has used."""
+    p = bed.start(name, binary, role)
+    if not p:
+        return None
+    try:
+        warm()
+        r = account.during(p.pid, bed.upstream.pid, load)
+    finally:
+        bed.stop(p)
+    if r.get("requests"):
+        r["rps"], r["cpu_us"] = r["requests"] / r["secs"], r["cpu_ns"] / 1e3 / r["requests"]
+    if r.get("bytes"):
+        r["gb_s"], r["s_gb"] = r["bytes"] / 1e9 / r["secs"], r["cpu_ns"] / r["bytes"]
+    return r
+
+
+def http(role, *headers):
+    def scenario(bed, name, binary, seconds):
+        return loaded(bed, name, binary, role, lambda: wrk(bed, 1, *headers), lambda: wrk(bed, seconds, *headers))
+    return scenario
+
+
+def rate(bed, name, binary, seconds):
+    def load(s): return bed.tool("rate", EXT, 80, SNI, CLIENTS, RATE, s)
+    return loaded(bed, name, binary, "egress_mtls", lambda: load(1), lambda: load(seconds))
+
+
+def bulk(bed, name, binary, seconds):
+    def load(n): return bed.tool("dl", EXT, 80, "/big", n)
+    return loaded(bed, name, binary, "tcp", lambda: load(1), lambda: load(DOWNLOADS))
+
+
+def idle(bed, name, binary, seconds):
+    if name == "haproxy-splice":  # nothing to splice
+        return None
+    p = bed.start(name, binary, "tcp")
+    if not p:
+        return None
+    try:
+        rss, pss = account.memory_kib(p.pid)
+        r = {"rss0_kib": rss, "pss0_kib": pss, "errors": 0}
+        for n in IDLE:
+            holder = subprocess.Popen(bed.inside("pod") + [bed.load, "idle", EXT, "80", str(n), SNI], text=True,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            bed.running.append(holder)
+            said = holder.stdout.readline().split()  # READY n bad m
+            time.sleep(1)
+            r[f"conn{n}_kib"] = (account.memory_kib(p.pid)[0] - rss) / n
+            r["errors"] += int(said[3]) if len(said) > 3 else n
+            holder.stdin.close()
+            holder.wait()
+            bed.running.remove(holder)
+            time.sleep(0.3)
+        return r
+    finally:
+        bed.stop(p)
+
+
+def cold(bed, name, binary, seconds):
+    argv, _ = bed.command(name, binary, "egress_mtls")
+    if not argv:
+        return None
+    r = run(*bed.inside("pod"), bed.load, "cold", EXT, "80", "/", "10", "--", *bed.proxy_prefix(), *argv, check=False)
+    said = json.loads(r.stdout.strip().splitlines()[-1])
+    if not said["ok"]:
+        raise Failed("no answer: " + r.stderr[-300:])
+    return {"ms": said["ms"]}
+
+
+SCENARIOS = {
+    "S1": http("egress_mtls"),
+    "S1R": rate,
+    "S1L": http("egress_mtls_log"),
+    "S2": http("egress_mtls", "Connection: close"),
+    "S3": bulk,
+    "S6": idle,
+    "S8": cold,
+}
