@@ -214,8 +214,9 @@ void Process::collect_clusters(std::function<void(ClusterInfos)> done) {
   };
   auto collection = std::make_shared<Collection>(Collection{std::move(done), workers_.size(), {}});
   for (auto& worker : workers_) {
-    worker->post([this, &worker, collection] {
-      asio::post(io_, [collection, infos = worker->upstreams().describe()]() mutable {
+    worker->post([this, &worker, collection]() mutable {
+      asio::post(io_, [collection = std::move(collection),
+                       infos = worker->upstreams().describe()]() mutable {
         auto& all = collection->infos;
         all.insert(all.end(), std::make_move_iterator(infos.begin()),
                    std::make_move_iterator(infos.end()));

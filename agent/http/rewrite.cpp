@@ -26,6 +26,7 @@ public:
   }
 
   void copy(std::string_view bytes) {
+    if (bytes.empty()) return;
     std::memcpy(at_, bytes.data(), bytes.size());
     const char* const begin = at_;
     at_ += bytes.size();

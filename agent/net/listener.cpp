@@ -59,9 +59,15 @@ struct Listener::State final : EventSource, Timer {
 
   void on_events(uint32_t) override {
     for (int i = 0; i < in_a_row && fd >= 0; i++) {  // `accepted` may destroy the Listener.
-      const int connection = accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      sockaddr_storage peer;
+      socklen_t size = sizeof peer;
+      auto* const address = reinterpret_cast<sockaddr*>(&peer);
+      const int connection = accept4(fd, address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (connection >= 0) {
-        accepted(Stream(loop, connection));
+        Stream stream(loop, connection);
+        // Known for nothing now; when the connection has ended the kernel no longer tells.
+        stream.socket().peer = SocketAddress::from(address);
+        accepted(std::move(stream));
       } else if (out_of_descriptors(errno)) {
         return pause();
       } else if (errno == EAGAIN || errno == EBADF || errno == EINVAL) {

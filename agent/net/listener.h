@@ -1,4 +1,4 @@
-// A worker's own listening socket (SO_REUSEPORT), accepted from through Asio.
+// A worker's own listening socket (SO_REUSEPORT), accepted from on the loop.
 #pragma once
 #include <functional>
 #include <memory>

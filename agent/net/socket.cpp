@@ -50,7 +50,8 @@ IoStep Socket::transport_read(char* into, std::size_t size) {
   }
   if (got == 0) {
     ended = true;
-    return {0, Want::nothing};
+    // The kernel tells of a reset once; later it looks like an end.
+    return {error != 0 ? -1 : 0, Want::nothing};
   }
   if (errno == EINTR) return transport_read(into, size);
   if (!would_block(errno)) return failed(errno);

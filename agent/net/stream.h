@@ -74,7 +74,6 @@ public:
   Socket& socket() const { return *socket_; }  // for net's own sources
 
 private:
-  friend class ReadUnlessEnded;
   Socket* socket_ = nullptr;
 };
 
@@ -83,6 +82,11 @@ private:
 // without a second task.
 inline constexpr ssize_t other_ended = -2;
 auto read_unless_ended(Stream& from, std::span<char> into, Stream& other);
+// The same into `into.room()`, which is asked for only when there is something to read: a wait
+// holds no buffer.
+template <class Into>
+  requires requires(Into& into) { into.room(); }
+auto read_unless_ended(Stream& from, Into& into, Stream& other);
 
 // SO_ORIGINAL_DST (IPv4 and IPv6). Error when the socket was not redirected, or when the original
 // destination is the listener itself (somebody dialled the capture port: a loop or a probe); both

@@ -96,10 +96,11 @@ inline auto Stream::ended() {
 
 // Two Ops of one waiter; whichever is over first resumes it, and the destructor takes the other off
 // its socket.
+template <class Room>
 class [[nodiscard]] ReadUnlessEnded {
 public:
-  ReadUnlessEnded(Stream& from, std::span<char> into, Stream& other)
-      : read_(*from.socket_, into), watch_(*other.socket_) {}
+  ReadUnlessEnded(Socket& from, Room room, Socket& other)
+      : read_(from, std::move(room)), watch_(other) {}
   bool await_ready() {
     if (read_.again()) return read_.on.loop.spend();
     return watch_.again();
@@ -114,11 +115,13 @@ public:
 
 private:
   struct Read : Op {
-    Read(Socket& from, std::span<char> to)
-        : Op([](Op& op) { return static_cast<Read&>(op).again(); }), on(from), into(to) {}
+    Read(Socket& from, Room to)
+        : Op([](Op& op) { return static_cast<Read&>(op).again(); }),
+          on(from),
+          room(std::move(to)) {}
     bool again() {
       if (result.want == Want::nothing) return true;
-      result = on.read(into);
+      result = on.more_at_hand() ? on.read(room()) : IoStep{0, Want::read};
       if (result.want == Want::nothing) return true;
       if (on.timed_out) result = {-1, Want::nothing};
       if (on.timed_out) return true;
@@ -126,7 +129,7 @@ private:
       return false;
     }
     Socket& on;
-    std::span<char> into;
+    Room room;
     IoStep result{0, Want::read};
   };
   struct Watch : Op {
@@ -144,7 +147,15 @@ private:
 };
 
 inline auto read_unless_ended(Stream& from, std::span<char> into, Stream& other) {
-  return ReadUnlessEnded(from, into, other);
+  return ReadUnlessEnded(
+      from.socket(), [into] { return into; }, other.socket());
+}
+
+template <class Into>
+  requires requires(Into& into) { into.room(); }
+auto read_unless_ended(Stream& from, Into& into, Stream& other) {
+  return ReadUnlessEnded(
+      from.socket(), [&into] { return into.room(); }, other.socket());
 }
 
 }  // namespace sallyport::net

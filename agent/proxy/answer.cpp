@@ -1,7 +1,7 @@
 // Exchange, third part: the upstream's answer on its way to the client.
 #include "agent/net/combine.h"
+#include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
-#include "agent/proxy/tcp_proxy.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
@@ -12,28 +12,22 @@ using Answered = Exchange::Answered;
 // Reads once from the upstream. Bytes > 0; 0: it has ended; -1: failed, or the client left
 // meanwhile (client_left_).
 net::Task<ssize_t> Exchange::read_answer() {
-  const auto room = answer_.room();
-  if (room.empty()) co_return -1;
-  for (bool watch = !watched_;;) {
+  if (answer_.bytes().size() >= Inbox::most) co_return -1;
+  for (;;) {
     const ssize_t count =
-        watch ? co_await net::read_unless_ended(upstream_.stream, room, client_.stream)
-              : co_await upstream_.stream.read(room);
-    if (count == net::other_ended) {
-      client_left_ = has_left(client_);
-      if (client_left_) co_return -1;
-      watch = false;  // It only half-closed: it still wants its answer.
-      continue;
-    }
+        half_closed_ ? co_await upstream_.stream.read(answer_.room())
+                     : co_await net::read_unless_ended(upstream_.stream, answer_, client_.stream);
     if (count > 0) answer_.filled(std::size_t(count));
-    co_return count;
+    if (count != net::other_ended) co_return count;
+    client_left_ = has_left(client_);
+    if (client_left_) co_return -1;
+    half_closed_ = true;  // It still wants its answer.
   }
 }
 
 net::Task<Answered> Exchange::relay_answer_and_body() {
   auto first = co_await net::when_any(pump_body(), relay_answer());
-  watched_ = true;
-  if (first.index() == 1) co_return std::get<1>(first);
-  co_return body_malformed_ ? Answered::failed : Answered::client_left;
+  co_return first.index() == 0 ? std::get<0>(first) : std::get<1>(first);
 }
 
 net::Task<Answered> Exchange::relay_answer() {
@@ -57,16 +51,22 @@ net::Task<Answered> Exchange::read_answer_head() {
     if (parsed == Parse::bad) co_return Answered::malformed;
     if (parsed == Parse::more) {
       const bool began = !answer_.empty();
-      if (began && answer_.room().empty()) co_return Answered::malformed;
+      if (answer_.bytes().size() >= Inbox::most) co_return Answered::malformed;
       if (co_await read_answer() > 0) continue;
-      if (client_left_) co_return Answered::client_left;
-      co_return began || interim ? Answered::failed : Answered::nothing;
+      co_return why_no_head(began || interim > 0);
     }
     if (response_.status >= 200 || response_.status == 101) co_return Answered::whole;
     if (++interim > limits::interim_responses) co_return Answered::malformed;
     if (!co_await forward_interim()) co_return Answered::client_left;
     answer_.consume(response_.size);
   }
+}
+
+Answered Exchange::why_no_head(bool began) const {
+  if (client_left_) return Answered::client_left;
+  if (upstream_.stream.failure(Side::upstream).fault == Fault::timed_out)
+    return Answered::timed_out;
+  return began ? Answered::failed : Answered::nothing;
 }
 
 // 1xx are passed on, but not to HTTP/1.0 (RFC 9110 section 15.2).
@@ -80,13 +80,13 @@ net::Task<bool> Exchange::forward_interim() {
 // TLS servers often send head and body as two records: what is there already goes out with the
 // head.
 void Exchange::batch_records() {
-  while (!answer_body_.over() && !answer_body_.bad() && upstream_.stream.more_at_hand()) {
-    const auto room = answer_.room();
-    if (room.empty() || answer_.bytes().size() >= net::Buffers::size) return;
-    const auto step = upstream_.stream.try_read(room);
-    if (step.want != net::Want::nothing || step.bytes <= 0) return;
+  while (!answer_body_.over() && !answer_body_.bad() && upstream_.stream.more_at_hand() &&
+         answer_.bytes().size() < net::Buffers::size) {
+    const auto step = upstream_.stream.try_read(answer_.room());
+    if (step.want != net::Want::nothing || step.bytes <= 0) break;
     answer_.filled(std::size_t(step.bytes));
   }
+  response_.base = answer_.bytes().data();  // room() may have moved them.
 }
 
 net::Task<Answered> Exchange::relay_answer_body() {
@@ -117,10 +117,12 @@ net::Task<Answered> Exchange::relay_answer_body() {
   while (!answer_body_.over()) {
     const ssize_t count = co_await read_answer();
     if (client_left_) co_return Answered::client_left;
-    if (count <= 0)
-      co_return count == 0 && answer_body_.until_end() ? Answered::whole : Answered::cut;
+    if (count == 0 && answer_body_.until_end()) co_return Answered::whole;
+    if (count <= 0 && upstream_.stream.failure(Side::upstream).fault == Fault::timed_out)
+      co_return Answered::timed_out;
+    if (count <= 0) co_return Answered::cut;
     const auto next = take_piece(answer_.bytes());
-    if (answer_body_.bad()) co_return Answered::cut;
+    if (answer_body_.bad()) co_return Answered::malformed;
     client_.stream.set_deadline(limits::body_stall);  // A client that does not read is let go.
     if (!next.content.empty() && !co_await client_.stream.write_all(next.content))
       co_return Answered::client_left;
@@ -150,25 +152,43 @@ Exchange::Piece Exchange::take_piece(std::string_view bytes) {
 
 // Where the exchange ended decides what becomes of both connections.
 Next Exchange::finish(Answered answered) {
-  if (answered == Answered::client_left) {
-    record_.flags |= observe::DC;
-    if (!head_forwarded_) record_.response_code = 0;
-    record_.details = "downstream_remote_disconnect";
-    return Next::close;
-  }
-  if (answered == Answered::cut) {
-    record_.flags |= observe::UC;
-    record_.details = "upstream_reset_after_response_started{connection_termination}";
-    client_.stream.abort();  // A body cut short must not look whole.
-    return Next::close;
-  }
-  const bool whole = answered == Answered::whole && body_.over() && upstream_takes_body_;
+  if (answered == Answered::whole) return finish_whole();
+  struct End {
+    uint32_t flag;
+    std::string_view details;
+  };
+  const End end = [answered]() -> End {
+    switch (answered) {
+      case Answered::client_left:
+        return {observe::DC, "downstream_remote_disconnect"};
+      case Answered::timed_out:
+        return {observe::UT, "response_timeout"};
+      case Answered::malformed:
+        return {observe::UPE, "upstream_reset_after_response_started{protocol_error}"};
+      case Answered::body_malformed:
+        return {observe::DPE, "http1.codec_error"};
+      case Answered::body_stalled:
+        return {observe::SI, "stream_idle_timeout"};
+      default:
+        return {observe::UC, "upstream_reset_after_response_started{connection_termination}"};
+    }
+  }();
+  if (end.flag & (observe::UPE | observe::DPE)) worker_.metrics().protocol_errors.add();
+  record_.flags |= end.flag;
+  record_.details = end.details;
+  if (!head_forwarded_) record_.response_code = 0;
+  client_.stream.abort();  // An answer cut short must not look whole.
+  return Next::close;
+}
+
+Next Exchange::finish_whole() {
+  const bool sent = body_.over() && upstream_took_all_;
   const bool clean = answer_.empty() && !answer_body_.until_end() && response_.persistent();
-  if (whole && clean) {
+  if (sent && clean) {
     if (timeout_.count()) upstream_.stream.set_deadline(std::chrono::milliseconds(0));
     worker_.upstreams().give_back(std::move(upstream_));
   }
-  if (close_ || !whole) return Next::say_goodbye;
+  if (close_ || !sent) return Next::say_goodbye;
   make_way();
   return Next::keep;
 }

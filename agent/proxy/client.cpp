@@ -19,8 +19,9 @@ bool has_left(const Client& client) {
 net::Task<void> close_gently(Client& client) {
   client.stream.shutdown_write();
   client.stream.set_deadline(limits::linger_time);
-  const auto sink = net::Buffers::take();
   for (std::size_t dropped = 0; dropped < limits::linger_bytes;) {
+    co_await client.stream.ready(net::Want::read);
+    const auto sink = net::Buffers::take();
     const ssize_t count = co_await client.stream.read({sink.get(), net::Buffers::size});
     if (count <= 0) co_return;
     dropped += std::size_t(count);

@@ -3,14 +3,38 @@
 #pragma once
 #include "agent/core/address.h"
 #include "agent/net/stream.h"
+#include "agent/observe/metrics.h"
 #include "agent/proxy/inbox.h"
 
 namespace sallyport::proxy {
+
+// Counts an open downstream connection for as long as it lives.
+class ActiveConnection {
+public:
+  ActiveConnection() = default;
+  explicit ActiveConnection(observe::WorkerMetrics& metrics) : metrics_(&metrics) {
+    metrics.downstream_cx_total.add();
+    metrics.downstream_cx_active.add();
+  }
+  ActiveConnection(ActiveConnection&& other) noexcept
+      : metrics_(std::exchange(other.metrics_, nullptr)) {}
+  ActiveConnection& operator=(ActiveConnection&& other) noexcept {
+    std::swap(metrics_, other.metrics_);
+    return *this;
+  }
+  ~ActiveConnection() {
+    if (metrics_) metrics_->downstream_cx_active.sub();
+  }
+
+private:
+  observe::WorkerMetrics* metrics_ = nullptr;
+};
 
 struct Client {
   net::Stream stream;
   SocketAddress destination;  // SO_ORIGINAL_DST
   Inbox inbox;
+  ActiveConnection active = {};
 };
 
 // Reads once into the inbox. Bytes read > 0; 0: the peer has ended or the inbox is full; -1:

@@ -1,6 +1,6 @@
 #include "agent/proxy/exchange.h"
 
-#include "agent/proxy/tcp_proxy.h"
+#include "agent/proxy/clock.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
@@ -26,6 +26,7 @@ void Exchange::log_end() {
 // The record points into the inbox, so it is written before the next request may move there.
 void Exchange::make_way() {
   log_end();
+  client_.stream.set_deadline(std::chrono::milliseconds(0));
   client_.inbox.consume(request_.size + at_hand_.size());
   client_.inbox.append(pipelined_);
 }
@@ -37,8 +38,10 @@ net::Task<Next> serve_request(Client& client, Worker& worker) {
   if (x.client_left_) co_return Next::close;
 
   auto refusal = x.refuse_head(parsed);
+  if (!refusal)
+    refusal = x.take_body_at_hand();  // Before any other: what follows a refused request is not a
+                                      // request.
   if (!refusal) refusal = x.route();
-  if (!refusal) refusal = x.take_body_at_hand();
   if (refusal) co_return co_await x.refuse(*refusal);
 
   for (;;) {
@@ -49,12 +52,14 @@ net::Task<Next> serve_request(Client& client, Worker& worker) {
     co_await x.send_request();
     const auto answered =
         x.body_.over() ? co_await x.relay_answer() : co_await x.relay_answer_and_body();
-    if (answered == Exchange::Answered::nothing && x.may_retry()) continue;
+    if (answered == Exchange::Answered::nothing && x.may_retry()) {
+      worker.metrics().upstream_rq_retry.add();
+      continue;
+    }
     if (answered == Exchange::Answered::upgraded) co_return co_await x.relay_upgraded();
-    const bool silent = answered == Exchange::Answered::nothing ||
-                        answered == Exchange::Answered::failed ||
-                        answered == Exchange::Answered::malformed;
-    if (silent && !x.head_forwarded_) co_return co_await x.refuse(x.failed_answer(answered));
+    const bool answerable =
+        answered != Exchange::Answered::whole && answered != Exchange::Answered::client_left;
+    if (answerable && !x.head_forwarded_) co_return co_await x.refuse(x.failed_answer(answered));
     co_return x.finish(answered);
   }
 }

@@ -54,15 +54,25 @@ public:
   std::optional<Refusal> route();  // decides, on the newest snapshot
   std::optional<Refusal> take_body_at_hand();
 
-  // upstream.cpp
+  // forward.cpp
   bool take_idle();           // a pooled connection, without waiting
   net::Task<bool> connect();  // false: `failure` says why; or the client has left (client_left)
   net::Task<void> send_request();  // head and the body at hand
-  net::Task<void> pump_body();  // the rest; returns only when the client left or broke its framing
-  bool may_retry() const;       // nothing came back, on a connection that had been idle
+  bool may_retry() const;          // nothing came back, on a connection that had been idle
 
   // answer.cpp
-  enum class Answered : uint8_t { whole, nothing, failed, cut, malformed, upgraded, client_left };
+  enum class Answered : uint8_t {
+    whole,
+    nothing,         // the upstream ended without a byte
+    failed,          // it ended, or broke, before its head was whole
+    timed_out,       // the route's timeout is over
+    cut,             // its body is not whole
+    malformed,       // it broke the protocol
+    upgraded,        // 101, as was asked for
+    client_left,     // nobody waits for it any more
+    body_malformed,  // the client broke its body's framing
+    body_stalled,    // the client sent nothing of its body for body_stall
+  };
   net::Task<Answered> relay_answer();
   net::Task<Answered> relay_answer_and_body();  // while the request's body is still coming
   net::Task<Next> relay_upgraded();             // upgrade.cpp
@@ -77,6 +87,10 @@ private:
   upstream::Need need();
   net::Task<bool> open_upstream();
   net::Task<void> client_leaves();
+  net::Task<Answered>
+  pump_body();  // returns only when the client left, stalled or broke its framing
+  Answered why_no_head(bool began) const;
+  Next finish_whole();
   net::Task<Answered> read_answer_head();
   net::Task<bool> forward_interim();
   net::Task<Answered> relay_answer_body();
@@ -124,9 +138,12 @@ private:
   bool started_ = false;      // a head was there: it is logged
   bool upgrade_ = false, close_ = false;
   bool head_forwarded_ = false;  // the final answer's head has gone to the client
-  bool upstream_takes_body_ = true;
-  bool watched_ = false;  // pump_body() sees the client leave
-  bool client_left_ = false, body_malformed_ = false;
+  // False also while a write is under way: bytes that are not out must not be counted as sent.
+  bool upstream_took_all_ = true;
+  bool body_pumped_ = false;  // more of the body was read than was at hand
+  bool half_closed_ = false;  // the client ended its direction, and still waits
+  bool client_left_ = false;
+  int connect_retries_ = 0;
 };
 
 std::span<iovec> with_body(http::Outgoing& out, std::string_view body);

@@ -26,7 +26,6 @@ net::Task<std::optional<upstream::Failure>> upstream_speaks(Worker& worker,
 
 // The first byte may take its time (up to tcp_idle); those after it may not.
 net::Task<FirstBytes> sniff_client(Client& client, FirstBytes found) {
-  client.stream.set_deadline(limits::tcp_idle);
   for (bool ended = false;;) {
     if (!client.inbox.empty() || ended) {
       auto sniffed = sniff::sniff(client.inbox.bytes(), ended);
@@ -50,21 +49,23 @@ net::Task<FirstBytes> sniff_client(Client& client, FirstBytes found) {
 
 }  // namespace
 
-net::Task<FirstBytes> first_bytes(Client& client, Worker& worker, const mesh::Arrival& arrival) {
+net::Task<FirstBytes> first_bytes(Client& client, Worker& worker, Expected expected) {
   FirstBytes found;
-  if (!arrival.sniff) {
+  if (!expected.sniff) {
     found.preface.protocol = sniff::Protocol::opaque;
     co_return found;
   }
-  if (!arrival.silent_client) co_return co_await sniff_client(client, std::move(found));
+  client.stream.set_deadline(limits::tcp_idle);
+  if (!expected.silent_client) co_return co_await sniff_client(client, std::move(found));
   if (co_await net::with_deadline(worker.loop(), limits::silent_client_grace,
                                   client_speaks(client.stream)))
     co_return co_await sniff_client(client, std::move(found));
 
-  auto first = co_await net::when_any(
-      client_speaks(client.stream),
-      upstream_speaks(worker, arrival.silent_client->cluster, client.destination, found.upstream));
+  auto first = co_await net::when_any(client_speaks(client.stream),
+                                      upstream_speaks(worker, std::move(expected.silent_client),
+                                                      client.destination, found.upstream));
   if (first.index() == 0) co_return co_await sniff_client(client, std::move(found));
+  client.stream.set_deadline(std::chrono::milliseconds(0));
   found.failure = std::get<1>(std::move(first));
   found.preface.protocol = sniff::Protocol::opaque;
   co_return found;

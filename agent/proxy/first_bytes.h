@@ -20,9 +20,15 @@ struct FirstBytes {
   bool gone = false;  // the client left without a byte, or broke
 };
 
-// Reads into client.inbox until the protocol is known. A client that stays silent where
-// arrival.silent_client is set has that upstream opened meanwhile, and whoever speaks first
-// decides. `arrival` points into a snapshot that the caller holds.
-net::Task<FirstBytes> first_bytes(Client& client, Worker& worker, const mesh::Arrival& arrival);
+// What the listener says of a connection before a byte of it was read.
+struct Expected {
+  bool sniff = true;               // false: declared TCP, nothing is waited for
+  mesh::ClusterPtr silent_client;  // where a silent client's upstream may be opened; null: nowhere
+};
+
+// Reads into client.inbox until the protocol is known, for at most tcp_idle. A client that stays
+// silent where expected.silent_client is set has that upstream opened meanwhile, and whoever speaks
+// first decides.
+net::Task<FirstBytes> first_bytes(Client& client, Worker& worker, Expected expected);
 
 }  // namespace sallyport::proxy

@@ -16,11 +16,19 @@ net::Task<bool> await_request(Client& client) {
   co_return here;
 }
 
+// Some clients end a body with an empty line too many (RFC 9112 section 2.2): no request has begun
+// with it.
+void drop_empty_lines(Inbox& inbox) {
+  while (inbox.bytes().starts_with("\r\n")) inbox.consume(2);
+}
+
 }  // namespace
 
 net::Task<void> serve_http(Client client, Worker& worker) {
   for (;;) {
+    drop_empty_lines(client.inbox);
     if (client.inbox.empty() && !co_await await_request(client)) co_return;
+    if (client.inbox.bytes() == "\r\n") continue;
     const auto next = co_await serve_request(client, worker);
     if (next == Next::keep) continue;
     if (next == Next::say_goodbye) co_await close_gently(client);

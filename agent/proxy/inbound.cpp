@@ -1,13 +1,16 @@
 #include "agent/proxy/inbound.h"
 
+#include "agent/proxy/clock.h"
 #include "agent/proxy/tcp_proxy.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
 
 net::Task<void> serve_inbound(net::Stream accepted, Worker& worker) {
-  worker.metrics().downstream_cx_total.add();
-  Client client{.stream = std::move(accepted), .destination = {}, .inbox = {}};
+  Client client{.stream = std::move(accepted),
+                .destination = {},
+                .inbox = {},
+                .active = ActiveConnection(worker.metrics())};
   const auto destination = net::original_destination(client.stream);
   if (!destination) {
     worker.metrics().loops_refused.add();
@@ -21,7 +24,7 @@ net::Task<void> serve_inbound(net::Stream accepted, Worker& worker) {
   }
   client.destination = *destination;
   TcpPlan plan{.cluster = worker.snapshot()->inbound_passthrough, .sni = {}, .upstream = {}};
-  co_await serve_tcp(std::move(client), worker, std::move(plan));
+  worker.loop().spawn(serve_tcp(std::move(client), worker, std::move(plan)));
 }
 
 }  // namespace sallyport::proxy

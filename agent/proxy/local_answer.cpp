@@ -35,7 +35,7 @@ Refusal Exchange::failed_connect() const {
 }
 
 Refusal Exchange::failed_answer(Answered answered) {
-  if (body_malformed_) {
+  if (answered == Answered::body_malformed) {
     worker_.metrics().protocol_errors.add();
     return {.status = 400,
             .flags = observe::DPE,
@@ -43,6 +43,12 @@ Refusal Exchange::failed_answer(Answered answered) {
             .body = "malformed request: chunk framing",
             .close = true};
   }
+  if (answered == Answered::body_stalled)
+    return {.status = 408,
+            .flags = observe::SI,
+            .details = "stream_idle_timeout",
+            .body = {},
+            .close = true};
   if (answered == Answered::malformed) {
     worker_.metrics().protocol_errors.add();
     const std::string reason = response_.refuse_reason;
@@ -52,7 +58,7 @@ Refusal Exchange::failed_answer(Answered answered) {
             .body = upstream_sentence("protocol error", reason)};
   }
   const Error error = upstream_.stream.failure(Side::upstream);
-  if (error.fault == Fault::timed_out)
+  if (answered == Answered::timed_out)
     return {.status = 504,
             .flags = observe::UT,
             .details = "response_timeout",

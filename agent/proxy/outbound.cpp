@@ -1,6 +1,7 @@
 #include "agent/proxy/outbound.h"
 
 #include "agent/mesh/decide.h"
+#include "agent/proxy/clock.h"
 #include "agent/proxy/first_bytes.h"
 #include "agent/proxy/http_proxy.h"
 #include "agent/proxy/tcp_proxy.h"
@@ -8,19 +9,6 @@
 
 namespace sallyport::proxy {
 namespace {
-
-class ActiveConnection {
-public:
-  explicit ActiveConnection(observe::WorkerMetrics& metrics) : metrics_(metrics) {
-    metrics_.downstream_cx_total.add();
-    metrics_.downstream_cx_active.add();
-  }
-  ~ActiveConnection() { metrics_.downstream_cx_active.sub(); }
-  ActiveConnection(const ActiveConnection&) = delete;
-
-private:
-  observe::WorkerMetrics& metrics_;
-};
 
 // Accepted and closed, as Istio's BlackHoleCluster does; or closed because a resource that names it
 // is broken.
@@ -38,49 +26,68 @@ void refuse(Worker& worker, Client& client, const TcpPlan& plan, std::string_vie
   client.stream.close();
 }
 
-// Which way the connection goes. Holds the snapshot only until that is known.
+// Which way the connection goes.
 struct Way {
   mesh::Action action = mesh::Action::refuse;
   TcpPlan tcp;  // cluster and sni also for a refusal
   std::string why;
-  bool over = false;  // logged already; nothing to do
+  bool over = false;  // logged already, or nothing to log; nothing to do
 };
 
-net::Task<Way> choose_way(Worker& worker, Client& client, int64_t start_us) {
-  const mesh::SnapshotPtr config = worker.snapshot();
-  const auto arrival = mesh::find_listener(*config, client.destination);
+Expected expect(const mesh::Arrival& arrival) {
+  return {arrival.sniff, arrival.silent_client ? arrival.silent_client->cluster : nullptr};
+}
+
+// Decided on the newest snapshot: a client may have been silent for long, and nothing is held
+// meanwhile.
+Way decide(Worker& worker, Client& client, FirstBytes& first, const mesh::ClusterPtr& opened) {
+  const auto& config = *worker.snapshot();
+  const auto arrival = mesh::find_listener(config, client.destination);
+  const auto plan = mesh::decide_connection(config, arrival, client.destination, first.preface);
   Way way;
-  if (arrival.refused) {
-    worker.metrics().loops_refused.add();
-    way.why = "the proxy's own address was dialled: passing it on would loop";
-    co_return way;
-  }
-  auto first = co_await first_bytes(client, worker, arrival);
-  way.over = first.gone;
-  if (first.gone) co_return way;
-  const auto plan = mesh::decide_connection(*config, arrival, client.destination, first.preface);
   way.action = plan.action;
   way.why = plan.why;
-  way.tcp.sni = std::move(first.preface.sni);
   way.tcp.cluster = plan.cluster;
+  way.tcp.sni = std::move(first.preface.sni);
+  // What was opened for a silent client serves only the plan it was opened for.
+  if (plan.action == mesh::Action::tcp && plan.cluster == opened)
+    way.tcp.upstream = std::move(first.upstream);
+  return way;
+}
+
+net::Task<Way> choose_way(Worker& worker, Client& client, int64_t start_us) {
+  const auto arrival = mesh::find_listener(*worker.snapshot(), client.destination);
+  if (arrival.refused) {
+    worker.metrics().loops_refused.add();
+    Way loop;
+    loop.why = "the proxy's own address was dialled: passing it on would loop";
+    co_return loop;
+  }
+  Expected expected = expect(arrival);
+  const auto opened = expected.silent_client;
+  auto first = co_await first_bytes(client, worker, std::move(expected));
+  Way way;
+  way.over = first.gone;
+  if (first.gone) co_return way;
+  way = decide(worker, client, first, opened);
   if (first.failure) {
     log_failure(worker, client, way.tcp, *first.failure, start_us);
     client.stream.abort();
     way.over = true;
   }
-  // What was opened for a silent client serves only the plan it was opened for.
-  const bool same = arrival.silent_client && plan.action == mesh::Action::tcp &&
-                    arrival.silent_client->cluster == plan.cluster;
-  if (same) way.tcp.upstream = std::move(first.upstream);
   co_return way;
 }
 
 }  // namespace
 
+// The way, once chosen, is a task of its own: what choosing took is given back while the connection
+// lasts.
 net::Task<void> serve_outbound(net::Stream accepted, Worker& worker) {
-  const ActiveConnection active(worker.metrics());
   const int64_t start_us = wall_clock_us();
-  Client client{.stream = std::move(accepted), .destination = {}, .inbox = {}};
+  Client client{.stream = std::move(accepted),
+                .destination = {},
+                .inbox = {},
+                .active = ActiveConnection(worker.metrics())};
   const auto destination = net::original_destination(client.stream);
   if (!destination) {
     worker.metrics().loops_refused.add();
@@ -93,10 +100,10 @@ net::Task<void> serve_outbound(net::Stream accepted, Worker& worker) {
   if (way.over) co_return;
   switch (way.action) {
     case mesh::Action::http:
-      co_return co_await serve_http(std::move(client), worker);
+      co_return worker.loop().spawn(serve_http(std::move(client), worker));
     case mesh::Action::tcp:
       if (way.tcp.cluster->name == "PassthroughCluster") worker.metrics().passthrough.add();
-      co_return co_await serve_tcp(std::move(client), worker, std::move(way.tcp));
+      co_return worker.loop().spawn(serve_tcp(std::move(client), worker, std::move(way.tcp)));
     case mesh::Action::refuse:
       co_return refuse(worker, client, way.tcp, way.why, start_us);
   }

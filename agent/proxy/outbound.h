@@ -7,8 +7,8 @@ namespace sallyport::proxy {
 
 class Worker;
 
-// Serves one captured connection to its end; logs and counts it on every way out. `worker` outlives
-// the task.
+// Serves one captured connection to its end; logs and counts it on every way out (but not a client
+// that leaves without a byte). `worker` outlives the task.
 net::Task<void> serve_outbound(net::Stream accepted, Worker& worker);
 
 }  // namespace sallyport::proxy

@@ -1,7 +1,7 @@
 // Exchange, first part: reading the request's head and deciding what becomes of it.
 #include "agent/mesh/decide.h"
+#include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
-#include "agent/proxy/tcp_proxy.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
@@ -46,12 +46,6 @@ std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
   worker_.metrics().downstream_rq_active.add();
   if (parsed == Parse::more) {
     request_.count = 0;
-    if (client_.inbox.bytes().size() >= limits::http_head_bytes)
-      return Refusal{.status = 431,
-                     .flags = observe::DPE,
-                     .details = "http1.headers_too_large",
-                     .body = {},
-                     .close = true};
     return Refusal{.status = 408,
                    .flags = observe::DPE,
                    .details = "request_header_timeout",
@@ -92,11 +86,18 @@ std::optional<Refusal> Exchange::route() {
     return Refusal{
         .status = 403, .flags = observe::no_flag, .details = "upgrade_failed", .body = {}};
 
+  if (upgrade_ && (request_.chunked || request_.length > 0)) {
+    worker_.metrics().protocol_errors.add();
+    return Refusal{.status = 400,
+                   .flags = observe::DPE,
+                   .details = "http1.codec_error",
+                   .body = "malformed request: an upgrade with a body",
+                   .close = true};
+  }
   const auto& config = worker_.snapshot();
   const auto plan = mesh::decide_request(*config, client_.destination.port(), client_.destination,
                                          {record_.authority, record_.path, record_.method});
   if (!plan.route) {
-    worker_.metrics().no_route.add();
     return Refusal{.status = 404, .flags = observe::NR, .details = "route_not_found", .body = {}};
   }
   route_name_ = plan.route->name;

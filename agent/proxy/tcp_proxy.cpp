@@ -1,9 +1,8 @@
 #include "agent/proxy/tcp_proxy.h"
 
-#include <ctime>
-
 #include "agent/net/relay.h"
 #include "agent/observe/access_record.h"
+#include "agent/proxy/clock.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
@@ -17,11 +16,12 @@ struct Session {
   TcpPlan plan;
   int64_t start_us;
   net::RelayCounts counts = {};
-  net::RelayEnd end = {};
-  bool connected = false;
+  bool to_be_logged = false;
 
-  ~Session() {
-    if (!connected) return;
+  ~Session() { log({}); }
+
+  void log(const net::RelayEnd& end) {
+    if (!std::exchange(to_be_logged, false)) return;
     observe::AccessRecord record;
     record.http = false;
     record.start_us = start_us;
@@ -29,7 +29,9 @@ struct Session {
     record.bytes_received = counts.from_client;
     record.bytes_sent = counts.to_client;
     if (end.error && end.error->side == Side::upstream) record.failure_reason = end.error->context;
-    if (end.error) record.flags = observe::flag_of(*end.error);
+    // An idle time that is over is an ordinary end (UT is for requests).
+    if (end.error && end.error->fault != Fault::timed_out)
+      record.flags = observe::flag_of(*end.error);
     record.upstream_host = plan.upstream.host;
     record.upstream_local = plan.upstream.local;
     record.downstream_local = client.destination;
@@ -41,13 +43,35 @@ struct Session {
   }
 };
 
-}  // namespace
-
-int64_t wall_clock_us() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return int64_t(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
+// Opens the upstream, unless that was done, and sends what the client has said so far. False: it is
+// over and logged.
+net::Task<bool> reach_upstream(Session& session) {
+  auto& [worker, app, plan, start_us, counts, to_be_logged] = session;
+  if (!plan.upstream) {
+    upstream::Need need;
+    need.original_destination = app.destination;
+    need.http = false;
+    auto acquired = co_await worker.upstreams().acquire(plan.cluster, need);
+    if (!acquired) {
+      log_failure(worker, app, plan, acquired.error(), start_us);
+      app.stream.abort();
+      co_return false;
+    }
+    plan.upstream = std::move(*acquired);
+  }
+  to_be_logged = true;
+  const auto first = app.inbox.bytes();
+  counts.from_client = first.size();
+  if (!first.empty() && !co_await plan.upstream.stream.write_all(first)) {
+    session.log({plan.upstream.stream.failure(Side::upstream)});
+    co_return false;
+  }
+  app.inbox.consume(first.size());
+  app.inbox.release();
+  co_return true;
 }
+
+}  // namespace
 
 void log_refusal(Worker& worker, const TcpRefusal& refusal) {
   observe::AccessRecord record;
@@ -72,7 +96,7 @@ void log_failure(Worker& worker, const Client& client, const TcpPlan& plan,
   // Envoy's tcp_proxy: its only connect attempt is used up.
   if (flags & observe::UF) flags |= observe::URX;
   log_refusal(worker, {.client = client,
-                       .cluster = plan.cluster->name,
+                       .cluster = plan.cluster ? std::string_view(plan.cluster->name) : "-",
                        .sni = plan.sni,
                        .flags = flags,
                        .failure_reason = failure.error.context,
@@ -85,31 +109,13 @@ net::Task<void> serve_tcp(Client client, Worker& worker, TcpPlan plan) {
                   .client = std::move(client),
                   .plan = std::move(plan),
                   .start_us = wall_clock_us()};
-  auto& app = session.client;
-  auto& upstream = session.plan.upstream;
-  if (!upstream) {
-    upstream::Need need;
-    need.original_destination = app.destination;
-    need.http = false;
-    auto acquired = co_await worker.upstreams().acquire(session.plan.cluster, need);
-    if (!acquired) {
-      log_failure(worker, app, session.plan, acquired.error(), session.start_us);
-      co_return app.stream.abort();
-    }
-    upstream = std::move(*acquired);
-  }
-  session.connected = true;
-  if (const auto first = app.inbox.bytes(); !first.empty()) {
-    session.counts.from_client = first.size();
-    if (!co_await upstream.stream.write_all(first)) {
-      session.end.error = upstream.stream.failure(Side::upstream);
-      co_return;
-    }
-    app.inbox.consume(first.size());
-  }
-  app.inbox.release();
-  session.end = co_await net::relay(app.stream, upstream.stream, session.counts,
-                                    session.plan.cluster->tcp_idle);
+  if (!co_await reach_upstream(session)) co_return;
+  const auto end = co_await net::relay(session.client.stream, session.plan.upstream.stream,
+                                       session.counts, session.plan.cluster->tcp_idle);
+  session.log(end);
+  if (!end.error) co_return;
+  session.client.stream.abort();  // What broke on one side must not look like an end on the other.
+  session.plan.upstream.stream.abort();
 }
 
 }  // namespace sallyport::proxy

@@ -35,6 +35,4 @@ void log_refusal(Worker& worker, const TcpRefusal& refusal);
 void log_failure(Worker& worker, const Client& client, const TcpPlan& plan,
                  const upstream::Failure& failure, int64_t start_us);
 
-int64_t wall_clock_us();  // microseconds since 1970
-
 }  // namespace sallyport::proxy

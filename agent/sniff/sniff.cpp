@@ -102,7 +102,15 @@ Sniffed sniff_tls(std::string_view bytes, bool ended) {
   return out;
 }
 
+// RFC 9112 section 2.2: a request may come after empty lines; the codec takes up to two.
+std::string_view without_empty_lines(std::string_view bytes) {
+  for (int i = 0; i < 2 && bytes.starts_with("\r\n"); i++) bytes.remove_prefix(2);
+  return bytes;
+}
+
 Sniffed sniff_http(std::string_view bytes, bool ended) {
+  bytes = without_empty_lines(bytes);
+  if (bytes.empty() || bytes == "\r") return ended ? decided(Protocol::opaque) : Sniffed{};
   const Match http2 = match(bytes, http2_preface);
   if (http2 == Match::whole) return decided(Protocol::http2);
   const Match method = match_method(bytes);
@@ -118,7 +126,10 @@ Sniffed sniff_http(std::string_view bytes, bool ended) {
     // past the TLS that a rule may ask for; HTTP answers with an error.
     return ended ? decided(Protocol::http1) : Sniffed{};
   }
-  if (ended || (method == Match::no && http2 == Match::no)) return decided(Protocol::opaque);
+  if (method == Match::no && http2 == Match::no) return decided(Protocol::opaque);
+  // What could still become HTTP when its time is over is treated as that, for the same reason.
+  if (ended)
+    return decided(http2 == Match::prefix && bytes.size() > 3 ? Protocol::http2 : Protocol::http1);
   return {};
 }
 

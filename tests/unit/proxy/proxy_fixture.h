@@ -89,6 +89,7 @@ protected:
       Client client{.stream = net::Stream(worker_->loop(), accepted),
                     .destination = door_.local(),
                     .inbox = {}};
+      client.stream.peer();  // As the listener does: it is cached.
       worker_->loop().spawn(serve(std::move(client), *worker_));
     });
     return app;

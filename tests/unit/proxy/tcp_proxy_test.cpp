@@ -14,10 +14,9 @@ net::Task<void> serve(Client client, Worker& worker) {
 }
 
 net::Task<void> sniff_and_serve(Client client, Worker& worker) {
-  const mesh::TcpRoute route{"", to_the_upstream};
-  mesh::Arrival arrival;
-  arrival.silent_client = &route;
-  auto first = co_await first_bytes(client, worker, arrival);
+  Expected expected;
+  expected.silent_client = to_the_upstream;
+  auto first = co_await first_bytes(client, worker, std::move(expected));
   if (first.gone || first.failure) co_return;
   TcpPlan plan{to_the_upstream, first.preface.sni, std::move(first.upstream)};
   co_await serve_tcp(std::move(client), worker, std::move(plan));

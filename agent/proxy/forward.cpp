@@ -24,7 +24,7 @@ bool is_idempotent(std::string_view method) {
 }
 
 std::string_view without_port(std::string_view authority) {
-  if (authority.starts_with('[')) return authority.substr(0, authority.find(']') + 1);
+  if (authority.starts_with('[')) return authority.substr(1, authority.find(']') - 1);
   return authority.substr(0, authority.find(':'));
 }
 
@@ -87,6 +87,7 @@ net::Task<bool> Exchange::open_upstream() {
     failure_ = std::move(acquired.error());
     if (!failure_->error.retryable || attempt == retries_) co_return false;
     worker_.metrics().upstream_rq_retry.add();
+    connect_retries_++;
     co_await net::sleep_for(worker_.loop(), backoff(attempt));
   }
 }
@@ -97,43 +98,50 @@ net::Task<void> Exchange::send_request() {
   record_.upstream_host = upstream_.host;
   record_.upstream_local = upstream_.local;
   if (timeout_.count()) upstream_.stream.set_deadline(timeout_);
+  std::string host;
   http::RequestAdds adds;
   adds.request_id = record_.request_id;
-  adds.attempt = uint32_t(attempts_);
+  adds.attempt = uint32_t(attempts_ + connect_retries_);
   adds.expected_timeout_ms = timeout_.count();
   adds.upgrade = upgrade_;
+  if (record_.authority.empty()) {  // HTTP/1.0 may come without; the upstream is spoken to in 1.1.
+    host = cluster_->host.empty() ? client_.destination.text() : cluster_->host;
+    adds.host = host;
+  }
   auto& out = (*heads_).out;
   http::write_request(request_, adds, out);
   // An upstream that closed its side may have answered before it did: the answer's reader finds
   // out.
-  upstream_takes_body_ = co_await upstream_.stream.write_all(with_body(out, at_hand_));
+  upstream_took_all_ = false;
+  upstream_took_all_ = co_await upstream_.stream.write_all(with_body(out, at_hand_));
 }
 
-net::Task<void> Exchange::pump_body() {
-  watched_ = true;
-  auto buffer = net::Buffers::take();
-  client_.stream.set_deadline(limits::body_stall);
+net::Task<Exchange::Answered> Exchange::pump_body() {
+  body_pumped_ = true;
   while (!body_.over()) {
+    client_.stream.set_deadline(limits::body_stall);
+    co_await client_.stream.ready(net::Want::read);  // A client that is slow holds no buffer.
+    const auto buffer = net::Buffers::take();
     const ssize_t count = co_await client_.stream.read({buffer.get(), net::Buffers::size});
-    client_left_ = count <= 0;
-    if (client_left_) co_return;
+    if (count <= 0) {
+      const bool stalled =
+          count < 0 && client_.stream.failure(Side::downstream).fault == Fault::timed_out;
+      co_return stalled ? Answered::body_stalled : Answered::client_left;
+    }
     const std::string_view bytes(buffer.get(), std::size_t(count));
     const auto mine = bytes.substr(0, body_.eat(bytes));
-    body_malformed_ = body_.bad();
-    if (body_malformed_) co_return;
+    if (body_.bad()) co_return Answered::body_malformed;
     pipelined_ = bytes.substr(mine.size());
-    if (upstream_takes_body_) upstream_takes_body_ = co_await upstream_.stream.write_all(mine);
-    if (!upstream_takes_body_) break;
-    client_.stream.set_deadline(limits::body_stall);
+    if (!upstream_took_all_) break;
+    upstream_took_all_ = false;
+    upstream_took_all_ = co_await upstream_.stream.write_all(mine);
   }
-  client_.stream.set_deadline(std::chrono::milliseconds(0));
-  buffer.reset();
-  co_await client_leaves();
+  co_await std::suspend_always();  // The answer decides what comes next.
+  co_return Answered::client_left;
 }
 
 bool Exchange::may_retry() const {
-  return upstream_.reused && attempts_ == 1 && body_.over() && pipelined_.empty() && !watched_ &&
-         is_idempotent(record_.method);
+  return upstream_.reused && attempts_ == 1 && !body_pumped_ && is_idempotent(record_.method);
 }
 
 }  // namespace sallyport::proxy

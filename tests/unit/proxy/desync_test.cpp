@@ -1,0 +1,167 @@
+// Messages must not run into each other, and what broke must not look whole: for both sides,
+// whatever they do.
+#include <fcntl.h>
+
+#include "tests/unit/proxy/proxy_fixture.h"
+
+namespace sallyport::proxy {
+namespace {
+
+const std::string get = "GET /politics HTTP/1.1\r\nHost: app.test\r\n\r\n";
+const std::string hello = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+bool has(const std::string& text, std::string_view part) { return text.find(part) != text.npos; }
+
+class Desync : public ProxyTest {
+protected:
+  // Sends until nobody takes more for a while.
+  static void send_until_stalled(const test::TestSocket& socket) {
+    const std::string part(1 << 16, 'x');
+    fcntl(socket.fd(), F_SETFL, O_NONBLOCK);
+    for (int idle = 0; idle < 100;) {
+      const bool took = ::send(socket.fd(), part.data(), part.size(), MSG_NOSIGNAL) > 0;
+      idle = took ? 0 : idle + 1;
+      if (!took) usleep(1000);
+    }
+    fcntl(socket.fd(), F_SETFL, 0);
+  }
+  template <class Ask>
+  static bool soon(Ask ask) {
+    for (int i = 0; i < 2000 && !ask(); i++) usleep(5000);
+    return ask();
+  }
+  // Resets instead of ending: 1 byte or 0 of what comes.
+  static bool is_reset(const test::TestSocket& socket) {
+    char part[4096];
+    ssize_t got;
+    while ((got = ::recv(socket.fd(), part, sizeof part, 0)) > 0) continue;
+    return got < 0 && errno == ECONNRESET;
+  }
+};
+
+TEST_F(Desync, TheBodyOfARefusedRequestIsNotTheNextRequest) {
+  istio::MeshConfig mesh;
+  mesh.outbound_traffic_policy = istio::OutboundMode::registry_only;
+  use(one_service(), mesh);
+  auto app = dial();
+  const std::string inner = "GET /smuggled HTTP/1.1\r\nHost: app.test\r\n\r\n";
+  app.send("POST / HTTP/1.1\r\nHost: blocked.test\r\nContent-Length: " +
+           std::to_string(inner.size()) + "\r\n\r\n" + inner + get);
+  EXPECT_TRUE(has(app.read_head(), "502"));
+  auto server = upstream_.accept();
+  EXPECT_TRUE(has(server.read_head(), "GET /politics"));
+}
+
+TEST_F(Desync, AnUpstreamThatDidNotTakeTheWholeBodyIsNotUsedAgain) {
+  auto app = dial();
+  app.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000000\r\n\r\n");
+  auto server = upstream_.accept();
+  server.read_head();
+  send_until_stalled(app);
+  server.send(hello);
+  app.read_until("hello");
+  auto other = dial();
+  other.send(get);
+  auto fresh = upstream_.accept();
+  EXPECT_TRUE(has(fresh.read_head(), "GET /politics"));
+}
+
+TEST_F(Desync, AClientThatLeavesDuringAStalledUploadIsNoticed) {
+  auto app = dial();
+  app.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000000\r\n\r\n");
+  auto server = upstream_.accept();
+  server.read_head();
+  send_until_stalled(app);
+  app.reset();
+  EXPECT_TRUE(soon([this] { return metrics_.downstream_rq_active.get() == 0; }));
+  EXPECT_TRUE(soon([this] { return metrics_.upstream_cx_active.get() == 0; }));
+}
+
+TEST_F(Desync, AnUpgradeWithABodyIsRefused) {
+  auto app = dial();
+  app.send(
+      "GET /chat HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+      "Content-Length: 4\r\n\r\nBODY");
+  EXPECT_TRUE(app.read_head().starts_with("HTTP/1.1 400 Bad Request\r\n"));
+  EXPECT_EQ(metrics_.upstream_cx_total.get(), 0u);
+}
+
+TEST_F(Desync, AResetAnswerDoesNotLookWhole) {
+  for (int i = 0; i < 20; i++) {
+    auto app = dial();
+    app.send(get);
+    auto server = upstream_.accept();
+    server.read_head();
+    server.send("HTTP/1.1 200 OK\r\n\r\n" + std::string(3000, 'p'));
+    server.reset();
+    EXPECT_TRUE(is_reset(app)) << i;
+  }
+}
+
+TEST_F(Desync, ABodyThatTheClientBrokeDoesNotLookWhole) {
+  auto app = dial();
+  app.send("POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+  auto server = upstream_.accept();
+  server.read_head();
+  server.send("HTTP/1.1 200 OK\r\n\r\nbeginning");
+  EXPECT_TRUE(app.read_until("beginning").ends_with("beginning"));
+  app.send("nonsense\r\n");
+  EXPECT_TRUE(is_reset(app));
+  const auto log = log_text();
+  EXPECT_TRUE(has(log, " 200 DPE http1.codec_error ")) << log;
+}
+
+TEST_F(Desync, AChunkedAnswerThatBreaksOffInNonsenseIsTheUpstreamsFault) {
+  auto app = dial();
+  app.send(get);
+  auto server = upstream_.accept();
+  server.read_head();
+  server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+  EXPECT_TRUE(has(app.read_until("hello"), "200 OK"));
+  server.send("nonsense\r\n");
+  EXPECT_TRUE(is_reset(app));
+  const auto log = log_text();
+  EXPECT_TRUE(has(log, " 200 UPE ")) << log;
+}
+
+TEST_F(Desync, AnAnswerLargerThanABufferArrivesAsItWasSent) {
+  auto app = dial();
+  for (const std::size_t size : {16'000, 16'384, 20'000, 200'000}) {
+    app.send(get);
+    static test::TestSocket server;
+    if (!server) server = upstream_.accept();
+    server.read_head();
+    const std::string head = "HTTP/1.1 200 OK\r\nX-Pad: " + std::string(12'000, 'h') +
+                             "\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n";
+    std::thread sender([&] { server.send(head + std::string(size, 'b')); });
+    EXPECT_TRUE(has(app.read_head(), std::string(12'000, 'h')));
+    EXPECT_EQ(app.read_exactly(size), std::string(size, 'b'));
+    sender.join();
+    if (size == 200'000) server.close();
+  }
+}
+
+TEST_F(Desync, AnEmptyLineBehindABodyIsNoRequest) {
+  auto app = dial();
+  app.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 2\r\n\r\nok\r\n");
+  auto server = upstream_.accept();
+  EXPECT_TRUE(has(server.read_head(), "POST"));
+  EXPECT_EQ(server.read_exactly(2), "ok");
+  server.send(hello);
+  app.read_until("hello");
+  app.send(get);
+  EXPECT_TRUE(has(server.read_head(), "GET /politics"));
+  server.send(hello);
+  EXPECT_TRUE(has(app.read_until("hello"), "200 OK"));
+}
+
+TEST_F(Desync, ARequestWithoutHostGetsTheAddressItDialled) {
+  auto app = dial();
+  app.send("GET / HTTP/1.0\r\n\r\n");
+  auto dialled = door_.accept();
+  const auto request = dialled.read_head();
+  EXPECT_TRUE(has(request, "host: " + door_.local().text() + "\r\n")) << request;
+}
+
+}  // namespace
+}  // namespace sallyport::proxy
