@@ -212,12 +212,12 @@ TemplateParts fill(const TemplateFacts& facts) {
   TemplateParts parts;
   if (config.mode != "NONE") parts.init_containers.push_back(init_container(facts, config));
   (native ? parts.init_containers : parts.containers).push_back(sidecar(facts, config, native));
-  // Without a control plane the configuration comes from ConfigMaps; optional, so that a pod starts
-  // before them.
+  // Without a control plane the configuration comes from ConfigMaps of the pod's namespace. Not
+  // optional: a pod that started before them would send in plaintext what they protect.
   parts.volumes = {
       R"({"name": "sallyport-config",)"
-      R"( "configMap": {"name": "sallyport-config", "optional": true}})",
-      R"({"name": "sallyport-mesh", "configMap": {"name": "istio", "optional": true}})",
+      R"( "configMap": {"name": "sallyport-config"}})",
+      R"({"name": "sallyport-mesh", "configMap": {"name": "istio"}})",
       R"({"name": "istio-podinfo", "downwardAPI": {"items": [)"
       R"({"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}, )"
       R"({"path": "annotations", "fieldRef": {"fieldPath": "metadata.annotations"}}]}})"};

@@ -15,7 +15,9 @@ namespace {
 void refuse(Worker& worker, Client& client, const TcpPlan& plan, std::string_view why,
             int64_t start_us) {
   worker.metrics().blackholed.add();
-  if (plan.cluster && plan.cluster->refused) why = plan.cluster->refused->context;
+  const bool closed =
+      plan.cluster && plan.cluster->refused && plan.cluster->name != "BlackHoleCluster";
+  if (closed) why = plan.cluster->refused->context;
   log_refusal(worker,
               {.client = client,
                .cluster = plan.cluster ? std::string_view(plan.cluster->name) : "BlackHoleCluster",
