@@ -50,6 +50,8 @@ std::map<std::string, ServiceAddresses> texts_of(const ServiceIps& ips) {
 
 Result<Files> PodRunner::files_of(const Volume& volume) const {
   auto files = volume_files(volume, pod_, status_, machine_.manifests);
+  // Where the sample has not made them, the sandbox makes the two ConfigMaps that a sidecar needs.
+  if (!files && (volume.name == config_volume || volume.name == mesh_volume)) files = Files();
   if (!files || !files->empty()) return files;
   if (volume.name == config_volume) {
     *files = config_view(machine_.sources, pod_.meta.namespace_name);
