@@ -148,7 +148,7 @@ std::string find_program(std::string_view name) {
       path != nullptr ? path : "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
   while (!rest.empty()) {
     const auto colon = std::min(rest.find(':'), rest.size());
-    const std::string candidate = std::string(rest.substr(0, colon)) + "/" + std::string(name);
+    std::string candidate = std::string(rest.substr(0, colon)) + "/" + std::string(name);
     if (colon > 0 && access(candidate.c_str(), X_OK) == 0) return candidate;
     rest.remove_prefix(std::min(colon + 1, rest.size()));
   }

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <cstdio>
 
 #include <algorithm>
 #include <filesystem>
@@ -212,6 +213,7 @@ Result<CommandResult> Sandbox::exec(const std::string& pod, const std::vector<st
                              options.environment.end());
   Pipe in = make_pipe(), out = make_pipe(), err = make_pipe();
   if (!in.read || !out.read || !err.read) return system_error("pipe");
+  std::fflush(nullptr);  // Or the child has a copy of what is buffered, and may write it.
   const pid_t pid = clone_process(0);
   if (pid < 0) return system_error("clone");
   if (pid == 0) {
