@@ -71,6 +71,18 @@ net::Task<bool> reach_upstream(Session& session) {
   co_return true;
 }
 
+net::Task<void> carry(std::unique_ptr<Session> session) {
+  if (!co_await reach_upstream(*session)) co_return;
+  auto& app = session->client.stream;
+  auto& upstream = session->plan.upstream.stream;
+  const auto end =
+      co_await net::relay(app, upstream, session->counts, session->plan.cluster->tcp_idle);
+  session->log(end);
+  if (!end.error) co_return;
+  app.abort();  // What broke on one side must not look like an end on the other.
+  upstream.abort();
+}
+
 }  // namespace
 
 void log_refusal(Worker& worker, const TcpRefusal& refusal) {
@@ -105,17 +117,11 @@ void log_failure(Worker& worker, const Client& client, const TcpPlan& plan,
 }
 
 net::Task<void> serve_tcp(Client client, Worker& worker, TcpPlan plan) {
-  Session session{.worker = worker,
-                  .client = std::move(client),
-                  .plan = std::move(plan),
-                  .start_us = wall_clock_us()};
-  if (!co_await reach_upstream(session)) co_return;
-  const auto end = co_await net::relay(session.client.stream, session.plan.upstream.stream,
-                                       session.counts, session.plan.cluster->tcp_idle);
-  session.log(end);
-  if (!end.error) co_return;
-  session.client.stream.abort();  // What broke on one side must not look like an end on the other.
-  session.plan.upstream.stream.abort();
+  // Made outside the coroutine, whose frame would keep the moved-from arguments beside it.
+  return carry(std::unique_ptr<Session>(new Session{.worker = worker,
+                                                    .client = std::move(client),
+                                                    .plan = std::move(plan),
+                                                    .start_us = wall_clock_us()}));
 }
 
 }  // namespace sallyport::proxy
