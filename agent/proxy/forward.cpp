@@ -84,7 +84,7 @@ net::Task<bool> Exchange::open_upstream() {
       failure_.reset();
       co_return true;
     }
-    failure_ = std::move(acquired.error());
+    failure_ = acquired.error();
     if (!failure_->error.retryable || attempt == retries_) co_return false;
     worker_.metrics().upstream_rq_retry.add();
     connect_retries_++;

@@ -117,7 +117,7 @@ net::Task<Acquired> Runtime::connect(Chosen chosen) {
   auto stream = co_await net::connect(shared_->loop, address, cluster_->connect_timeout, source);
   if (!stream) {
     metrics.upstream_cx_connect_fail.add();
-    Error error = std::move(stream.error());
+    Error error = stream.error();
     error.side = Side::upstream;
     error.retryable = error.fault != Fault::internal;
     co_return Failure{std::move(error), address};
@@ -138,7 +138,7 @@ net::Task<std::optional<Error>> Runtime::handshake(Connection& connection, Pool&
   net::Stream& stream = connection.stream;
   auto& metrics = shared_->metrics;
   auto ssl = shared_->tls.open(*pool.identity, &pool.sessions);
-  if (!ssl) co_return no_tls(connection.host, *pool.identity, std::move(ssl.error()));
+  if (!ssl) co_return no_tls(connection.host, *pool.identity, ssl.error());
   stream.start_tls(std::move(*ssl));
   stream.set_deadline(left_until(deadline, shared_->loop.now()));
   const int done = co_await stream.handshake();

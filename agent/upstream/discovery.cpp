@@ -62,7 +62,7 @@ void Discovery::answered(Name& name, Result<dns::Answer> answer) {
     name.expires = now + answer->ttl;
   } else {
     // The resolver keeps what is worth keeping; an error means that there are no addresses.
-    name.problem = std::move(answer.error());
+    name.problem = answer.error();
     name.addresses.clear();
     name.expires = now + limits::dns_negative_ttl;
   }

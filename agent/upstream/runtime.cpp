@@ -113,7 +113,7 @@ void Runtime::retire(const Identity* identity) {
 
 std::shared_ptr<Endpoint> Runtime::choose(const Need& need) {
   const auto& endpoints = discovery_->endpoints();
-  if (const auto next = std::exchange(next_, nullptr)) {
+  if (auto next = std::exchange(next_, nullptr)) {
     const bool there = std::find(endpoints.begin(), endpoints.end(), next) != endpoints.end();
     const bool avoided = need.avoid && std::find(need.avoid->begin(), need.avoid->end(),
                                                  next->address) != need.avoid->end();
