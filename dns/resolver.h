@@ -13,14 +13,15 @@
 
 #include "agent/core/address.h"
 #include "agent/core/error.h"
+#include "agent/core/limits.h"
 #include "agent/net/loop.h"
 
 namespace sallyport::dns {
 
 struct ResolverOptions {
-  std::vector<SocketAddress> servers;       // empty: /etc/resolv.conf
-  bool want_v4 = true, want_v6 = true;      // by the pod's own addresses
-  std::chrono::milliseconds timeout{5000};  // of one try
+  std::vector<SocketAddress> servers;                             // empty: /etc/resolv.conf
+  bool want_v4 = true, want_v6 = true;                            // by the pod's own addresses
+  std::chrono::milliseconds timeout = limits::dns_query_timeout;  // of one try
   int tries = 2;
 };
 

@@ -1,6 +1,7 @@
 #include "agent/proxy/outbound.h"
 
 #include "agent/mesh/decide.h"
+#include "agent/proxy/captured.h"
 #include "agent/proxy/clock.h"
 #include "agent/proxy/first_bytes.h"
 #include "agent/proxy/http_proxy.h"
@@ -10,24 +11,6 @@
 namespace sallyport::proxy {
 namespace {
 
-// Accepted and closed, as Istio's BlackHoleCluster does; or closed because a resource that names it
-// is broken.
-void refuse(Worker& worker, Client& client, const TcpPlan& plan, std::string_view why,
-            int64_t start_us) {
-  worker.metrics().blackholed.add();
-  const bool closed =
-      plan.cluster && plan.cluster->refused && plan.cluster->name != "BlackHoleCluster";
-  if (closed) why = plan.cluster->refused->context;
-  log_refusal(worker,
-              {.client = client,
-               .cluster = plan.cluster ? std::string_view(plan.cluster->name) : "BlackHoleCluster",
-               .sni = plan.sni,
-               .flags = observe::UH,
-               .failure_reason = why,
-               .start_us = start_us});
-  client.stream.close();
-}
-
 // Which way the connection goes.
 struct Way {
   mesh::Action action = mesh::Action::refuse;
@@ -35,6 +18,19 @@ struct Way {
   std::string why;
   bool over = false;  // logged already, or nothing to log; nothing to do
 };
+
+// Accepted and closed, as Istio's BlackHoleCluster does; or closed because a resource that names it
+// is broken.
+void refuse(Worker& worker, Client& client, const Way& way, int64_t start_us) {
+  worker.metrics().blackholed.add();
+  log_refusal(worker, {.client = client,
+                       .cluster = way.tcp.cluster->name,
+                       .sni = way.tcp.sni,
+                       .flags = observe::UH,
+                       .failure_reason = way.why,
+                       .start_us = start_us});
+  client.stream.close();
+}
 
 Expected expect(const mesh::Arrival& arrival) {
   return {arrival.sniff, arrival.silent_client ? arrival.silent_client->cluster : nullptr};
@@ -46,6 +42,8 @@ Way decide(Worker& worker, Client& client, FirstBytes& first, const mesh::Cluste
   const auto& config = *worker.snapshot();
   const auto arrival = mesh::find_listener(config, client.destination);
   const auto plan = mesh::decide_connection(config, arrival, client.destination, first.preface);
+  if (arrival.refused) worker.metrics().loops_refused.add();
+  if (plan.cluster == config.passthrough) worker.metrics().passthrough.add();
   Way way;
   way.action = plan.action;
   way.why = plan.why;
@@ -59,12 +57,6 @@ Way decide(Worker& worker, Client& client, FirstBytes& first, const mesh::Cluste
 
 net::Task<Way> choose_way(Worker& worker, Client& client, int64_t start_us) {
   const auto arrival = mesh::find_listener(*worker.snapshot(), client.destination);
-  if (arrival.refused) {
-    worker.metrics().loops_refused.add();
-    Way loop;
-    loop.why = "the proxy's own address was dialled: passing it on would loop";
-    co_return loop;
-  }
   Expected expected = expect(arrival);
   const auto opened = expected.silent_client;
   auto first = co_await first_bytes(client, worker, std::move(expected));
@@ -72,7 +64,7 @@ net::Task<Way> choose_way(Worker& worker, Client& client, int64_t start_us) {
   way.over = first.gone;
   if (first.gone) co_return way;
   way = decide(worker, client, first, opened);
-  if (first.failure) {
+  if (first.failure && way.tcp.cluster == opened) {
     log_failure(worker, client, way.tcp, *first.failure, start_us);
     client.stream.abort();
     way.over = true;
@@ -86,28 +78,17 @@ net::Task<Way> choose_way(Worker& worker, Client& client, int64_t start_us) {
 // lasts.
 net::Task<void> serve_outbound(net::Stream accepted, Worker& worker) {
   const int64_t start_us = wall_clock_us();
-  Client client{.stream = std::move(accepted),
-                .destination = {},
-                .inbox = {},
-                .active = ActiveConnection(worker.metrics())};
-  const auto destination = net::original_destination(client.stream);
-  if (!destination) {
-    worker.metrics().loops_refused.add();
-    client.destination = client.stream.local();
-    co_return refuse(worker, client, {}, destination.error().context, start_us);
-  }
-  client.destination = *destination;
-
-  auto way = co_await choose_way(worker, client, start_us);
+  auto client = captured(std::move(accepted), worker);
+  if (!client) co_return;
+  auto way = co_await choose_way(worker, *client, start_us);
   if (way.over) co_return;
   switch (way.action) {
     case mesh::Action::http:
-      co_return worker.loop().spawn(serve_http(std::move(client), worker));
+      co_return worker.loop().spawn(serve_http(std::move(*client), worker));
     case mesh::Action::tcp:
-      if (way.tcp.cluster->name == "PassthroughCluster") worker.metrics().passthrough.add();
-      co_return worker.loop().spawn(serve_tcp(std::move(client), worker, std::move(way.tcp)));
+      co_return worker.loop().spawn(serve_tcp(std::move(*client), worker, std::move(way.tcp)));
     case mesh::Action::refuse:
-      co_return refuse(worker, client, way.tcp, way.why, start_us);
+      co_return refuse(worker, *client, way, start_us);
   }
 }
 

@@ -108,7 +108,7 @@ void log_failure(Worker& worker, const Client& client, const TcpPlan& plan,
   // Envoy's tcp_proxy: its only connect attempt is used up.
   if (flags & observe::UF) flags |= observe::URX;
   log_refusal(worker, {.client = client,
-                       .cluster = plan.cluster ? std::string_view(plan.cluster->name) : "-",
+                       .cluster = plan.cluster->name,
                        .sni = plan.sni,
                        .flags = flags,
                        .failure_reason = failure.error.context,

@@ -73,8 +73,7 @@ using Pipeline = ProxyTest;
 TEST_F(Pipeline, ABadSecondRequestDoesNotSpoilTheAnswerOfTheFirst) {
   auto app = dial();
   app.send("GET / HTTP/1.1\r\n" + host + "\r\nGARBAGE\r\n\r\n");
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
   const auto both = app.read_all();
   EXPECT_TRUE(both.starts_with("HTTP/1.1 200 OK")) << both;
@@ -106,8 +105,7 @@ class BadAnswer : public ProxyTest, public testing::WithParamInterface<Answer> {
 TEST_P(BadAnswer, IsA502) {
   auto app = dial();
   app.send("GET / HTTP/1.1\r\n" + host + "\r\n");
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send(GetParam().answer);
   auto head = app.read_head();
   while (head.starts_with("HTTP/1.1 103")) head = app.read_head();

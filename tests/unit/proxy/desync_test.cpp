@@ -7,11 +7,6 @@
 namespace sallyport::proxy {
 namespace {
 
-const std::string get = "GET /politics HTTP/1.1\r\nHost: app.test\r\n\r\n";
-const std::string hello = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != text.npos; }
-
 class Desync : public ProxyTest {
 protected:
   // Sends until nobody takes more for a while.
@@ -24,6 +19,12 @@ protected:
       if (!took) usleep(1000);
     }
     fcntl(socket.fd(), F_SETFL, 0);
+  }
+  test::TestSocket stall_an_upload(const test::TestSocket& app) {
+    app.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000000\r\n\r\n");
+    auto server = accept_request();
+    send_until_stalled(app);
+    return server;
   }
   template <class Ask>
   static bool soon(Ask ask) {
@@ -54,10 +55,7 @@ TEST_F(Desync, TheBodyOfARefusedRequestIsNotTheNextRequest) {
 
 TEST_F(Desync, AnUpstreamThatDidNotTakeTheWholeBodyIsNotUsedAgain) {
   auto app = dial();
-  app.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000000\r\n\r\n");
-  auto server = upstream_.accept();
-  server.read_head();
-  send_until_stalled(app);
+  auto server = stall_an_upload(app);
   server.send(hello);
   app.read_until("hello");
   auto other = dial();
@@ -68,10 +66,7 @@ TEST_F(Desync, AnUpstreamThatDidNotTakeTheWholeBodyIsNotUsedAgain) {
 
 TEST_F(Desync, AClientThatLeavesDuringAStalledUploadIsNoticed) {
   auto app = dial();
-  app.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000000\r\n\r\n");
-  auto server = upstream_.accept();
-  server.read_head();
-  send_until_stalled(app);
+  auto server = stall_an_upload(app);
   app.reset();
   EXPECT_TRUE(soon([this] { return metrics_.downstream_rq_active.get() == 0; }));
   EXPECT_TRUE(soon([this] { return metrics_.upstream_cx_active.get() == 0; }));
@@ -90,8 +85,7 @@ TEST_F(Desync, AResetAnswerDoesNotLookWhole) {
   for (int i = 0; i < 20; i++) {
     auto app = dial();
     app.send(get);
-    auto server = upstream_.accept();
-    server.read_head();
+    auto server = accept_request();
     server.send("HTTP/1.1 200 OK\r\n\r\n" + std::string(3000, 'p'));
     server.reset();
     EXPECT_TRUE(is_reset(app)) << i;
@@ -101,8 +95,7 @@ TEST_F(Desync, AResetAnswerDoesNotLookWhole) {
 TEST_F(Desync, ABodyThatTheClientBrokeDoesNotLookWhole) {
   auto app = dial();
   app.send("POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send("HTTP/1.1 200 OK\r\n\r\nbeginning");
   EXPECT_TRUE(app.read_until("beginning").ends_with("beginning"));
   app.send("nonsense\r\n");
@@ -114,8 +107,7 @@ TEST_F(Desync, ABodyThatTheClientBrokeDoesNotLookWhole) {
 TEST_F(Desync, AChunkedAnswerThatBreaksOffInNonsenseIsTheUpstreamsFault) {
   auto app = dial();
   app.send(get);
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
   EXPECT_TRUE(has(app.read_until("hello"), "200 OK"));
   server.send("nonsense\r\n");

@@ -4,11 +4,6 @@
 namespace sallyport::proxy {
 namespace {
 
-const std::string get = "GET /politics HTTP/1.1\r\nHost: app.test\r\n\r\n";
-const std::string hello = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != text.npos; }
-
 class HttpProxy : public ProxyTest {
 protected:
   void expect_log(std::string_view part) {
@@ -47,8 +42,7 @@ TEST_F(HttpProxy, ARequestReachesTheServiceWithWhatASidecarAdds) {
 TEST_F(HttpProxy, BothSidesStayOpenAndAnUpstreamConnectionServesTwoClients) {
   auto first = dial();
   first.send(get);
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send(hello);
   first.read_until("hello");
   EXPECT_TRUE(has(serve_one(first, server), "hello"));
@@ -99,8 +93,7 @@ TEST_F(HttpProxy, AClientThatKnowsNoChunksGetsTheContent) {
 TEST_F(HttpProxy, AnswersThatHaveNoBodyDontWaitForOne) {
   auto app = dial();
   app.send("HEAD / HTTP/1.1\r\nHost: app.test\r\n\r\n");
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
   EXPECT_TRUE(has(app.read_head(), "1000"));
   for (const char* status : {"204 No Content", "304 Not Modified"}) {
@@ -116,8 +109,7 @@ TEST_F(HttpProxy, ABodyThatLastsUntilTheEndEndsBothConnections) {
   auto app = dial();
   app.send(get);
   {
-    auto server = upstream_.accept();
-    server.read_head();
+    auto server = accept_request();
     server.send("HTTP/1.1 200 OK\r\n\r\nuntil the end");
   }
   EXPECT_TRUE(app.read_all().ends_with("until the end"));
@@ -139,8 +131,7 @@ TEST_F(HttpProxy, AHundredContinueComesFromTheServer) {
 TEST_F(HttpProxy, AnEarlyAnswerIsNotHeldBackByTheBody) {
   auto app = dial();
   app.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000\r\n\r\nbeginning");
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send("HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\n\r\nno!");
   EXPECT_TRUE(has(app.read_until("no!"), "413"));
   EXPECT_EQ(app.read_all(), "") << "the rest of the body is not wanted: the connection ends";
@@ -150,8 +141,7 @@ TEST_F(HttpProxy, AClientThatHalfClosedStillGetsItsAnswer) {
   auto app = dial();
   app.send(get);
   app.shutdown_write();
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send(hello);
   EXPECT_TRUE(has(app.read_all(), "hello"));
 }
@@ -159,8 +149,7 @@ TEST_F(HttpProxy, AClientThatHalfClosedStillGetsItsAnswer) {
 TEST_F(HttpProxy, AClientThatLeftIsNoticedWhileItsAnswerIsAwaited) {
   auto app = dial();
   app.send(get);
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   app.close();
   EXPECT_EQ(server.read_all(), "") << "the upstream connection is closed";
   const auto log = log_text();
@@ -195,14 +184,12 @@ TEST_F(HttpProxy, AnIdleUpstreamThatWasClosedIsNoticed) {
   auto app = dial();
   app.send(get);
   {
-    auto server = upstream_.accept();
-    server.read_head();
+    auto server = accept_request();
     server.send(hello);
     app.read_until("hello");
   }
   app.send(get);
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send(hello);
   EXPECT_TRUE(has(app.read_until("hello"), "200 OK"));
 }
@@ -210,13 +197,11 @@ TEST_F(HttpProxy, AnIdleUpstreamThatWasClosedIsNoticed) {
 TEST_F(HttpProxy, BytesBeyondTheEndSpoilOnlyThatUpstreamConnection) {
   auto app = dial();
   app.send(get);
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send(hello + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
   EXPECT_TRUE(app.read_until("hello").ends_with("hello"));
   app.send(get);
-  auto other = upstream_.accept();
-  other.read_head();
+  auto other = accept_request();
   other.send(hello);
   EXPECT_TRUE(app.read_until("hello").ends_with("hello"));
 }
@@ -224,10 +209,7 @@ TEST_F(HttpProxy, BytesBeyondTheEndSpoilOnlyThatUpstreamConnection) {
 TEST_F(HttpProxy, AnUpstreamThatClosesWithoutAnAnswerIsA503WithItsFlag) {
   auto app = dial();
   app.send(get);
-  {
-    auto server = upstream_.accept();
-    server.read_head();
-  }
+  { auto server = accept_request(); }
   const auto answer = app.read_until("connection termination");
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n")) << answer;
   expect_log(" 503 UC upstream_reset_before_response_started{connection_termination} ");
@@ -237,8 +219,7 @@ TEST_F(HttpProxy, ABodyCutShortDoesNotLookWhole) {
   auto app = dial();
   app.send(get);
   {
-    auto server = upstream_.accept();
-    server.read_head();
+    auto server = accept_request();
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
     app.read_until("half");
   }
@@ -249,8 +230,7 @@ TEST_F(HttpProxy, ABodyCutShortDoesNotLookWhole) {
 TEST_F(HttpProxy, NonsenseFromTheUpstreamIsA502) {
   auto app = dial();
   app.send(get);
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!");
   EXPECT_TRUE(app.read_head().starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
   expect_log(" 502 UPE ");
@@ -259,8 +239,7 @@ TEST_F(HttpProxy, NonsenseFromTheUpstreamIsA502) {
 TEST_F(HttpProxy, ASwitchThatNobodyAskedForIsA502) {
   auto app = dial();
   app.send(get);
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send(
       "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
   EXPECT_TRUE(app.read_head().starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
@@ -301,8 +280,7 @@ TEST_F(HttpProxy, AnUnknownHostIsA502UnderRegistryOnly) {
 TEST_F(HttpProxy, AChangedConfigurationAppliesToTheNextRequestOfAnOpenConnection) {
   auto app = dial();
   app.send(get);
-  auto server = upstream_.accept();
-  server.read_head();
+  auto server = accept_request();
   server.send(hello);
   app.read_until("hello");
   istio::MeshConfig mesh;

@@ -18,6 +18,13 @@
 
 namespace sallyport::proxy {
 
+inline const std::string get = "GET /politics HTTP/1.1\r\nHost: app.test\r\n\r\n";
+inline const std::string hello = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+inline bool has(const std::string& text, std::string_view part) {
+  return text.find(part) != text.npos;
+}
+
 class ProxyTest : public testing::Test {
 protected:
   // The port that clients dial is the port of the service, so that route tables and the kernel's
@@ -93,6 +100,13 @@ protected:
       worker_->loop().spawn(serve(std::move(client), *worker_));
     });
     return app;
+  }
+
+  // The upstream's side of a new connection, once it has read a request's head.
+  test::TestSocket accept_request() {
+    auto server = upstream_.accept();
+    server.read_head();
+    return server;
   }
 
   // The access log as it stands once everything written so far has reached the file.
