@@ -1,6 +1,9 @@
 // Messages must not run into each other, and what broke must not look whole: for both sides,
 // whatever they do.
 #include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 
 #include "tests/unit/proxy/proxy_fixture.h"
 
@@ -62,6 +65,52 @@ TEST_F(Desync, AnUpstreamThatDidNotTakeTheWholeBodyIsNotUsedAgain) {
   other.send(get);
   auto fresh = upstream_.accept();
   EXPECT_TRUE(has(fresh.read_head(), "GET /politics"));
+}
+
+// The whole body was read, but not all of it could be written: with buffers this small 16,000 bytes
+// don't fit between proxy and server. A network namespace of its own, so a thread of its own.
+struct SmallBuffers : Desync {
+  void TestBody() override {
+    const int small = 1;
+    setsockopt(upstream_.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    auto app = dial();
+    app.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 16000\r\n\r\n");
+    auto server = accept_request();
+    app.send(std::string(16'000, 'x'));
+    EXPECT_TRUE(soon([&] { return unread(door_.local().port(), app.local().port()) == 0; }));
+    server.send(hello);
+    app.read_until("hello");
+    auto other = dial();
+    other.send(get);
+    EXPECT_TRUE(has(accept_request_head(), "GET /politics"));
+  }
+  std::string accept_request_head() { return upstream_.accept().read_head(); }
+  // Bytes that lie in the socket of the proxy, not read yet; -1: there is no such socket.
+  static long unread(uint16_t local_port, uint16_t remote_port) {
+    std::ifstream sockets("/proc/thread-self/net/tcp");
+    std::string line;
+    while (std::getline(sockets, line)) {
+      unsigned local = 0, remote = 0, queued = 0;
+      if (sscanf(line.c_str(), " %*d: %*x:%x %*x:%x %*x %*x:%x", &local, &remote, &queued) == 3 &&
+          local == local_port && remote == remote_port)
+        return long(queued);
+    }
+    return -1;
+  }
+};
+
+TEST(DesyncOnSmallBuffers, AnUpstreamThatMissesTheEndOfABodyIsNotUsedAgain) {
+  std::thread([] {
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    const int any = socket(AF_INET, SOCK_DGRAM, 0);
+    ifreq loopback{};
+    std::strcpy(loopback.ifr_name, "lo");
+    loopback.ifr_flags = IFF_UP;
+    ASSERT_EQ(ioctl(any, SIOCSIFFLAGS, &loopback), 0);
+    close(any);
+    ASSERT_TRUE(std::ofstream("/proc/sys/net/ipv4/tcp_wmem") << "4096 4096 4096" << std::flush);
+    SmallBuffers().TestBody();
+  }).join();
 }
 
 TEST_F(Desync, AClientThatLeavesDuringAStalledUploadIsNoticed) {
@@ -131,6 +180,23 @@ TEST_F(Desync, AnAnswerLargerThanABufferArrivesAsItWasSent) {
     sender.join();
     if (size == 200'000) server.close();
   }
+}
+
+TEST_F(Desync, AnAnswerBehindAnInterimOneArrivesAsItWasSent) {
+  auto app = dial();
+  app.send(get);
+  auto server = accept_request();
+  std::thread sender([&] {
+    server.send(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nX-Mark: whole\r\nContent-Length: 40000\r\n\r\n" +
+        std::string(40'000, 'b'));
+  });
+  EXPECT_TRUE(app.read_head().starts_with("HTTP/1.1 103 Early Hints\r\n"));
+  const auto head = app.read_head();
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 200 OK\r\nX-Mark: whole\r\n")) << head;
+  EXPECT_EQ(app.read_exactly(40'000), std::string(40'000, 'b'));
+  sender.join();
 }
 
 TEST_F(Desync, AnEmptyLineBehindABodyIsNoRequest) {
