@@ -1,4 +1,5 @@
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -50,9 +51,10 @@ std::string written(std::chrono::milliseconds time) {
 // Returns an errno.
 int begin(int fd, const SocketAddress& to, const IpAddress& source) {
   sockaddr_storage storage;
+  const int yes = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
   if (source.is_set()) {
-    const int yes =
-        1;  // A port is chosen at connect(), by the whole tuple: 28,000 a peer, not in all.
+    // A port is chosen at connect(), by the whole tuple: 28,000 a peer, not in all.
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
     const socklen_t bound = SocketAddress(source, 0).fill(storage);
     if (::bind(fd, reinterpret_cast<const sockaddr*>(&storage), bound) != 0) return errno;

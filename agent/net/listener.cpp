@@ -1,6 +1,7 @@
 #include "agent/net/listener.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,7 +54,10 @@ struct Listener::State final : EventSource, Timer {
         loop(on),
         fd(takes_over),
         accepted(std::move(accept)),
-        starved(std::move(starve)) {
+        starved(std::move(starve)),
+        port(local_of(takes_over).port()) {
+    const int one = 1;  // Inherited by what it accepts: one call less a connection.
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     loop.watch(fd, EPOLLIN, *this);
   }
 
@@ -67,6 +71,7 @@ struct Listener::State final : EventSource, Timer {
         Stream stream(loop, connection);
         // Known for nothing now; when the connection has ended the kernel no longer tells.
         stream.socket().peer = SocketAddress::from(address);
+        stream.socket().listening_port = port;
         accepted(std::move(stream));
       } else if (out_of_descriptors(errno)) {
         return pause();
@@ -86,6 +91,7 @@ struct Listener::State final : EventSource, Timer {
   int fd;
   std::function<void(Stream)> accepted;
   std::function<void()> starved;
+  const uint16_t port;
 };
 
 Listener::Listener(Loop& loop, int listening_fd, std::function<void(Stream)> accepted,

@@ -12,9 +12,18 @@
 
 namespace sallyport::net {
 
+namespace {
+
+// Only a destination of the listener's own port can be the listener: the usual one costs no call.
+bool is_listener(const SocketAddress& destination, const Stream& stream) {
+  const uint16_t port = stream.socket().listening_port;
+  return (port == 0 || port == destination.port()) && destination == stream.local();
+}
+
+}  // namespace
+
 Result<SocketAddress> original_destination(const Stream& stream) {
-  const SocketAddress local = stream.local();
-  const bool six = local.ip().is_v6();
+  const bool six = stream.peer().ip().is_v6();
   sockaddr_storage storage{};
   socklen_t size = six ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
   if (getsockopt(stream.fd(), six ? SOL_IPV6 : SOL_IP, six ? IP6T_SO_ORIGINAL_DST : SO_ORIGINAL_DST,
@@ -24,16 +33,17 @@ Result<SocketAddress> original_destination(const Stream& stream) {
     // redirected it.
     const bool untracked =
         number == ENOENT || number == ENOPROTOOPT || number == EOPNOTSUPP || number == ENOTCONN;
-    return Error{
-        untracked ? Fault::denied : Fault::internal, Side::downstream, false,
-        "original destination of a connection to " + local.text() + ": " + std::strerror(number),
-        ""};
+    return Error{untracked ? Fault::denied : Fault::internal, Side::downstream, false,
+                 "original destination of a connection to " + stream.local().text() + ": " +
+                     std::strerror(number),
+                 ""};
   }
   const auto original = SocketAddress::from(reinterpret_cast<const sockaddr*>(&storage));
-  if (original == local) {
-    return Error{Fault::denied, Side::downstream, false,
-                 "connection to " + local.text() + " was dialled there directly, not redirected",
-                 ""};
+  if (is_listener(original, stream)) {
+    return Error{
+        Fault::denied, Side::downstream, false,
+        "connection to " + stream.local().text() + " was dialled there directly, not redirected",
+        ""};
   }
   return original;
 }

@@ -69,9 +69,9 @@ IoStep Socket::plain_write(std::span<iovec> pieces) {
   msghdr message{};
   message.msg_iov = pieces.data();
   message.msg_iovlen = std::min<std::size_t>(pieces.size(), 1024);  // IOV_MAX
-  const ssize_t sent = pieces.size() == 1
-                           ? ::send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
-                           : ::sendmsg(fd, &message, MSG_NOSIGNAL);
+  const int flags = MSG_NOSIGNAL | (end_follows ? MSG_MORE : 0);
+  const ssize_t sent = pieces.size() == 1 ? ::send(fd, pieces[0].iov_base, pieces[0].iov_len, flags)
+                                          : ::sendmsg(fd, &message, flags);
   if (sent >= 0) {
     if (static_cast<std::size_t>(sent) < size_of(pieces.first(message.msg_iovlen)) && !ended)
       writable = false;

@@ -56,15 +56,17 @@ public:
 
   Loop& loop;
   int fd;
-  uint32_t deadline = 0;  // tick at which it expires; 0: none
-  uint32_t filed = 0;     // tick under which it stands in the wheel; 0: it does not
-  int16_t error = 0;      // errno of the last failure; 0: none
+  uint32_t deadline = 0;        // tick at which it expires; 0: none
+  uint32_t filed = 0;           // tick under which it stands in the wheel; 0: it does not
+  int16_t error = 0;            // errno of the last failure; 0: none
+  uint16_t listening_port = 0;  // of the Listener that accepted it; 0: none did
   bool readable = false;
   bool writable = true;  // a connecting one says EAGAIN
   bool ended = false;    // FIN or error was seen: read on until 0, a short read proves nothing
   bool timed_out = false;
   bool established = false;  // the TLS handshake is done
   bool tls_failed = false;
+  bool end_follows = false;  // what is written waits for the FIN that follows at once
   SocketAddress peer, local;
 
 private:

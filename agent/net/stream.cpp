@@ -1,18 +1,12 @@
 #include "agent/net/stream.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "agent/net/errors.h"
 
 namespace sallyport::net {
 
-Stream::Stream(Loop& loop, int fd) : socket_(loop.watch(fd)) {
-  const int one = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
-             sizeof one);  // Fails on a unix socket, which needs none.
-}
+Stream::Stream(Loop& loop, int fd) : socket_(loop.watch(fd)) {}
 
 IoStep Stream::try_read(std::span<char> into) { return socket_->read(into); }
 IoStep Stream::try_write(std::span<iovec> pieces) { return socket_->write(pieces); }
@@ -21,6 +15,7 @@ bool Stream::seen_end() const { return socket_->ended; }
 void Stream::start_tls(tls::SslPtr ssl) { socket_->start_tls(std::move(ssl)); }
 bool Stream::is_tls() const { return socket_->ssl() != nullptr; }
 SSL* Stream::ssl() const { return socket_->ssl(); }
+void Stream::end_follows() { socket_->end_follows = true; }
 void Stream::shutdown_write() { socket_->shutdown_write(); }
 
 void Stream::abort() {

@@ -24,8 +24,7 @@ namespace sallyport::net {
 class Stream {
 public:
   Stream() = default;
-  Stream(Loop& loop,
-         int fd);  // a non-blocking connected or connecting TCP or unix socket; sets TCP_NODELAY
+  Stream(Loop& loop, int fd);  // a non-blocking connected or connecting TCP or unix socket
   Stream(Stream&& other) noexcept : socket_(std::exchange(other.socket_, nullptr)) {}
   Stream& operator=(Stream&& other) noexcept {
     std::swap(socket_, other.socket_);
@@ -53,7 +52,10 @@ public:
   bool seen_end() const;            // FIN or error was seen: not to be pooled
   void start_tls(tls::SslPtr ssl);  // reads and writes go through it from now on
   bool is_tls() const;
-  SSL* ssl() const;       // null when plain
+  SSL* ssl() const;  // null when plain
+  // What is written from now on is the last: close() or shutdown_write() follows at once, and its
+  // FIN goes out in the same segment (one packet less a connection).
+  void end_follows();
   void shutdown_write();  // half-close: FIN, or close_notify and FIN
   void abort();           // closes with RST (SO_LINGER 0)
   void close();

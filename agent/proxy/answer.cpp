@@ -93,8 +93,8 @@ net::Task<Answered> Exchange::relay_answer_body() {
   const bool switched = response_.status == 101;
   if (!switched) batch_records();
   framing_ = http::framing_of(response_, answer_body_, request_.minor);
-  close_ = !request_.persistent() || framing_ != http::Framing::as_is || !body_.over() ||
-           worker_.draining();
+  close_ = !switched && (!request_.persistent() || framing_ != http::Framing::as_is ||
+                         !body_.over() || worker_.draining());
   const auto behind = answer_.bytes().substr(response_.size);
   const auto first = switched ? Piece{} : take_piece(behind);
   if (answer_body_.bad()) co_return Answered::malformed;
@@ -103,12 +103,13 @@ net::Task<Answered> Exchange::relay_answer_body() {
   adds.date = worker_.date().at(record_.start_us / 1'000'000);
   if (!switched) adds.service_time_ms = record_.upstream_service_us / 1000;
   adds.client_minor = request_.minor;
-  adds.keep = switched || !close_;
+  adds.keep = !close_;
   adds.framing = framing_;
   auto& out = (*heads_).out;
   http::write_response(response_, adds, out);
   head_forwarded_ = true;
   client_.stream.set_deadline(limits::body_stall);
+  if (close_ && answer_body_.over()) client_.stream.end_follows();
   if (!co_await client_.stream.write_all(with_body(out, first.content)))
     co_return Answered::client_left;
   answer_.consume(response_.size + first.taken);
@@ -124,6 +125,7 @@ net::Task<Answered> Exchange::relay_answer_body() {
     const auto next = take_piece(answer_.bytes());
     if (answer_body_.bad()) co_return Answered::malformed;
     client_.stream.set_deadline(limits::body_stall);  // A client that does not read is let go.
+    if (close_ && answer_body_.over()) client_.stream.end_follows();
     if (!next.content.empty() && !co_await client_.stream.write_all(next.content))
       co_return Answered::client_left;
     answer_.consume(next.taken);
@@ -188,9 +190,15 @@ Next Exchange::finish_whole() {
     if (timeout_.count()) upstream_.stream.set_deadline(std::chrono::milliseconds(0));
     worker_.upstreams().give_back(std::move(upstream_));
   }
-  if (close_ || !sent) return Next::say_goodbye;
-  make_way();
-  return Next::keep;
+  if (sent && !close_) {
+    make_way();
+    return Next::keep;
+  }
+  // A client that asked for the end, and sent nothing behind its request, will send nothing more
+  // that a reset could answer (RFC 9112 section 9.6): there is nothing to wait for.
+  const bool more = client_.inbox.bytes().size() > request_.size + at_hand_.size() ||
+                    !pipelined_.empty() || client_.stream.more_at_hand();
+  return sent && !more && !request_.persistent() ? Next::close : Next::say_goodbye;
 }
 
 }  // namespace sallyport::proxy

@@ -94,6 +94,7 @@ net::Task<Next> Exchange::refuse(const Refusal& refusal) {
                                .overloaded = (refusal.flags & observe::UO) != 0});
   if (record_.method != "HEAD") record_.bytes_sent = refusal.body.size();
   client_.stream.set_deadline(limits::body_stall);
+  if (close_) client_.stream.end_follows();
   const bool sent = co_await client_.stream.write_all(answer);
   if (!sent) co_return Next::close;
   if (close_) co_return Next::say_goodbye;

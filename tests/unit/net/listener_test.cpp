@@ -2,6 +2,7 @@
 #include "agent/net/listener.h"
 
 #include <gtest/gtest.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 
 #include <thread>
@@ -35,6 +36,21 @@ TEST(Listener, HandsOverEveryConnectionOfABurst) {
   loop.run();
   EXPECT_EQ(accepted.size(), burst);
   for (const int client : clients) ::close(client);
+}
+
+TEST(Listener, WhatItAcceptsSendsAtOnce) {
+  Loop loop;
+  int no_delay = 0;
+  Listener listener(loop, *open_listening_socket(*SocketAddress::parse("127.0.0.1:0")),
+                    [&](Stream stream) {
+                      socklen_t size = sizeof no_delay;
+                      getsockopt(stream.fd(), IPPROTO_TCP, TCP_NODELAY, &no_delay, &size);
+                      loop.stop();
+                    });
+  const int client = dial(listener.local());
+  loop.run();
+  EXPECT_NE(no_delay, 0);
+  ::close(client);
 }
 
 TEST(Listener, WorkersShareAnAddress) {

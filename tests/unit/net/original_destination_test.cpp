@@ -77,6 +77,14 @@ void expect_original(const Case& c) {
   ASSERT_TRUE(redirected) << redirected.error().context;
   EXPECT_EQ(*redirected, wanted) << c.name;
 
+  const SocketAddress same_port(wanted.ip(), listener.local().port());
+  must(std::string(c.iptables) + " -w -t nat -A OUTPUT -p tcp -d " + wanted.ip().text() +
+       " -j REDIRECT --to-ports " + port);
+  const auto elsewhere = destination_seen(loop, listener, accepted, same_port);
+  ASSERT_TRUE(elsewhere) << "a server elsewhere on the capture port's number is no loop: "
+                         << elsewhere.error().context;
+  EXPECT_EQ(*elsewhere, same_port);
+
   const auto direct = destination_seen(loop, listener, accepted, {});
   ASSERT_FALSE(direct) << c.name << ": tracked, but sent to the listener itself";
   EXPECT_EQ(direct.error().fault, Fault::denied);

@@ -96,6 +96,21 @@ Task<void> read_failing(Stream& stream, Error& error) {
   error = stream.failure(Side::downstream);
 }
 
+TEST(Stream, TheLastBytesGoOutWithTheEndThatFollows) {
+  Loop loop;
+  const auto [client, server] = tcp_fds();
+  Stream here(loop, server);
+  here.end_follows();
+  iovec last{const_cast<char*>("bye"), 3};
+  EXPECT_EQ(here.try_write({&last, 1}).bytes, 3);
+  char room[16];
+  EXPECT_EQ(::recv(client, room, sizeof room, 0), -1) << "held: loopback delivers at once";
+  here.close();
+  EXPECT_EQ(::recv(client, room, sizeof room, 0), 3);
+  EXPECT_EQ(::recv(client, room, sizeof room, 0), 0);
+  ::close(client);
+}
+
 TEST(Stream, AResetIsNamedWithThePeer) {
   Loop loop;
   auto [here, there] = tcp_pair(loop);

@@ -115,6 +115,25 @@ TEST_F(HttpProxy, ABodyThatLastsUntilTheEndEndsBothConnections) {
   EXPECT_TRUE(app.read_all().ends_with("until the end"));
 }
 
+const std::string get_and_close = "GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n";
+
+TEST_F(HttpProxy, AClientThatAskedForTheEndIsNotWaitedFor) {
+  auto app = dial();
+  app.send(get_and_close);
+  accept_request().send(hello);
+  EXPECT_TRUE(app.read_all().ends_with("hello"));
+  app.send("late");
+  EXPECT_FALSE(app.send("later")) << "the connection was closed in both directions";
+}
+
+TEST_F(HttpProxy, AClientThatGoesOnSendingStillReadsItsAnswer) {
+  auto app = dial();
+  app.send(get_and_close + get);
+  accept_request().send(hello);
+  EXPECT_TRUE(app.read_all().ends_with("hello")) << "no reset destroyed it";
+  EXPECT_TRUE(app.send("late") && app.send("later")) << "read and dropped, for a while";
+}
+
 TEST_F(HttpProxy, AHundredContinueComesFromTheServer) {
   auto app = dial();
   app.send("PUT / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
