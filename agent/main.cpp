@@ -1,10 +1,16 @@
 // The subcommands; each parses its own options.
 #include <cstdio>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "agent/cli/completion.h"
 #include "agent/cli/init.h"
 #include "agent/cli/inject.h"
+#include "agent/cli/proxy_config.h"
 #include "agent/cli/sidecar.h"
+#include "agent/cli/suggest.h"
+#include "agent/cli/validate.h"
 
 namespace {
 
@@ -12,6 +18,7 @@ struct Command {
   const char* name;
   int (*run)(int argc, char** argv);
   const char* help;
+  const char* alias = "";
 };
 
 constexpr Command commands[] = {
@@ -21,6 +28,12 @@ constexpr Command commands[] = {
      "install (verify, remove) the redirects in a pod's network namespace"},
     {"inject", sallyport::cli::run_inject,
      "add the init container and the sidecar to pod templates"},
+    {"validate", sallyport::cli::run_validate,
+     "say what a proxy would refuse of files, directories or stdin"},
+    {"proxy-config", sallyport::cli::run_proxy_config,
+     "listeners, routes, clusters, endpoints, secrets, log levels of this pod's proxy (pc)", "pc"},
+    {"completion", sallyport::cli::run_completion,
+     "a script that completes commands and flags in bash, zsh or fish"},
 };
 
 void print_help(FILE* to) {
@@ -28,9 +41,15 @@ void print_help(FILE* to) {
              ": Istio's TLS at the edge of a pod, without a control plane\n\nUsage: sallyport "
              "COMMAND [OPTIONS]\n\n",
              to);
-  for (const auto& command : commands) std::fprintf(to, "  %-9s %s\n", command.name, command.help);
+  for (const auto& command : commands) std::fprintf(to, "  %-12s %s\n", command.name, command.help);
   std::fputs(
-      "  version   print the version\n\nsallyport COMMAND --help tells a command's options.\n", to);
+      "  version      print the version\n\n"
+      "Examples:\n"
+      "    sallyport validate rules/\n"
+      "    sallyport inject -f deployment.yaml | kubectl apply -f -\n"
+      "    kubectl exec sleep-0 -c istio-proxy -- sallyport proxy-config secret\n\n"
+      "sallyport COMMAND --help tells a command's options.\n",
+      to);
 }
 
 }  // namespace
@@ -41,12 +60,16 @@ int main(int argc, char** argv) {
     return std::puts("sallyport " SALLYPORT_VERSION) < 0;
   if (name == "--help" || name == "-h" || name == "help") return print_help(stdout), 0;
   for (const auto& command : commands)
-    if (name == command.name) return command.run(argc - 1, argv + 1);
+    if (name == command.name || (!name.empty() && name == command.alias))
+      return command.run(argc - 1, argv + 1);
   if (name.empty()) {
     print_help(stderr);
   } else {
-    std::fprintf(stderr, "sallyport: no command is called \"%.*s\"; see sallyport --help\n",
-                 int(name.size()), name.data());
+    std::vector<std::string> known{"version"};
+    for (const auto& command : commands) known.emplace_back(command.name);
+    const auto hint = sallyport::cli::did_you_mean(name, known);
+    std::fprintf(stderr, "sallyport: no command is called \"%.*s\"%s see sallyport --help\n",
+                 int(name.size()), name.data(), hint.empty() ? ";" : hint.c_str());
   }
   return 2;
 }

@@ -3,10 +3,13 @@
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/x509_vfy.h>
 
 #include <ctime>
+#include <map>
 
 #include "agent/admin/json.h"
+#include "certs/describe.h"
 
 namespace sallyport::admin {
 namespace {
@@ -73,6 +76,26 @@ std::string chain_pem(const certs::KeyPair& pair) {
   const std::unique_ptr<BIO, BioFree> bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_X509(bio.get(), pair.leaf());
   for (X509* intermediate : pair.intermediates()) PEM_write_bio_X509(bio.get(), intermediate);
+  const char* data = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &data);
+  return {data, static_cast<std::size_t>(size)};
+}
+
+// In the order of the file, which the store does not keep: what reads a bundle looks at its first.
+std::string roots_pem(const certs::TrustStore& roots) {
+  STACK_OF(X509)* const all = X509_STORE_get1_all_certs(roots.store());
+  std::map<std::pair<std::string, std::string>, X509*> by_issuer_and_serial;
+  for (int i = 0; i < sk_X509_num(all); i++) {
+    X509* const one = sk_X509_value(all, i);
+    const auto info = certs::describe(*one);
+    by_issuer_and_serial[{info.issuer, info.serial}] = one;
+  }
+  const std::unique_ptr<BIO, BioFree> bio(BIO_new(BIO_s_mem()));
+  for (const auto& info : roots.certificates()) {
+    const auto at = by_issuer_and_serial.find({info.issuer, info.serial});
+    if (at != by_issuer_and_serial.end()) PEM_write_bio_X509(bio.get(), at->second);
+  }
+  sk_X509_pop_free(all, X509_free);
   const char* data = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &data);
   return {data, static_cast<std::size_t>(size)};

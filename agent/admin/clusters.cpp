@@ -111,7 +111,12 @@ std::string clusters_json(const ClusterInfos& infos) {
       stat("cx_active", endpoint.active + endpoint.idle);
       stat("rq_active", endpoint.active);
     });
-    json.object("health_status", [&] { json.field("eds_health_status", "HEALTHY"); });
+    json.object("health_status", [&] {
+      if (endpoint.state.find("failed_outlier_check") != endpoint.state.npos) {
+        json.field("failed_outlier_check", true);
+      }
+      json.field("eds_health_status", "HEALTHY");
+    });
   };
   json.object([&] {
     json.array("cluster_statuses", [&] {

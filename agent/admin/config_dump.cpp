@@ -18,14 +18,17 @@ std::string kebab(std::string_view kind) {
 
 }  // namespace
 
-std::string config_dump(const mesh::Snapshot& snapshot, const certs::Vault& vault) {
+std::string config_dump(const mesh::Snapshot& snapshot, const certs::Vault& vault,
+                        const std::vector<istio::Finding>& findings) {
   JsonWriter json;
   json.object([&] {
     json.array("configs", [&] {
+      dump_bootstrap(json, snapshot);
       dump_clusters(json, snapshot);
       dump_listeners(json, snapshot);
       dump_routes(json, snapshot);
       dump_secrets(json, snapshot, vault);
+      dump_findings(json, findings);
     });
   });
   return json.take();

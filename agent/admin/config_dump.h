@@ -4,7 +4,9 @@
 // Secrets: certificates are public and shown; of a key never more than "[redacted]".
 #pragma once
 #include <string>
+#include <vector>
 
+#include "agent/istio/decode.h"
 #include "agent/mesh/snapshot.h"
 #include "certs/vault.h"
 
@@ -12,17 +14,23 @@ namespace sallyport::admin {
 
 class JsonWriter;
 
-std::string config_dump(const mesh::Snapshot& snapshot, const certs::Vault& vault);
+// `findings`: what the newest load refused or warned about.
+std::string config_dump(const mesh::Snapshot& snapshot, const certs::Vault& vault,
+                        const std::vector<istio::Finding>& findings = {});
 
 // Its parts, each one element of "configs".
+void dump_bootstrap(JsonWriter& json, const mesh::Snapshot& snapshot);
 void dump_clusters(JsonWriter& json, const mesh::Snapshot& snapshot);
 void dump_listeners(JsonWriter& json, const mesh::Snapshot& snapshot);
 void dump_routes(JsonWriter& json, const mesh::Snapshot& snapshot);
 void dump_secrets(JsonWriter& json, const mesh::Snapshot& snapshot, const certs::Vault& vault);
+void dump_findings(JsonWriter& json, const std::vector<istio::Finding>& findings);
 
 // Shared by the parts.
 void dump_address(JsonWriter& json, std::string_view key, const std::string& host, uint16_t port);
 void dump_origin(JsonWriter& json, const ResourceRefPtr& origin);  // metadata of Istio
-std::string seconds_text(std::chrono::milliseconds time);          // "10s", "0.250s"
+std::string node_id(const mesh::Snapshot& snapshot);  // "sidecar~10.0.0.1~sleep.default~..."
+void dump_node_metadata(JsonWriter& json, const istio::Proxy& proxy);
+std::string seconds_text(std::chrono::milliseconds time);  // "10s", "0.250s"
 
 }  // namespace sallyport::admin

@@ -45,19 +45,31 @@ void dump_filter(JsonWriter& json, std::string_view kind, std::string_view type,
 }
 
 void dump_tcp_chain(JsonWriter& json, const Match& match, const mesh::TcpRoute& route) {
+  const mesh::Cluster& first = route.cluster ? *route.cluster : *route.split.front().cluster;
   json.object([&] {
     dump_match(json, match);
     dump_filter(json, "tcp_proxy", "TcpProxy", [&] {
-      json.field("stat_prefix", route.cluster->name);
-      json.field("cluster", route.cluster->name);
+      json.field("stat_prefix", first.name);
+      if (route.cluster) return json.field("cluster", route.cluster->name);
+      json.object("weighted_clusters", [&] {
+        json.array("clusters", [&] {
+          for (const auto& one : route.split) {
+            json.object([&] {
+              json.field("name", one.cluster->name);
+              json.field("weight", one.weight);
+            });
+          }
+        });
+      });
     });
-    dump_origin(json, route.cluster->service);
+    dump_origin(json, first.service);
   });
 }
 
 void dump_http_chain(JsonWriter& json, const mesh::RouteTable& routes) {
   json.object([&] {
     json.object("filter_chain_match", [&] {
+      json.field("transport_protocol", "raw_buffer");
       json.array("application_protocols", [&] {
         json.value("http/1.1");
         json.value("h2c");
@@ -102,6 +114,22 @@ void dump_listener(JsonWriter& json, const mesh::Snapshot& snapshot, const mesh:
   });
 }
 
+// What arrives from outside of the pod: the app behind 15006, as it dialled.
+void dump_inbound(JsonWriter& json, const mesh::Snapshot& snapshot) {
+  json.object("listener", [&] {
+    json.field("@type", "type.googleapis.com/envoy.config.listener.v3.Listener");
+    json.field("name", "virtualInbound");
+    dump_address(json, "address", "0.0.0.0", snapshot.mesh.proxy_inbound_listen_port);
+    json.array("filter_chains", [&] {
+      const auto& cluster = snapshot.inbound_passthrough->name;
+      json.object([&] {
+        dump_filter(json, "tcp_proxy", "TcpProxy", [&] { json.field("cluster", cluster); });
+      });
+    });
+    json.field("traffic_direction", "INBOUND");
+  });
+}
+
 struct Bound {
   const mesh::Listener* listener;
   std::string host;
@@ -128,18 +156,26 @@ std::vector<Bound> all_of(const mesh::Snapshot& snapshot) {
 }  // namespace
 
 void dump_listeners(JsonWriter& json, const mesh::Snapshot& snapshot) {
+  const auto dump_active = [&](std::string_view name, auto listener) {
+    json.object([&] {
+      json.field("name", name);
+      json.object("active_state", [&] {
+        json.field("version_info", std::to_string(snapshot.version));
+        listener();
+      });
+    });
+  };
   json.object([&] {
     json.field("@type", "type.googleapis.com/envoy.admin.v3.ListenersConfigDump");
     json.field("version_info", std::to_string(snapshot.version));
     json.array("dynamic_listeners", [&] {
       for (const Bound& bound : all_of(snapshot)) {
-        json.object([&] {
-          json.field("name", bound.listener->name);
-          json.object("active_state", [&] {
-            json.field("version_info", std::to_string(snapshot.version));
-            dump_listener(json, snapshot, *bound.listener, bound.host, bound.port);
-          });
+        dump_active(bound.listener->name, [&] {
+          dump_listener(json, snapshot, *bound.listener, bound.host, bound.port);
         });
+      }
+      if (snapshot.inbound_passthrough) {
+        dump_active("virtualInbound", [&] { dump_inbound(json, snapshot); });
       }
     });
   });

@@ -14,6 +14,7 @@ void dump_certificate(JsonWriter& json, const certs::KeyPair& pair) {
 
 void dump_roots(JsonWriter& json, const certs::TrustStore& roots) {
   json.object("validation_context", [&] {
+    json.object("trusted_ca", [&] { json.field("inline_bytes", base64(roots_pem(roots))); });
     json.array("trusted_ca_subjects", [&] {
       for (const auto& info : roots.certificates()) json.value(info.subject);
     });

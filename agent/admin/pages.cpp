@@ -58,7 +58,8 @@ const Pages::Page Pages::pages[] = {
     {"/healthcheck/fail", "answer readiness checks with 503", true, &Pages::fail},
     {"/healthcheck/ok", "answer readiness checks truthfully again", true, &Pages::recover},
     {"/help", "this list", false, &Pages::help},
-    {"/logging", "set the log level (?level=debug)", true, &Pages::logging},
+    {"/logging", "log levels; sets them too (?level=debug for all, ?config=debug for one)", true,
+     &Pages::logging},
     {"/quitquitquit", "end the process", true, &Pages::quit},
     {"/ready", "200 LIVE when traffic can be taken, else 503", false, &Pages::ready},
     {"/server_info", "version, state, uptime", false, &Pages::server_info},
@@ -130,7 +131,7 @@ void Pages::ready(Query, const Done& done) {
 
 void Pages::config_dump(Query, const Done& done) {
   done(json(admin::config_dump(*sources_.config.snapshots().current(),
-                               *sources_.config.vault().current())));
+                               *sources_.config.vault().current(), sources_.config.findings())));
 }
 
 void Pages::clusters(Query query, const Done& done) {
@@ -187,7 +188,6 @@ void Pages::server_info(Query, const Done& done) {
   const auto uptime = std::chrono::steady_clock::now() - started_;
   const auto seconds =
       std::to_string(std::chrono::duration_cast<std::chrono::seconds>(uptime).count()) + "s";
-  const istio::Proxy& proxy = snapshot->proxy;
   JsonWriter out;
   out.object([&] {
     out.field("version", "sallyport/" SALLYPORT_VERSION);
@@ -195,29 +195,29 @@ void Pages::server_info(Query, const Done& done) {
     out.field("uptime_current_epoch", seconds);
     out.field("uptime_all_epochs", seconds);
     out.object("node", [&] {
-      out.field("id", "sidecar~" + (proxy.addresses.empty() ? "" : proxy.addresses.front()) + "~" +
-                          proxy.name + "." + proxy.namespace_name + "~" + proxy.namespace_name +
-                          ".svc." + snapshot->mesh.cluster_domain);
-      out.object("metadata", [&] {
-        out.field("NAME", proxy.name);
-        out.field("NAMESPACE", proxy.namespace_name);
-        out.field("SERVICE_ACCOUNT", proxy.service_account);
-        out.object("LABELS", [&] {
-          for (const auto& [key, value] : proxy.labels) out.field(key, value);
-        });
-      });
+      out.field("id", node_id(*snapshot));
+      dump_node_metadata(out, snapshot->proxy);
     });
   });
   done(json(out.take()));
 }
 
 void Pages::logging(Query query, const Done& done) {
-  if (!sources_.set_log_level) return done({501, "the log level can't be changed at run time\n"});
-  const std::string level(query.get("level"));
-  if (level.empty() || !sources_.set_log_level(level)) {
-    return done({400, "usage: /logging?level=<trace|debug|info|warning|error|critical|off>\n"});
+  if (!sources_.set_log_level || !sources_.log_levels) {
+    return done({501, "log levels can't be changed at run time\n"});
   }
-  done({200, "active loggers:\n  all: " + level + "\n"});
+  const auto equals = std::min(query.text.find('='), query.text.size());
+  const std::string logger(query.text.substr(0, equals));
+  const std::string level(query.text.substr(std::min(query.text.size(), equals + 1)));
+  if (!logger.empty() && !sources_.set_log_level(logger == "level" ? "" : logger, level)) {
+    return done({400,
+                 "usage: /logging?level=<level> (all loggers)\n"
+                 "usage: /logging?<logger>=<level> (one of those that /logging lists)\n"
+                 "levels: trace debug info warning error critical off\n"});
+  }
+  std::string out = "active loggers:\n";
+  for (const auto& [name, now] : sources_.log_levels()) out += "  " + name + ": " + now + "\n";
+  done({200, std::move(out)});
 }
 
 void Pages::quit(Query, const Done& done) {

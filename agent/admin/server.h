@@ -25,8 +25,10 @@ struct Sources {
   std::function<bool()> ready;                // false while starting or draining
   std::function<void()> quit;                 // /quitquitquit; called once the answer is out
   std::function<std::string()> more_metrics;  // Prometheus lines of process-wide things (log drops)
-  // /logging?level=debug; false: no such level. Empty: /logging says that it is not offered.
-  std::function<bool(const std::string&)> set_log_level = {};
+  // /logging: sets the level of a logger (empty: of all); false: no such logger or level. Both
+  // empty: it says that it is not offered.
+  std::function<bool(const std::string& logger, const std::string& level)> set_log_level = {};
+  std::function<std::vector<std::pair<std::string, std::string>>()> log_levels = {};
 };
 
 class Server {

@@ -7,17 +7,23 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "agent/cli/command_line.h"
 #include "iptables/rules.h"
 
 namespace sallyport::cli {
 namespace {
 
-constexpr int exit_failed = 1, exit_usage = 2;
+constexpr int exit_failed = 1;
 // What istio-validation returns when the rules are not there: the CNI's repair controller waits for
 // it.
 constexpr int exit_not_verified = 126;
 
 constexpr const char* footer = R"(
+Examples:
+    sallyport init -p 15001 -z 15006 -u 1337 -m REDIRECT -i '*' -b '*' -d 15090,15021,15020
+    sallyport init -u 1337 -i '*' --dry-run
+    sallyport init --cleanup-only
+
 CIDRs and ports are lists with commas. A flag left out is taken from the environment, by the name
 shown at it. Also from there:
   ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR  the application's own traffic (default 127.0.0.1/32)
@@ -123,11 +129,6 @@ void add_other_options(CLI::App& app, Flags& f) {
          "--probe-timeout,--log_output_level,--log_stacktrace_level,--log_target,--log_caller",
          f.ignored, "no effect")
       ->take_last();
-}
-
-int wrong_usage(const std::string& reason) {
-  std::fprintf(stderr, "sallyport init: %s; see sallyport init --help\n", reason.c_str());
-  return exit_usage;
 }
 
 std::string from_environment(const char* name) {
@@ -258,13 +259,13 @@ int print_plan(const rules::Plan& plan) {
   return exit_failed;
 }
 
-int run_with(const Flags& flags) {
+int run_with(const CLI::App& app, const Flags& flags) {
   if (flags.cleanup_only) return finish(rules::remove(), exit_failed);
-  if (const auto reason = unsupported(flags)) return wrong_usage(*reason);
+  if (const auto reason = unsupported(flags)) return wrong_usage(app, *reason);
   const auto options = to_options(flags);
-  if (!options) return wrong_usage(options.error().context);
+  if (!options) return wrong_usage(app, options.error().context);
   const auto plan = rules::plan(*options);
-  if (!plan) return wrong_usage(plan.error().context);
+  if (!plan) return wrong_usage(app, plan.error().context);
   if (flags.dry_run) return print_plan(*plan);
   if (flags.verify) return finish(rules::verify(*options), exit_not_verified);
   const auto applied = rules::apply(*options);
@@ -283,14 +284,8 @@ int run_init(int argc, char** argv) {
   add_action_options(app, flags);
   add_other_options(app, flags);
   app.footer(footer);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& asked) {
-    return app.exit(asked);
-  } catch (const CLI::ParseError& error) {
-    return wrong_usage(error.what());
-  }
-  return run_with(flags);
+  if (const auto code = parse(app, argc, argv)) return *code;
+  return run_with(app, flags);
 }
 
 }  // namespace sallyport::cli

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "agent/cli/command_line.h"
 #include "agent/cli/injector.h"
 
 namespace sallyport::cli {
@@ -44,7 +45,11 @@ int run_inject(int argc, char** argv) {
   app.add_option("-o,--output", output, "a file instead of stdout");
   app.add_option("--image", options.image, "the sidecar's image")->capture_default_str();
   app.add_flag("-v,--verbose", verbose, "say for each pod template what was done");
-  CLI11_PARSE(app, argc, argv);
+  app.footer(
+      "\nExamples:\n"
+      "    sallyport inject -f deployment.yaml | kubectl apply -f -\n"
+      "    kubectl get deployment sleep -o yaml | sallyport inject -v -f - -o injected.yaml");
+  if (const auto code = parse(app, argc, argv)) return *code;
 
   std::string all;
   for (const std::string& file : files) {

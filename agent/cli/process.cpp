@@ -41,14 +41,30 @@ std::vector<SocketAddress> everywhere(uint16_t port) {
   return all;
 }
 
+observe::LogSettings log_settings(const istio::MeshConfig& mesh) {
+  return {.path = mesh.access_log_file,
+          .format = mesh.access_log_format,
+          .json = mesh.access_log_encoding == istio::LogEncoding::json};
+}
+
+std::optional<istio::Finding> check_log_format(const istio::MeshConfig& mesh) {
+  const auto settings = log_settings(mesh);
+  auto problem = observe::format_problem(settings.format, settings.json);
+  if (!problem) return std::nullopt;
+  return istio::Finding{.line = mesh.access_log_format_line,
+                        .kind = "MeshConfig",
+                        .field = "accessLogFormat",
+                        .reason = std::move(*problem)};
+}
+
 class Process {
 public:
   explicit Process(const ProcessOptions& options)
       : options_(options),
         config_(io_,
                 {options.config_directory, options.mesh_config_file, options.proxy,
-                 options.cluster_domain},
-                [](const std::string& line) { log_warning(line); }),
+                 options.cluster_domain, check_log_format},
+                [](const std::string& line) { log_warning(line, Logger::config); }),
         signals_(io_, SIGTERM, SIGINT),
         requests_(io_, SIGHUP, SIGUSR1),
         drain_timer_(io_) {}
@@ -61,6 +77,7 @@ private:
   Result<void> open_workers(const istio::MeshConfig& mesh);
   Result<void> open_admin();
   dns::ResolverOptions dns_options() const;
+  void follow_log(const istio::MeshConfig& mesh);
   void await_end();
   void await_requests();
   void drain();
@@ -85,9 +102,11 @@ Result<void> Process::start() {
   raise_descriptor_limit();
   if (auto loaded = config_.start(); !loaded) return loaded.error();
   const istio::MeshConfig mesh = config_.snapshots().current()->mesh;
-  auto log = observe::AccessLog::open(mesh.access_log_file, mesh.access_log_format);
+  auto log = observe::AccessLog::open(log_settings(mesh),
+                                      [](const std::string& line) { log_warning(line); });
   if (!log) return while_doing("access log", log.error());
   access_log_ = std::move(*log);
+  config_.on_publish([this](const mesh::Snapshot& snapshot) { follow_log(snapshot.mesh); });
   if (auto opened = open_workers(mesh); !opened) return opened;
   if (auto opened = open_admin(); !opened) return opened;
   for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
@@ -133,7 +152,9 @@ Result<void> Process::open_admin() {
       .ready = [this] { return ready_ && !draining_; },
       .quit = [this] { stop(); },
       .more_metrics = [this] { return more_metrics(); },
-      .set_log_level = [](const std::string& level) { return set_log_level(level); },
+      .set_log_level = [](const std::string& logger,
+                          const std::string& level) { return set_log_level(logger, level); },
+      .log_levels = log_levels,
   };
   auto server = admin::Server::start(
       io_, options_.admin,
@@ -172,9 +193,17 @@ void Process::await_requests() {
   requests_.async_wait([this](boost::system::error_code failed, int signal) {
     if (failed) return;
     if (signal == SIGHUP) config_.reload();
-    if (signal == SIGUSR1) access_log_->reopen();
+    if (signal == SIGUSR1) {
+      follow_log(config_.snapshots().current()->mesh);  // a file that could not be opened then
+      access_log_->reopen();
+    }
     await_requests();
   });
+}
+
+void Process::follow_log(const istio::MeshConfig& mesh) {
+  if (const auto changed = access_log_->change(log_settings(mesh)); !changed)
+    log_warning(changed.error().context + "; the log goes on as before, SIGUSR1 tries again");
 }
 
 // Istio's order: not ready at once, connections told to go, the app still served until the time is

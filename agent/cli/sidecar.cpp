@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "agent/cli/command_line.h"
 #include "agent/cli/identity.h"
 #include "agent/cli/logging.h"
 #include "agent/cli/process.h"
@@ -124,21 +125,16 @@ int run_sidecar(int argc, char** argv) {
       "sallyport sidecar");
   Flags flags;
   add_options(app, flags);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) ? 2 : 0;
-  }
+  app.footer(
+      "\nExample:\n"
+      "    sallyport sidecar --config /etc/istio/config --mesh-config /etc/istio/mesh/mesh\n\n"
+      "Exit codes: 0 ended as asked, 1 could not start (the log says why), 2 wrong command line");
+  if (const auto code = parse(app, argc, argv)) return *code;
   if (!start_logging(flags.log_level)) {
-    std::fprintf(stderr, "sallyport sidecar: --log-level: no level is called \"%s\"\n",
-                 flags.log_level.c_str());
-    return 2;
+    return wrong_usage(app, "--log-level: no level is called \"" + flags.log_level + "\"");
   }
   ProcessOptions options;
-  if (const auto wrong = to_options(flags, options)) {
-    std::fprintf(stderr, "sallyport sidecar: %s\n", wrong->c_str());
-    return 2;
-  }
+  if (const auto wrong = to_options(flags, options)) return wrong_usage(app, *wrong);
   return run_process(options);
 }
 

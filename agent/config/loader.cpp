@@ -49,9 +49,19 @@ Result<void> Loader::read_mesh(std::vector<istio::Finding>& findings) {
     read = istio::decode_mesh_config(*text, options_.mesh_config_file);
     sum = digest(*text);
   }
-  const auto bad =
-      std::find_if(read.findings.begin(), read.findings.end(),
-                   [](const auto& finding) { return finding.severity == istio::Severity::error; });
+  const auto find_bad = [&read] {
+    return std::find_if(read.findings.begin(), read.findings.end(), [](const auto& finding) {
+      return finding.severity == istio::Severity::error;
+    });
+  };
+  auto bad = find_bad();
+  if (bad == read.findings.end() && options_.check_mesh) {
+    if (auto wrong = options_.check_mesh(read.config)) {
+      wrong->file = options_.mesh_config_file;
+      read.findings.push_back(std::move(*wrong));
+    }
+    bad = find_bad();
+  }
   const bool is_bad = bad != read.findings.end();
   // A mistyped REGISTRY_ONLY must not become ALLOW_ANY: without a good one there is no start.
   if (is_bad && !mesh_) return Error{.fault = Fault::internal, .context = bad->text()};

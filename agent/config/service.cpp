@@ -45,6 +45,7 @@ struct Service::State {
   void sweep(std::chrono::seconds wait);
 
   std::function<void(const std::string&)> log;
+  std::function<void(const mesh::Snapshot&)> published;  // may be empty
   Published<mesh::Snapshot> snapshots;
   Published<certs::Vault> vault;
   Loader loader;
@@ -100,6 +101,7 @@ void Service::State::publish(const Load& load) {
   mesh::SnapshotPtr old = snapshots.current();
   if (load.snapshot == old) return;
   snapshots.publish(load.snapshot);
+  if (published) published(*load.snapshot);
   retire(std::move(old));
 }
 
@@ -144,6 +146,9 @@ Service::~Service() = default;
 
 Result<void> Service::start() { return state_->load(); }
 void Service::reload() { state_->reload(); }
+void Service::on_publish(std::function<void(const mesh::Snapshot&)> call) {
+  state_->published = std::move(call);
+}
 const Published<mesh::Snapshot>& Service::snapshots() const { return state_->snapshots; }
 const Published<certs::Vault>& Service::vault() const { return state_->vault; }
 uint64_t Service::loads() const { return state_->loads.load(); }

@@ -6,6 +6,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@ struct Options {
   std::string mesh_config_file;  // --mesh-config; empty: defaults
   istio::Proxy proxy;
   std::string cluster_domain = "cluster.local";
+  // What is wrong with a mesh configuration in the eyes of others than its decoder (the access
+  // log's format); such a one is refused as a whole. May be empty. Configuration thread.
+  std::function<std::optional<istio::Finding>(const istio::MeshConfig&)> check_mesh = {};
 };
 
 class Service {
@@ -39,6 +43,8 @@ public:
   // read at all. Bad documents are no error: they are logged, left out, and listed by findings().
   Result<void> start();
   void reload();  // configuration thread
+  // Calls with each snapshot published from now on, on the configuration thread.
+  void on_publish(std::function<void(const mesh::Snapshot&)> call);
 
   const Published<mesh::Snapshot>& snapshots() const;
   const Published<certs::Vault>& vault() const;

@@ -67,6 +67,8 @@ inline constexpr std::size_t dns_records = 4096;   // read of one answer (a TCP 
 // Logs
 // Per worker; beyond it lines are dropped, counted
 inline constexpr std::size_t log_queue_bytes = 4 * 1024 * 1024;
+// For a full pipe that the configuration no longer names: then the new file has waited enough
+inline constexpr auto log_left_pipe_time = 1s;
 
 // Draining (istio-agent: terminationDrainDuration)
 inline constexpr auto drain_time = 5s;
@@ -76,6 +78,9 @@ inline constexpr std::size_t admin_connections = 64;  // at a time; later ones w
 inline constexpr std::size_t admin_head_bytes = 8 * 1024;
 inline constexpr std::size_t admin_body_bytes = 64 * 1024;  // nothing is read from it
 inline constexpr auto admin_idle = 30s;  // for a request to come in, and for an answer to be taken
+// Its client, proxy-config: 10,000 services give a dump of some 40 MiB
+inline constexpr std::size_t admin_answer_bytes = 1024 * 1024 * 1024;
+inline constexpr auto admin_answer_time = 30s;
 
 // Configuration
 inline constexpr std::size_t document_bytes = 4 * 1024 * 1024;
@@ -87,6 +92,7 @@ inline constexpr std::size_t config_file_bytes = 64 * 1024 * 1024;
 inline constexpr std::size_t config_files = 20'000;
 inline constexpr int config_directory_depth = 16;
 inline constexpr std::size_t pem_file_bytes = 1024 * 1024;  // Kubernetes: a Secret holds 1 MiB
+inline constexpr std::size_t validated_proxies = 100;       // points of view that `validate` takes
 inline constexpr auto config_debounce = 100ms;              // istio-agent's, for changed files
 
 // Certificates (a Kubernetes Secret holds 1 MiB; a system's CA bundle 220 KiB, 140 certificates)

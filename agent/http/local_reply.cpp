@@ -102,6 +102,7 @@ std::string write_local_reply(const LocalReply& reply) {
   if (!bodiless) field("content-length", std::to_string(reply.body.size()));
   if (!bodiless && !reply.body.empty()) field("content-type", "text/plain");
   if (!reply.location.empty()) field("location", reply.location);
+  out.append(reply.fields);
   if (reply.overloaded) field("x-envoy-overloaded", "true");
   if (!reply.date.empty()) field("date", reply.date);
   if (!reply.server.empty()) field("server", reply.server);

@@ -31,6 +31,7 @@ struct LocalReply {
   bool head = false;                  // the answer to HEAD: lengths without the body
   bool overloaded = false;            // x-envoy-overloaded: true (flag UO)
   std::string_view location;          // redirects
+  std::string_view fields;            // further ones, "name: value\r\n" each
 };
 
 // The whole message. Cold path: allocates.

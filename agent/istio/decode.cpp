@@ -191,6 +191,9 @@ void Decoder::read(Fields& document, Metadata metadata, Report& report, const No
   if (ref->kind == "DestinationRule") {
     return keep(decode_destination_rule(std::move(metadata), document));
   }
+  if (ref->kind == "VirtualService") {
+    return keep(decode_virtual_service(std::move(metadata), document));
+  }
   if (ref->kind == "Service") return keep(decode_service(std::move(metadata), document));
   if (ref->kind == "Secret") return keep(decode_secret(std::move(metadata), document));
   keep(decode_config_map(std::move(metadata), document));

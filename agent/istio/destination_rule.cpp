@@ -8,17 +8,26 @@
 namespace sallyport::istio {
 namespace {
 
-// Subsets are read for what they get wrong; without VirtualServices no route can name one.
-void read_subsets(Fields& spec) {
+Subset decode_subset(Fields& fields) {
+  Subset subset;
+  subset.line = fields.line();
+  subset.name = fields.text("name");
+  if (!is_dns_label(subset.name)) {
+    fields.error("name", "subset name is invalid: " + quoted(subset.name));
+  }
+  subset.labels = fields.labels("labels");
+  fields.object("trafficPolicy",
+                [&](Fields& policy) { subset.traffic_policy = decode_traffic_policy(policy); });
+  return subset;
+}
+
+void read_subsets(DestinationRule& rule, Fields& spec) {
   std::set<std::string> names;
-  spec.each("subsets", [&](Fields& subset) {
-    const std::string name = subset.text("name");
-    if (!is_dns_label(name)) subset.error("name", "subset name is invalid: " + quoted(name));
-    if (!names.insert(name).second) subset.error("name", "duplicate subset " + quoted(name));
-    subset.labels("labels");
-    subset.object("trafficPolicy", [](Fields& policy) { decode_traffic_policy(policy); });
+  spec.each("subsets", [&](Fields& fields) {
+    rule.subsets.push_back(decode_subset(fields));
+    const auto& name = rule.subsets.back().name;
+    if (!names.insert(name).second) fields.error("name", "duplicate subset " + quoted(name));
   });
-  spec.unsupported({"subsets"});
 }
 
 void check_export_to(const DestinationRule& rule, Fields& spec) {
@@ -33,7 +42,10 @@ void check_export_to(const DestinationRule& rule, Fields& spec) {
   }
 }
 
-void check_credential(const ClientTls& tls, const DestinationRule& rule, Fields& spec) {
+void check_credential(const std::optional<ClientTls>& given, const DestinationRule& rule,
+                      Fields& spec) {
+  if (!given) return;
+  const ClientTls& tls = *given;
   constexpr std::string_view prefix = "configmap://";
   if (!tls.credential_name.starts_with(prefix)) return;
   const std::string_view rest = std::string_view(tls.credential_name).substr(prefix.size());
@@ -47,6 +59,13 @@ void check_credential(const ClientTls& tls, const DestinationRule& rule, Fields&
                           quoted(rule.metadata.namespace_name));
 }
 
+void check_credentials(const std::optional<TrafficPolicy>& policy, const DestinationRule& rule,
+                       Fields& spec) {
+  if (!policy) return;
+  check_credential(policy->tls, rule, spec);
+  for (const PortPolicy& port : policy->port_level_settings) check_credential(port.tls, rule, spec);
+}
+
 void decode_spec(DestinationRule& rule, Fields& spec) {
   rule.host = lower_case(spec.text("host"));
   if (auto problem = wildcard_domain_problem(rule.host)) spec.error("host", *problem);
@@ -56,13 +75,10 @@ void decode_spec(DestinationRule& rule, Fields& spec) {
   spec.object("workloadSelector", [&](Fields& selector) {
     rule.workload_selector = decode_selector(selector, "matchLabels");
   });
-  read_subsets(spec);
+  read_subsets(rule, spec);
   check_export_to(rule, spec);
-  if (!rule.traffic_policy) return;
-  if (rule.traffic_policy->tls) check_credential(*rule.traffic_policy->tls, rule, spec);
-  for (const PortPolicy& port : rule.traffic_policy->port_level_settings) {
-    if (port.tls) check_credential(*port.tls, rule, spec);
-  }
+  check_credentials(rule.traffic_policy, rule, spec);
+  for (const Subset& subset : rule.subsets) check_credentials(subset.traffic_policy, rule, spec);
 }
 
 }  // namespace

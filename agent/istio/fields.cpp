@@ -1,5 +1,6 @@
 #include "agent/istio/fields.h"
 
+#include "agent/istio/base64.h"
 #include "agent/istio/names.h"
 #include "agent/istio/scalar.h"
 
@@ -140,6 +141,25 @@ uint16_t Fields::port(std::string_view name) {
     return 0;
   }
   return static_cast<uint16_t>(*value);
+}
+
+std::optional<double> Fields::real(std::string_view name, double min, double max) {
+  const Node* node = find(name);
+  if (!node) return std::nullopt;
+  const bool number = node->kind == Node::Kind::integer || node->kind == Node::Kind::real;
+  if (!expect(name, *node, number, "a number")) return std::nullopt;
+  const auto value = real_value(node->text);
+  if (value && *value >= min && *value <= max) return value;
+  std::ostringstream range;
+  range << node->text.substr(0, 40) << " is not a number from " << min << " to " << max;
+  error(name, range.str());
+  return std::nullopt;
+}
+
+std::string Fields::bytes(std::string_view name) {
+  auto decoded = decode_base64(text(name));
+  if (!decoded) error(name, "is not base64");
+  return decoded.value_or(std::string());
 }
 
 std::optional<bool> Fields::boolean(std::string_view name) {

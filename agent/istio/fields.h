@@ -48,7 +48,9 @@ public:
   Labels labels(std::string_view name);  // any map of strings
   std::optional<int64_t> integer(std::string_view name, int64_t min, int64_t max);
   uint16_t port(std::string_view name);  // 0 when absent; else 1..65535
+  std::optional<double> real(std::string_view name, double min, double max);
   std::optional<bool> boolean(std::string_view name);
+  std::string bytes(std::string_view name);  // base64, as proto3 JSON writes them
   std::optional<std::chrono::milliseconds> duration(
       std::string_view name, std::chrono::milliseconds min = std::chrono::milliseconds(1));
   std::optional<int> choice(std::string_view name, std::span<const Choice> choices);

@@ -3,11 +3,13 @@
 // only if the report has no error.
 #pragma once
 #include "agent/istio/fields.h"
+#include "agent/istio/virtual_service.h"
 
 namespace sallyport::istio {
 
 ServiceEntry decode_service_entry(Metadata metadata, Fields& document);
 DestinationRule decode_destination_rule(Metadata metadata, Fields& document);
+VirtualService decode_virtual_service(Metadata metadata, Fields& document);
 Service decode_service(Metadata metadata, Fields& document);
 Secret decode_secret(Metadata metadata, Fields& document);
 ConfigMap decode_config_map(Metadata metadata, Fields& document);

@@ -3,6 +3,7 @@
 #include "agent/istio/decode.h"
 #include "agent/istio/documents.h"
 #include "agent/istio/fields.h"
+#include "agent/istio/json.h"
 #include "agent/istio/names.h"
 
 namespace sallyport::istio {
@@ -11,6 +12,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr Choice outbound_modes[] = {{"REGISTRY_ONLY", 0}, {"ALLOW_ANY", 1}};
+constexpr Choice log_encodings[] = {{"TEXT", 0}, {"JSON", 1}};
 
 void decode_proxy_fields(ProxyConfig& config, Fields& fields) {
   if (const auto value = fields.integer("concurrency", 0, 1024)) {
@@ -39,9 +41,19 @@ void decode_outbound_policy(MeshConfig& config, Fields& policy) {
 void decode_access_log(MeshConfig& config, Fields& fields) {
   config.access_log_file = fields.text("accessLogFile");
   config.access_log_format = fields.text("accessLogFormat");
-  const std::string encoding = fields.text("accessLogEncoding");
-  if (!encoding.empty() && encoding != "TEXT") {
-    fields.warn("accessLogEncoding", "only TEXT is supported yet: lines are written as TEXT");
+  config.access_log_format_line = fields.line_of("accessLogFormat");
+  const auto encoding = fields.choice("accessLogEncoding", log_encodings);
+  if (encoding) config.access_log_encoding = static_cast<LogEncoding>(*encoding);
+  if (config.access_log_encoding != LogEncoding::json || config.access_log_format.empty()) return;
+  const Trees trees = parse_json(config.access_log_format, 1);
+  const std::string wanted = "with accessLogEncoding JSON it must be a JSON object";
+  if (!trees.errors.empty()) {
+    const TreeError& error = trees.errors[0];
+    fields.error("accessLogFormat",
+                 wanted + "; its line " + std::to_string(error.line) + ": " + error.reason);
+  } else if (trees.roots[0]->kind != Node::Kind::mapping) {
+    fields.error("accessLogFormat",
+                 wanted + ", found " + std::string(describe(trees.roots[0]->kind)));
   }
 }
 

@@ -11,19 +11,10 @@
 #include <variant>
 #include <vector>
 
-#include "agent/core/resource_ref.h"
+#include "agent/istio/metadata.h"
+#include "agent/istio/virtual_service.h"
 
 namespace sallyport::istio {
-
-using Labels = std::map<std::string, std::string, std::less<>>;
-
-struct Metadata {
-  std::string name;
-  std::string namespace_name;  // "default" when the document gives none
-  Labels labels;
-  Labels annotations;
-  ResourceRefPtr ref;  // kind, names, file:line; never null after decoding
-};
 
 enum class Resolution : uint8_t { none, static_, dns, dns_round_robin, dynamic_dns };
 enum class Location : uint8_t { mesh_external, mesh_internal };
@@ -100,10 +91,18 @@ struct TrafficPolicy {
   int line = 0;
 };
 
+struct Subset {
+  std::string name;
+  Labels labels;  // of the endpoints that are in it
+  std::optional<TrafficPolicy> traffic_policy;
+  int line = 0;
+};
+
 struct DestinationRule {
   Metadata metadata;
   std::string host;  // as written; short names are expanded in mesh/
   std::optional<TrafficPolicy> traffic_policy;
+  std::vector<Subset> subsets;
   std::vector<std::string> export_to;
   std::optional<Labels> workload_selector;  // matchLabels
 };
@@ -126,13 +125,15 @@ struct ConfigMap {
   std::map<std::string, std::string, std::less<>> data;
 };
 
-using Resource = std::variant<ServiceEntry, DestinationRule, Service, Secret, ConfigMap>;
+using Resource =
+    std::variant<ServiceEntry, DestinationRule, VirtualService, Service, Secret, ConfigMap>;
 
 inline const Metadata& metadata_of(const Resource& resource) {
   return std::visit([](const auto& r) -> const Metadata& { return r.metadata; }, resource);
 }
 
 enum class OutboundMode : uint8_t { registry_only, allow_any };
+enum class LogEncoding : uint8_t { text, json };
 
 struct ProxyConfig {  // meshConfig.defaultConfig and PROXY_CONFIG, as far as read
   std::optional<int> concurrency;
@@ -146,13 +147,16 @@ struct MeshConfig {
   std::chrono::milliseconds protocol_detection_timeout{0};  // 0: none
   std::chrono::milliseconds dns_refresh_rate{60'000};
   std::string access_log_file;    // "": off
-  std::string access_log_format;  // "": Istio's default text
+  std::string access_log_format;  // "": Istio's default; with JSON a JSON object
+  int access_log_format_line = 0;
+  LogEncoding access_log_encoding = LogEncoding::text;
   std::string root_namespace = "istio-system";
   std::string trust_domain = "cluster.local";
   std::string cluster_domain = "cluster.local";  // from --domain, not a mesh config field
   uint16_t proxy_listen_port = 15001, proxy_inbound_listen_port = 15006;
   int retry_attempts = 2;  // defaultHttpRetryPolicy.attempts
-  std::vector<std::string> default_destination_rule_export_to, default_service_export_to;
+  std::vector<std::string> default_destination_rule_export_to, default_service_export_to,
+      default_virtual_service_export_to;
   ProxyConfig default_config;
 };
 

@@ -103,6 +103,12 @@ std::optional<int64_t> integer_value(std::string_view text) {
   return static_cast<int64_t>(*real);
 }
 
+std::optional<double> real_value(std::string_view text) {
+  const std::string plain = without_underscores(text);
+  if (const auto value = parse_integer(plain)) return static_cast<double>(*value);
+  return parse_real(plain);
+}
+
 std::optional<std::chrono::nanoseconds> duration_value(std::string_view text) {
   constexpr long double ns_max = 100.0L * 365 * 24 * 3600 * 1e9L;
   constexpr std::pair<std::string_view, long double> units[] = {
@@ -134,6 +140,19 @@ std::optional<std::chrono::nanoseconds> duration_value(std::string_view text) {
   }
   if (total > ns_max) return std::nullopt;
   return std::chrono::nanoseconds(std::llround(total));
+}
+
+std::vector<std::string_view> comma_separated(std::string_view text) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    std::string_view part = text.substr(0, comma);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+    const std::size_t first = part.find_first_not_of(' ');
+    if (first == std::string_view::npos) continue;
+    parts.push_back(part.substr(first, part.find_last_not_of(' ') - first + 1));
+  }
+  return parts;
 }
 
 std::string one_line(std::string_view text) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/istio/tree.h"
 
@@ -18,10 +19,14 @@ Node::Kind resolve_plain(std::string_view text);
 // or a real that is whole. Empty when it is none, or an integer that 64 bits don't hold.
 std::optional<bool> boolean_value(std::string_view text);
 std::optional<int64_t> integer_value(std::string_view text);
+std::optional<double> real_value(std::string_view text);  // also of an integer; never NaN
 
 // "10s", "1.5s", "500ms", "1h10m", "0": Go's time.ParseDuration, without a sign; at most 100 years.
 // Nanoseconds.
 std::optional<std::chrono::nanoseconds> duration_value(std::string_view text);
+
+// Without the blanks around each; empty parts are left out.
+std::vector<std::string_view> comma_separated(std::string_view text);
 
 // In double quotes, control characters escaped, at most 100 bytes of it: for messages.
 std::string quoted(std::string_view text);

@@ -15,15 +15,16 @@ namespace {
 class Compiler {
 public:
   Compiler(const CompileInput& input, const SnapshotPtr& previous)
-      : input_(input), previous_(previous.get()), listeners_(input, previous.get(), findings_) {}
+      : input_(input), previous_(previous.get()) {}
 
   Compiled run(uint64_t version);
 
 private:
   ClusterPtr keep(Cluster next);
-  void add_service(const KnownService& service, RuleIndex& rules);
-  void close_refused(const RuleIndex& rules);
-  void close(const istio::Refused& refused);
+  void add_clusters(const KnownService& service, RuleIndex& rules);
+  ClusterPtr add_cluster(Cluster next);
+  void close_refused(const RuleIndex& rules, ListenerBuilder& listeners);
+  void close(const istio::Refused& refused, ListenerBuilder& listeners);
   void check_port_settings(const istio::DestinationRule& rule, const KnownService& service);
   void report_unused(const RuleIndex& rules);
   std::vector<istio::Finding> merged_findings();
@@ -31,7 +32,12 @@ private:
   const CompileInput& input_;
   const Snapshot* previous_;
   std::vector<istio::Finding> findings_;
-  ListenerBuilder listeners_;
+  struct Served {
+    const KnownService* service;
+    const KnownPort* port;
+    ClusterPtr cluster;
+  };
+  std::vector<Served> served_;
   std::shared_ptr<Snapshot> next_ = std::make_shared<Snapshot>();
   std::set<std::string> secrets_;
   ByText<std::set<uint16_t>> ports_of_host_;  // of all resources that tell of a host
@@ -73,31 +79,39 @@ void Compiler::check_port_settings(const istio::DestinationRule& rule,
   }
 }
 
-void Compiler::add_service(const KnownService& service, RuleIndex& rules) {
+ClusterPtr Compiler::add_cluster(Cluster next) {
+  auto cluster = keep(std::move(next));
+  for (auto& name : secret_names(cluster->tls)) secrets_.insert(std::move(name));
+  return cluster;
+}
+
+// Of the whole service, and of each subset of its rules.
+void Compiler::add_clusters(const KnownService& service, RuleIndex& rules) {
   const auto choice = rules.choose(service);
   if (choice.rule) check_port_settings(*choice.rule, service);
   for (const auto& port : service.ports) {
     if (port.kind == PortKind::other) continue;
-    const auto cluster = keep(compile_cluster(service, port, choice, input_, findings_));
-    for (auto& name : secret_names(cluster->tls)) secrets_.insert(std::move(name));
-    listeners_.add(service, port, cluster);
+    auto cluster = add_cluster(compile_cluster(service, port, choice, nullptr, input_, findings_));
+    served_.push_back({&service, &port, std::move(cluster)});
+    for (const auto& subset : choice.subsets)
+      add_cluster(compile_cluster(service, port, choice, &subset, input_, findings_));
   }
 }
 
-void Compiler::close(const istio::Refused& refused) {
+void Compiler::close(const istio::Refused& refused, ListenerBuilder& listeners) {
   for (const auto& name : refused.hosts) {
     const bool is_rule = refused.kind == "DestinationRule";
     const auto host =
         is_rule ? expand_short_name(name, refused.namespace_name, input_.mesh.cluster_domain)
                 : lower(name);
     if (host.empty() || next_->clusters.contains(outbound_name(0, host))) continue;
-    listeners_.close_host(host, keep(closed_cluster(host, 0, refused)));
+    listeners.close_host(host, keep(closed_cluster(host, 0, refused)));
   }
 }
 
-void Compiler::close_refused(const RuleIndex& rules) {
+void Compiler::close_refused(const RuleIndex& rules, ListenerBuilder& listeners) {
   for (const auto& refused : input_.refused) {
-    if (refused.kind == "ServiceEntry") close(refused);
+    if (refused.kind == "ServiceEntry") close(refused, listeners);
     if (refused.hosts.empty() &&
         (refused.kind == "ServiceEntry" || refused.kind == "DestinationRule")) {
       auto unknown = refused.finding;
@@ -107,7 +121,7 @@ void Compiler::close_refused(const RuleIndex& rules) {
       findings_.push_back(std::move(unknown));
     }
   }
-  for (const auto* refused : rules.unused_broken()) close(*refused);
+  for (const auto* refused : rules.unused_broken()) close(*refused, listeners);
 }
 
 void Compiler::report_unused(const RuleIndex& rules) {
@@ -152,9 +166,13 @@ Compiled Compiler::run(uint64_t version) {
     auto& ports = ports_of_host_[service.host];
     for (const auto& port : service.ports) ports.insert(port.port->number);
   }
-  for (const auto& service : services) add_service(service, rules);
-  close_refused(rules);
-  listeners_.finish(*next_);
+  for (const auto& service : services) add_clusters(service, rules);
+  const VirtualServiceIndex virtual_services(input_, findings_);
+  const RouteCompiler routes(input_, next_->clusters);
+  ListenerBuilder listeners({input_, previous_, virtual_services, routes}, findings_);
+  for (const auto& [service, port, cluster] : served_) listeners.add(*service, *port, cluster);
+  close_refused(rules, listeners);
+  listeners.finish(*next_);
   report_unused(rules);
   return {next_, merged_findings(), {secrets_.begin(), secrets_.end()}};
 }

@@ -17,6 +17,18 @@ Error closed(std::string why, const ResourceRefPtr& because) {
   return error;
 }
 
+// Which endpoints: all, or those of a subset.
+struct Selection {
+  const istio::Labels* labels = nullptr;
+  const istio::DestinationRule* rule = nullptr;  // whose subset it is
+  bool takes(const istio::Labels& of) const {
+    return !labels || std::all_of(labels->begin(), labels->end(), [&](const auto& wanted) {
+      const auto at = of.find(wanted.first);
+      return at != of.end() && at->second == wanted.second;
+    });
+  }
+};
+
 Discovery discovery_of(const KnownService& service) {
   if (service.service) {
     if (!service.service->external_name.empty()) return Discovery::strict_dns;
@@ -56,11 +68,13 @@ void add_cluster_ips(const KnownService& service, const istio::ServicePort& port
 }
 
 // Precedence of ports: the endpoint's own by name, targetPort, number (1.1).
-void add_entry_endpoints(const KnownService& service, const istio::ServicePort& port, Cluster& out,
+void add_entry_endpoints(const KnownService& service, const istio::ServicePort& port,
+                         const Selection& selection, Cluster& out,
                          std::vector<istio::Finding>& findings) {
   const uint16_t usual = port.target_port ? port.target_port : port.number;
   const auto& entry = *service.entry;
   for (const auto& workload : entry.endpoints) {
+    if (!selection.takes(workload.labels)) continue;
     Endpoint endpoint;
     const auto own = workload.ports.find(port.name);
     endpoint.port = own == workload.ports.end() ? usual : own->second;
@@ -83,21 +97,27 @@ void add_entry_endpoints(const KnownService& service, const istio::ServicePort& 
   }
   const bool by_name =
       out.discovery == Discovery::strict_dns || out.discovery == Discovery::logical_dns;
-  if (entry.endpoints.empty() && by_name) out.endpoints.push_back({{}, service.host, usual, 1});
+  if (entry.endpoints.empty() && by_name && selection.takes({}))
+    out.endpoints.push_back({{}, service.host, usual, 1});
 }
 
 void add_endpoints(const KnownService& service, const istio::ServicePort& port,
-                   const CompileInput& input, Cluster& out, std::vector<istio::Finding>& findings) {
+                   const Selection& selection, const CompileInput& input, Cluster& out,
+                   std::vector<istio::Finding>& findings) {
   if (out.discovery == Discovery::original_dst) {
     const bool none = service.entry && service.entry->resolution == istio::Resolution::none;
     if (none)
       out.original_dst_port = port.target_port;  // A PASSTHROUGH balancer keeps the port too.
   } else if (service.entry) {
-    add_entry_endpoints(service, port, out, findings);
+    add_entry_endpoints(service, port, selection, out, findings);
   } else if (out.discovery == Discovery::strict_dns) {
     out.endpoints.push_back({{}, lower(service.service->external_name), port.number, 1});
-  } else {
+  } else if (selection.takes({})) {
     add_cluster_ips(service, port, input, out);
+  } else {
+    findings.push_back(finding(istio::Severity::warning, selection.rule->metadata, "spec.subsets",
+                               out.name + " has no endpoints: the pods of a Service are not "
+                                          "watched yet, so that its subsets can't be told apart"));
   }
 }
 
@@ -154,32 +174,38 @@ void apply_tls(const TlsQuestion& question, Cluster& out, std::vector<istio::Fin
 
 }  // namespace
 
-std::string outbound_name(uint16_t port, std::string_view host) {
-  return "outbound|" + std::to_string(port) + "||" + std::string(host);
+std::string outbound_name(uint16_t port, std::string_view host, std::string_view subset) {
+  return "outbound|" + std::to_string(port) + "|" + std::string(subset) + "|" + std::string(host);
 }
 
 Cluster compile_cluster(const KnownService& service, const KnownPort& known,
-                        const RuleChoice& choice, const CompileInput& input,
-                        std::vector<istio::Finding>& findings) {
+                        const RuleChoice& choice, const SubsetChoice* subset,
+                        const CompileInput& input, std::vector<istio::Finding>& findings) {
   const auto& port = *known.port;
   if (choice.broken) {
     auto out = closed_cluster(service.host, port.number, *choice.broken);
+    if (subset) out.name = outbound_name(port.number, service.host, subset->subset->name);
     out.service = service.metadata->ref;
     return out;
   }
   Cluster out;
-  out.name = outbound_name(port.number, service.host);
+  out.name = outbound_name(port.number, service.host,
+                           subset ? std::string_view(subset->subset->name) : "");
   out.host = service.host;
   out.port = port.number;
   out.service = service.metadata->ref;
   out.connect_timeout = input.mesh.connect_timeout;
   out.discovery = discovery_of(service);
   if (choice.rule) out.rule = choice.rule->metadata.ref;
-  const auto rules = rules_for_port(choice.rule, port.number);
+  const auto rules = rules_for_port(choice.rule, subset, port.number);
   apply_pool(rules.connection_pool, out);
   apply_load_balancer(rules.load_balancer, out);
-  add_endpoints(service, port, input, out, findings);
-  apply_tls({choice.rule, rules.tls, service, known, input.proxy}, out, findings);
+  if (subset) {
+    add_endpoints(service, port, {&subset->subset->labels, subset->rule}, input, out, findings);
+  } else {
+    add_endpoints(service, port, {}, input, out, findings);
+  }
+  apply_tls({rules.tls_rule, rules.tls, service, known, input.proxy}, out, findings);
   if (service.entry && service.entry->resolution == istio::Resolution::dynamic_dns) {
     out.refused = closed("resolution DYNAMIC_DNS is not available yet", service.metadata->ref);
   }
@@ -194,6 +220,13 @@ Cluster closed_cluster(std::string_view host, uint16_t port, const istio::Refuse
   (refused.kind == "DestinationRule" ? out.rule : out.service) = refused.ref;
   out.refused = closed(out.host + " is closed: " + refused.finding.text(), refused.ref);
   return out;
+}
+
+ClusterPtr missing_cluster(std::string_view name, const ResourceRefPtr& named_by) {
+  Cluster out;
+  out.name = name;
+  out.refused = closed("there is no " + out.name, named_by);
+  return std::make_shared<const Cluster>(std::move(out));
 }
 
 Cluster passthrough_cluster(std::string_view name, const istio::MeshConfig& mesh) {

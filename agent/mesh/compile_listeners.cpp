@@ -31,13 +31,24 @@ VirtualHost one_route(std::string name, Route route, ResourceRefPtr from) {
   return out;
 }
 
+void reuse_refs(VirtualHost& next, const VirtualHost& old) {
+  reuse_ref(next.from, old.from);
+  for (std::size_t i = 0; i < std::min(next.routes.size(), old.routes.size()); i++)
+    reuse_ref(next.routes[i].from, old.routes[i].from);
+}
+
+bool guards(const ClusterPtr& cluster) {
+  return cluster && (cluster->refused || cluster->tls.mode != Originate::none);
+}
+
 bool guards(const RouteTable& table) {
   const auto guarded = [](const auto& entry) {
-    return std::any_of(
-        entry.second->routes.begin(), entry.second->routes.end(), [](const Route& route) {
-          const auto& cluster = route.cluster;
-          return cluster && (cluster->refused || cluster->tls.mode != Originate::none);
-        });
+    const auto& routes = entry.second->routes;
+    return std::any_of(routes.begin(), routes.end(), [](const Route& route) {
+      return guards(route.cluster) ||
+             std::any_of(route.split.begin(), route.split.end(),
+                         [](const WeightedCluster& to) { return guards(to.cluster); });
+    });
   };
   return std::any_of(table.hosts.exact.begin(), table.hosts.exact.end(), guarded) ||
          std::any_of(table.hosts.suffix.begin(), table.hosts.suffix.end(), guarded);
@@ -51,9 +62,12 @@ typename Map::mapped_type find_or_null(const Map& map, const Key& key) {
 
 }  // namespace
 
-ListenerBuilder::ListenerBuilder(const CompileInput& input, const Snapshot* previous,
-                                 std::vector<istio::Finding>& findings)
-    : input_(input), previous_(previous), findings_(findings) {}
+ListenerBuilder::ListenerBuilder(const Sources& sources, std::vector<istio::Finding>& findings)
+    : input_(sources.input),
+      previous_(sources.previous),
+      virtual_services_(sources.virtual_services),
+      routes_(sources.routes),
+      findings_(findings) {}
 
 ListenerBuilder::Draft& ListenerBuilder::port_draft(uint16_t port) {
   const auto [at, made] = ports_.try_emplace(port);
@@ -79,15 +93,25 @@ CidrRoute& ListenerBuilder::cidr_route(Draft& draft, const Cidr& block) {
   return all.back();
 }
 
+// By its VirtualService, where one has rules for this port.
+std::vector<Route> ListenerBuilder::routes_of(const KnownService& service, uint16_t port,
+                                              const ClusterPtr& cluster) {
+  if (const auto* known = virtual_services_.find(service.host)) {
+    auto routes = routes_.compile(*known, port, &findings_);
+    if (!routes.empty()) return routes;
+  }
+  std::vector<Route> routes;
+  routes.push_back(routes_.plain(cluster));
+  return routes;
+}
+
 ListenerBuilder::HostPtr ListenerBuilder::virtual_host(const KnownService& service,
                                                        const KnownPort& port,
-                                                       const ClusterPtr& cluster) const {
-  Route route;
-  route.name = "default";
-  route.cluster = cluster;
-  route.retry.attempts = input_.mesh.retry_attempts;
-  auto next = one_route(service.host + ":" + std::to_string(port.port->number), std::move(route),
-                        service.metadata->ref);
+                                                       const ClusterPtr& cluster) {
+  VirtualHost next;
+  next.name = service.host + ":" + std::to_string(port.port->number);
+  next.routes = routes_of(service, port.port->number, cluster);
+  next.from = service.metadata->ref;
   HostPtr old;
   if (previous_) {
     auto listener = find_or_null(previous_->by_port, port.port->number);
@@ -99,7 +123,7 @@ ListenerBuilder::HostPtr ListenerBuilder::virtual_host(const KnownService& servi
         listener && listener->http ? listener->http->hosts.find(service.host) : nullptr;
     if (found) old = *found;
   }
-  if (old) reuse_ref(next.from, old->from);
+  if (old) reuse_refs(next, *old);
   return reuse(std::move(next), old);
 }
 
@@ -111,61 +135,6 @@ void ListenerBuilder::add_routes(Draft& draft, const KnownService& service,
   for (auto& name : other_names(service, input_.proxy)) {
     names_.push_back({&draft, std::move(name), virtual_host});
   }
-}
-
-void ListenerBuilder::set_tcp(Draft& draft, const KnownService& service, const KnownPort& port,
-                              const TcpRoute& route) {
-  if (!draft.listener.tcp) {
-    draft.listener.tcp = route;
-    return;
-  }
-  findings_.push_back(finding(istio::Severity::warning, *service.metadata, "spec.ports",
-                              draft.listener.name + " already leads to " +
-                                  draft.listener.tcp->cluster->name + "; " + route.cluster->name +
-                                  " is not reached there",
-                              port.port->line));
-}
-
-void ListenerBuilder::add_tls(const KnownService& service, const KnownPort& port,
-                              const TcpRoute& route) {
-  const auto number = port.port->number;
-  for (const auto& ip : service.addresses) {
-    auto& draft = address_draft(ip, number);
-    draft.listener.declared_tls = true;
-    draft.only_tcp = false;
-    set_tcp(draft, service, port, route);
-  }
-  if (!service.addresses.empty() && service.blocks.empty()) return;
-  auto& draft = port_draft(number);
-  draft.listener.declared_tls = true;
-  draft.only_tcp = false;
-  for (const auto& block : service.blocks)
-    add_host(cidr_route(draft, block).by_sni, service.host, route);
-  if (service.blocks.empty()) add_host(draft.listener.by_sni, service.host, route);
-}
-
-void ListenerBuilder::add_tcp(const KnownService& service, const KnownPort& port,
-                              const TcpRoute& route) {
-  const auto number = port.port->number;
-  for (const auto& ip : service.addresses) set_tcp(address_draft(ip, number), service, port, route);
-  for (const auto& block : service.blocks) {
-    auto& cidr = cidr_route(port_draft(number), block);
-    if (!cidr.tcp) cidr.tcp = route;
-  }
-  if (!service.addresses.empty() || !service.blocks.empty()) return;
-  if (service.service) {  // It would take the port for every address; its own are not known.
-    findings_.push_back(
-        finding(istio::Severity::warning, *service.metadata, "spec.ports",
-                "port " + std::to_string(number) + " of " + service.host +
-                    " has no addresses to tell it by: treated as an unknown destination",
-                port.port->line));
-    return;
-  }
-  findings_.push_back(finding(istio::Severity::warning, *service.metadata, "spec.addresses",
-                              "IST0134: a TCP port without addresses takes port " +
-                                  std::to_string(number) + " for every destination",
-                              port.port->line));
-  set_tcp(port_draft(number), service, port, route);
 }
 
 void ListenerBuilder::add_detected(const KnownService& service, const KnownPort& port,
@@ -195,6 +164,7 @@ void ListenerBuilder::add_detected(const KnownService& service, const KnownPort&
 
 void ListenerBuilder::add(const KnownService& service, const KnownPort& port,
                           const ClusterPtr& cluster) {
+  served_.try_emplace(service.host, true);
   const TcpRoute route{"", cluster};
   switch (port.kind) {
     case PortKind::http: {
@@ -249,6 +219,25 @@ std::shared_ptr<const Listener> ListenerBuilder::seal(
   return reuse(std::move(draft.listener), old);
 }
 
+// A VirtualService for a name that no service has works on every HTTP port (measured).
+void ListenerBuilder::add_unserved_hosts() {
+  for (const auto& [host, known] : virtual_services_.names()) {
+    if (served_.contains(host)) continue;
+    for (auto& [port, draft] : ports_) {
+      if (!draft.has_routes) continue;
+      VirtualHost next;
+      next.name = host + ":" + std::to_string(port);
+      next.routes = routes_.compile(*known, port, nullptr);
+      next.from = known->service->metadata.ref;
+      if (next.routes.empty()) continue;
+      const auto listener = previous_ ? find_or_null(previous_->by_port, port) : nullptr;
+      const auto* found = listener && listener->http ? listener->http->hosts.find(host) : nullptr;
+      if (found) reuse_refs(next, **found);
+      add_host(draft.table.hosts, host, reuse(std::move(next), found ? *found : nullptr));
+    }
+  }
+}
+
 void ListenerBuilder::make_fallback(const Snapshot& next) {
   const bool allow = input_.mesh.outbound_traffic_policy == istio::OutboundMode::allow_any;
   Route route;
@@ -286,6 +275,7 @@ void ListenerBuilder::finish(Snapshot& next) {
     if (at != ports_.end() && at->second.has_routes)
       add_routes(at->second, *guest.service, guest.virtual_host);
   }
+  add_unserved_hosts();
   for (auto& name : names_) add_host(name.draft->table.hosts, name.host, name.virtual_host);
   for (auto& [port, draft] : ports_) {
     next.by_port[port] = seal(draft, previous_ ? find_or_null(previous_->by_port, port) : nullptr);

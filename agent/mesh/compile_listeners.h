@@ -6,15 +6,21 @@
 #include <vector>
 
 #include "agent/mesh/compile.h"
+#include "agent/mesh/compile_routes.h"
 #include "agent/mesh/known_services.h"
+#include "agent/mesh/virtual_services.h"
 
 namespace sallyport::mesh {
 
 class ListenerBuilder {
 public:
-  // All three must outlive it; `previous` may be null.
-  ListenerBuilder(const CompileInput& input, const Snapshot* previous,
-                  std::vector<istio::Finding>& findings);
+  struct Sources {  // must outlive it
+    const CompileInput& input;
+    const Snapshot* previous;  // may be null
+    const VirtualServiceIndex& virtual_services;
+    const RouteCompiler& routes;
+  };
+  ListenerBuilder(const Sources& sources, std::vector<istio::Finding>& findings);
 
   // `service` must outlive finish(). The oldest goes first: it keeps what two ask for.
   void add(const KnownService& service, const KnownPort& port, const ClusterPtr& cluster);
@@ -48,8 +54,19 @@ private:
   Draft& address_draft(const IpAddress& ip, uint16_t port);
   CidrRoute& cidr_route(Draft& draft, const Cidr& block);
   HostPtr virtual_host(const KnownService& service, const KnownPort& port,
-                       const ClusterPtr& cluster) const;
+                       const ClusterPtr& cluster);
+  std::vector<Route> routes_of(const KnownService& service, uint16_t port,
+                               const ClusterPtr& cluster);
+  void add_unserved_hosts();
   void add_routes(Draft& draft, const KnownService& service, const HostPtr& virtual_host);
+  // A rule of tls or tcp that holds here, with one of its matches (null: it has none).
+  struct L4Rule {
+    const istio::L4Match* match;
+    TcpRoute route;
+  };
+  std::vector<L4Rule> l4_rules(const KnownService& service, uint16_t port, bool tls);
+  void add_l4(Draft& draft, const KnownService& service, const L4Rule& rule);
+  void add_tls_rules(const KnownService& service, uint16_t port, const std::vector<L4Rule>& rules);
   void add_tls(const KnownService& service, const KnownPort& port, const TcpRoute& route);
   void add_tcp(const KnownService& service, const KnownPort& port, const TcpRoute& route);
   void add_detected(const KnownService& service, const KnownPort& port, const TcpRoute& route);
@@ -64,7 +81,10 @@ private:
 
   const CompileInput& input_;
   const Snapshot* previous_;
+  const VirtualServiceIndex& virtual_services_;
+  const RouteCompiler& routes_;
   std::vector<istio::Finding>& findings_;
+  ByText<bool> served_;  // hosts of services
   std::map<uint16_t, Draft> ports_;
   std::map<SocketAddress, Draft> addresses_;
   std::vector<Name> names_;

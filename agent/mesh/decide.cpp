@@ -58,6 +58,19 @@ TcpMatch match_tcp(const Listener& listener, const SocketAddress& destination,
   return {};
 }
 
+// By weight; null where there is nothing to choose from.
+const WeightedCluster* pick(const std::vector<WeightedCluster>& split, uint32_t random) {
+  if (split.empty()) return nullptr;
+  uint64_t total = 0;
+  for (const auto& one : split) total += one.weight;
+  uint64_t at = random % total;
+  for (const auto& one : split) {
+    if (at < one.weight) return &one;
+    at -= one.weight;
+  }
+  return &split.back();
+}
+
 ConnectionPlan refuse(ClusterPtr cluster, std::string_view why) {
   ConnectionPlan plan;
   plan.cluster = std::move(cluster);
@@ -65,14 +78,23 @@ ConnectionPlan refuse(ClusterPtr cluster, std::string_view why) {
   return plan;
 }
 
-ConnectionPlan send_to(const TcpRoute& route, std::string_view why) {
-  if (route.cluster->refused) return refuse(route.cluster, route.cluster->refused->context);
+ConnectionPlan send_to(const TcpRoute& route, std::string_view why, uint32_t random) {
+  const auto* chosen = pick(route.split, random);
+  const auto& cluster = chosen ? chosen->cluster : route.cluster;
+  if (cluster->refused) return refuse(cluster, cluster->refused->context);
   ConnectionPlan plan;
   plan.action = Action::tcp;
-  plan.cluster = route.cluster;
+  plan.cluster = cluster;
   if (!route.name.empty()) plan.route_name = route.name;
   plan.why = why;
   return plan;
+}
+
+const Route* first_match(const std::vector<Route>& routes, const RequestFacts& request) {
+  for (const auto& route : routes) {
+    if (!route.match || matches(*route.match, request)) return &route;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -92,12 +114,13 @@ Arrival find_listener(const Snapshot& snapshot, const SocketAddress& destination
   if (listener.declared_http || listener.declared_tls) return arrival;
   const TcpRoute* route = match_tcp(listener, destination, {}).route;
   if (!route) route = &snapshot.unmatched;
-  if (!route->cluster->refused) arrival.silent_client = route;
+  if (route->cluster && !route->cluster->refused) arrival.silent_client = route;
   return arrival;
 }
 
 ConnectionPlan decide_connection(const Snapshot& snapshot, const Arrival& arrival,
-                                 const SocketAddress& destination, const sniff::Preface& preface) {
+                                 const SocketAddress& destination, const sniff::Preface& preface,
+                                 uint32_t random) {
   if (arrival.refused) {
     return refuse(snapshot.black_hole,
                   "the proxy's own port was dialled: passing it on would loop");
@@ -111,7 +134,7 @@ ConnectionPlan decide_connection(const Snapshot& snapshot, const Arrival& arriva
     return plan;
   }
   if (const auto match = match_tcp(listener, destination, preface); match.route) {
-    return send_to(*match.route, match.why);
+    return send_to(*match.route, match.why, random);
   }
   const bool closed_else = snapshot.unmatched.cluster->refused.has_value();
   if (listener.http && preface.protocol == sniff::Protocol::http2 &&
@@ -122,7 +145,7 @@ ConnectionPlan decide_connection(const Snapshot& snapshot, const Arrival& arriva
         "(TLS from a DestinationRule, a closed host, or REGISTRY_ONLY)");
   }
   return send_to(snapshot.unmatched,
-                 "no service here: outboundTrafficPolicy ALLOW_ANY passes it on");
+                 "no service here: outboundTrafficPolicy ALLOW_ANY passes it on", random);
 }
 
 RequestPlan decide_request(const Snapshot& snapshot, uint16_t port,
@@ -138,13 +161,15 @@ RequestPlan decide_request(const Snapshot& snapshot, uint16_t port,
   HostRoom room;
   const auto* found = table->hosts.find(host_key(request.authority, room));
   plan.virtual_host = found ? found->get() : table->fallback.get();
-  if (plan.virtual_host->routes.empty()) {
+  plan.route = first_match(plan.virtual_host->routes, request);
+  if (!plan.route) {
     plan.status = 404;
     return plan;
   }
-  plan.route = &plan.virtual_host->routes.front();
-  plan.cluster = plan.route->cluster.get();
   plan.status = plan.route->direct_status;
+  plan.destination = pick(plan.route->split, request.random);
+  const ClusterPtr& cluster = plan.destination ? plan.destination->cluster : plan.route->cluster;
+  if (cluster) plan.cluster = &cluster;
   return plan;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include <string_view>
 
+#include "agent/mesh/match.h"
 #include "agent/mesh/snapshot.h"
 #include "agent/sniff/sniff.h"
 
@@ -32,19 +33,18 @@ struct ConnectionPlan {
   std::string_view why;  // one sentence for explain and the log; the resource is the cluster's
 };
 ConnectionPlan decide_connection(const Snapshot& snapshot, const Arrival& arrival,
-                                 const SocketAddress& destination, const sniff::Preface& preface);
+                                 const SocketAddress& destination, const sniff::Preface& preface,
+                                 uint32_t random = 0);  // decides between weighted destinations
 
-// Step 3, for each request on the newest snapshot.
-struct RequestFacts {
-  std::string_view authority;  // Host as sent, port included
-  std::string_view path, method;
-};
-// All of it lives as long as the snapshot. A cluster with `refused` set is answered 503 with that
-// reason.
+// Step 3, for each request on the newest snapshot. All of it lives as long as the snapshot.
 struct RequestPlan {
   const VirtualHost* virtual_host = nullptr;
-  const Route* route = nullptr;      // null: 404 NR
-  const Cluster* cluster = nullptr;  // null: direct answer with `status`
+  const Route* route = nullptr;  // null: 404 NR
+  // Where to; with `refused` set it is answered 503 with that reason. Null: answered with `status`
+  // (a redirect or directResponse of the route's actions, or block_all), or with 503 NC where
+  // `destination` names what is missing.
+  const ClusterPtr* cluster = nullptr;
+  const WeightedCluster* destination = nullptr;  // of a route with several, or with headers
   int status = 0;
 };
 // `port`: of the listener that took the connection (the dialled one). The route table of `snapshot`

@@ -19,26 +19,47 @@ const T* find_host(const HostTable<T>& table, std::string_view host) {
   return nullptr;
 }
 
+void add_subset(RuleChoice& out, SubsetChoice next) {
+  const bool taken = std::any_of(out.subsets.begin(), out.subsets.end(), [&](const auto& one) {
+    return one.subset->name == next.subset->name;
+  });
+  if (!taken) out.subsets.push_back(next);
+}
+
+// Blocks that are given replace those that `out` has.
+template <class Policy>
+void take_blocks(const Policy& from, const istio::DestinationRule* rule, PortRules& out) {
+  if (from.load_balancer) out.load_balancer = &*from.load_balancer;
+  if (from.connection_pool) out.connection_pool = &*from.connection_pool;
+  if (!from.tls) return;
+  out.tls = &*from.tls;
+  out.tls_rule = rule;
+}
+
+void take(const istio::TrafficPolicy& policy, const istio::DestinationRule* rule, uint16_t port,
+          PortRules& out) {
+  for (const auto& entry : policy.port_level_settings) {
+    if (entry.port != port) continue;
+    out = {};
+    out.tls_rule = rule;
+    return take_blocks(entry, rule, out);
+  }
+  take_blocks(policy, rule, out);
+}
+
 bool private_only(const istio::DestinationRule& rule) {
   return rule.export_to.size() == 1 && rule.export_to.front() == ".";
 }
 
 }  // namespace
 
-PortRules rules_for_port(const istio::DestinationRule* rule, uint16_t service_port) {
+PortRules rules_for_port(const istio::DestinationRule* rule, const SubsetChoice* subset,
+                         uint16_t service_port) {
   PortRules out;
-  if (!rule || !rule->traffic_policy) return out;
-  const auto take = [&](const auto& from) {
-    if (from.load_balancer) out.load_balancer = &*from.load_balancer;
-    if (from.connection_pool) out.connection_pool = &*from.connection_pool;
-    if (from.tls) out.tls = &*from.tls;
-  };
-  for (const auto& port : rule->traffic_policy->port_level_settings) {
-    if (port.port != service_port) continue;
-    take(port);
-    return out;
-  }
-  take(*rule->traffic_policy);
+  out.tls_rule = rule;
+  if (rule && rule->traffic_policy) take(*rule->traffic_policy, rule, service_port, out);
+  if (subset && subset->subset->traffic_policy)
+    take(*subset->subset->traffic_policy, subset->rule, service_port, out);
   return out;
 }
 
@@ -122,8 +143,9 @@ RuleChoice RuleIndex::choose(const KnownService& service) {
     if (!rule) continue;
     const bool in_group =
         selector ? rule->workload_selector == *selector : !rule->workload_selector;
-    if (in_group && (!out.rule || (!out.rule->traffic_policy && rule->traffic_policy)))
-      out.rule = rule;
+    if (!in_group) continue;
+    if (!out.rule || (!out.rule->traffic_policy && rule->traffic_policy)) out.rule = rule;
+    for (const auto& subset : rule->subsets) add_subset(out, {&subset, rule});
   }
   return out;
 }

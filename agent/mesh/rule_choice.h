@@ -15,19 +15,26 @@
 
 namespace sallyport::mesh {
 
+struct SubsetChoice {
+  const istio::Subset* subset = nullptr;
+  const istio::DestinationRule* rule = nullptr;  // that it stands in
+};
 struct RuleChoice {
   const istio::DestinationRule* rule = nullptr;  // whose trafficPolicy counts; null: none applies
+  std::vector<SubsetChoice> subsets;             // of all rules that merge; the first of a name
   const istio::Refused* broken = nullptr;        // set: closed, whatever `rule` says
 };
 
 // What a rule says for one port. An entry of portLevelSettings replaces all: a field absent there
-// is a default, not inherited.
+// is a default, not inherited. A subset's policy replaces block by block what its host's says.
 struct PortRules {
   const istio::LoadBalancer* load_balancer = nullptr;
   const istio::ConnectionPool* connection_pool = nullptr;
   const istio::ClientTls* tls = nullptr;
+  const istio::DestinationRule* tls_rule = nullptr;  // where `tls` stands
 };
-PortRules rules_for_port(const istio::DestinationRule* rule, uint16_t service_port);
+PortRules rules_for_port(const istio::DestinationRule* rule, const SubsetChoice* subset,
+                         uint16_t service_port);
 
 class RuleIndex {
 public:

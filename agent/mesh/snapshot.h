@@ -12,6 +12,7 @@
 
 #include "agent/istio/resources.h"
 #include "agent/mesh/cluster.h"
+#include "agent/mesh/route.h"
 
 namespace sallyport::mesh {
 
@@ -25,23 +26,9 @@ struct TextHash {
 template <class V>
 using ByText = std::unordered_map<std::string, V, TextHash, std::equal_to<>>;
 
-struct RetryPolicy {
-  int attempts = limits::retries;  // further tries; connect failures and failed handshakes only
-  bool operator==(const RetryPolicy&) const = default;
-};
-
-struct Route {
-  std::string name;                      // "default", "allow_any", "block_all"
-  ClusterPtr cluster;                    // null: direct_status is answered
-  int direct_status = 0;                 // 502 for block_all
-  std::chrono::milliseconds timeout{0};  // 0: none (Istio's default)
-  RetryPolicy retry;
-  bool operator==(const Route&) const = default;
-};
-
 struct VirtualHost {
   std::string name;           // "edition.cnn.com:80"
-  std::vector<Route> routes;  // first match wins; one catch-all until VirtualService comes
+  std::vector<Route> routes;  // the first that matches; none: 404 NR
   ResourceRefPtr from;
   bool operator==(const VirtualHost&) const = default;
 };
@@ -68,8 +55,9 @@ struct RouteTable {  // "80": every HTTP service of that port
 };
 
 struct TcpRoute {
-  std::string name;    // "-" in logs when empty
-  ClusterPtr cluster;  // never null once compiled
+  std::string name;                    // "-" in logs when empty
+  ClusterPtr cluster;                  // never null once compiled, unless `split`
+  std::vector<WeightedCluster> split;  // one of these, by weight
   bool operator==(const TcpRoute&) const = default;
 };
 

@@ -2,23 +2,42 @@
 // nothing else, so a slow or full disk delays neither requests nor rotation. Beyond
 // limits::log_queue_bytes lines are dropped and counted.
 #pragma once
+#include <sys/uio.h>
+
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "agent/core/error.h"
 #include "agent/observe/access_record.h"
+#include "agent/observe/log_format.h"
 
 namespace sallyport::observe {
 
+// accessLogFile, accessLogFormat and accessLogEncoding.
+struct LogSettings {
+  std::string path;    // "" off; "/dev/stdout" and "/dev/stderr" write to that descriptor; else a
+                       // file, appended to
+  std::string format;  // "": Istio's default; see log_format.h
+  bool json = false;
+  bool operator==(const LogSettings&) const = default;
+};
+// Why a format can't be used, with the operator's name; nothing: it can.
+std::optional<std::string> format_problem(const std::string& format, bool json);
+
 class AccessLog {
 public:
-  // `path`: "" off; "/dev/stdout" and "/dev/stderr" write to that descriptor; else a file, appended
-  // to. `format`: "" for Istio's default text format; see log_format.h. Errors: the file can't be
-  // opened; an unknown operator (named).
-  static Result<std::unique_ptr<AccessLog>> open(const std::string& path,
-                                                 const std::string& format);
-  ~AccessLog();                   // writes out what is queued, for at most a second
+  // `tell`: gets a line when writing begins to fail and when it goes well again, on the log thread.
+  // Errors: the file can't be opened; an unknown operator (named).
+  static Result<std::unique_ptr<AccessLog>> open(const LogSettings& settings,
+                                                 std::function<void(const std::string&)> tell = {});
+  ~AccessLog();  // writes out what is queued, for at most a second
+  // Other settings from now on: each writer takes them up before its next line, and hands over what
+  // it has written so far, which goes where it was meant to go. Errors as open's; then the old ones
+  // stay. One thread, the same each time.
+  Result<void> change(const LogSettings& settings);
   void reopen();                  // any thread; after rotation
   uint64_t dropped() const;       // lines; any thread
   uint64_t write_errors() const;  // any thread
@@ -28,15 +47,36 @@ public:
   class Writer {
   public:
     ~Writer();
-    bool on() const;  // false: skip collecting what only the log needs
+    bool on() const { return on_; }  // false: skip collecting what only the log needs
     void write(const AccessRecord& record);
     void flush();  // hands the block to the log thread; called each tick
+
+    // What the format asks for beside plain fields. Whoever fills a record looks here, so that
+    // nothing is collected that no line shows.
+    const LogNeeds& needs() const { return *needs_; }
+    // The head of the request as it goes to the upstream (or came, where none was reached), and of
+    // the answer as it goes to the client. The last call counts. Without wanted headers no work.
+    void keep_request(AccessRecord& record, std::span<const iovec> head) {
+      if (!needs_->request_headers.empty()) keep(record, &AccessExtras::request, head);
+    }
+    void keep_response(AccessRecord& record, std::span<const iovec> head) {
+      if (!needs_->response_headers.empty()) keep(record, &AccessExtras::response, head);
+    }
+    void keep_request(AccessRecord& record, std::string_view head);
+    void keep_response(AccessRecord& record, std::string_view head);
+    // CONNECTION_ID: differs for every connection of the process.
+    uint64_t next_connection_id();
 
   private:
     friend class AccessLog;
     struct State;
     explicit Writer(std::unique_ptr<State> state);
+    void take_up();
+    void keep(AccessRecord& record, KeptHeaders AccessExtras::*which, std::span<const iovec> head);
+
     std::unique_ptr<State> state_;
+    bool on_ = false;
+    const LogNeeds* needs_;
   };
   std::unique_ptr<Writer> writer();  // any thread
 

@@ -1,7 +1,5 @@
 #include "agent/observe/access_record.h"
 
-#include <algorithm>
-
 namespace sallyport::observe {
 namespace {
 
@@ -84,33 +82,10 @@ Ending ending_of(const Error& error) {
   return error.side == Side::downstream ? of_downstream(error) : of_us(error);
 }
 
-struct FlagName {
-  uint32_t flag;
-  std::string_view name;
-};
-constexpr FlagName flag_names[] = {{URX, "URX"}, {UH, "UH"},   {UF, "UF"}, {UO, "UO"},
-                                   {NR, "NR"},   {NC, "NC"},   {UT, "UT"}, {UC, "UC"},
-                                   {LR, "LR"},   {DC, "DC"},   {DT, "DT"}, {SI, "SI"},
-                                   {DPE, "DPE"}, {UPE, "UPE"}, {IH, "IH"}};
-
 }  // namespace
 
 uint32_t flag_of(const Error& error) { return ending_of(error).flag; }
 int status_of(const Error& error) { return ending_of(error).status; }
 std::string_view details_of(const Error& error) { return ending_of(error).details; }
-
-char* write_flags(char* to, uint32_t flags, bool http) {
-  char* const begin = to;
-  const auto put = [&](const FlagName& flag) {
-    if (!(flags & flag.flag)) return;
-    if (to != begin) *to++ = ',';
-    to = std::copy(flag.name.begin(), flag.name.end(), to);
-  };
-  if (http) put(flag_names[0]);
-  for (std::size_t i = 1; i < std::size(flag_names); i++) put(flag_names[i]);
-  if (!http) put(flag_names[0]);
-  if (to == begin) *to++ = '-';
-  return to;
-}
 
 }  // namespace sallyport::observe

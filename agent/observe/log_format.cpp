@@ -1,11 +1,15 @@
 #include "agent/observe/log_format.h"
 
 #include <algorithm>
-#include <charconv>
+#include <array>
 #include <cstring>
-#include <optional>
+
+#include "agent/observe/log_plan.h"
 
 namespace sallyport::observe {
+
+using Op = LogPlan::Op;
+using Shape = LogPlan::Shape;
 
 const char* const LogFormat::istio =
     "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" "
@@ -16,313 +20,196 @@ const char* const LogFormat::istio =
     "%UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% "
     "%REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
 
-enum class LogFormat::Op : uint8_t {
-  literal,
-  start_time,
-  method,
-  path,
-  protocol,
-  code,
-  flags,
-  details,
-  termination,
-  failure,
-  received,
-  sent,
-  duration,
-  service_time,
-  forwarded_for,
-  user_agent,
-  request_id,
-  authority,
-  upstream_host,
-  cluster,
-  upstream_local,
-  downstream_local,
-  downstream_remote,
-  sni,
-  route,
-};
-
-struct LogFormat::Named {
-  std::string_view name;
-  Op op;
-};
-
-// %NAME(argument):length%
-struct LogFormat::Operator {
-  std::string_view whole, name, argument;
-  uint32_t length = 0;
-};
+const char* const LogFormat::istio_json = R"({
+  "start_time": "%START_TIME%",
+  "route_name": "%ROUTE_NAME%",
+  "method": "%REQ(:METHOD)%",
+  "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+  "protocol": "%PROTOCOL%",
+  "response_code": "%RESPONSE_CODE%",
+  "response_flags": "%RESPONSE_FLAGS%",
+  "response_code_details": "%RESPONSE_CODE_DETAILS%",
+  "connection_termination_details": "%CONNECTION_TERMINATION_DETAILS%",
+  "bytes_received": "%BYTES_RECEIVED%",
+  "bytes_sent": "%BYTES_SENT%",
+  "duration": "%DURATION%",
+  "upstream_service_time": "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
+  "x_forwarded_for": "%REQ(X-FORWARDED-FOR)%",
+  "user_agent": "%REQ(USER-AGENT)%",
+  "request_id": "%REQ(X-REQUEST-ID)%",
+  "authority": "%REQ(:AUTHORITY)%",
+  "upstream_host": "%UPSTREAM_HOST%",
+  "upstream_cluster": "%UPSTREAM_CLUSTER_RAW%",
+  "upstream_local_address": "%UPSTREAM_LOCAL_ADDRESS%",
+  "downstream_local_address": "%DOWNSTREAM_LOCAL_ADDRESS%",
+  "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
+  "requested_server_name": "%REQUESTED_SERVER_NAME%",
+  "upstream_transport_failure_reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%"
+})";
 
 namespace {
 
-Error bad_format(std::string_view op, std::string_view why) {
-  Error error{Fault::internal, Side::local};
-  error.context = "access log format: " + std::string(op) + " " + std::string(why);
-  return error;
+constexpr std::size_t escaped_max = 6;  // bytes of JSON for one of text
+// Most literals are a blank or two: copied as one block of this size, which the compiler makes one
+// instruction, they cost a quarter less a line. Text and line are longer by as much.
+constexpr std::size_t block_size = 16;
+
+// Of an operator's value at most, without the record's texts.
+std::size_t bytes_of(const LogPlan::Piece& piece, bool json) {
+  switch (piece.op) {
+    case Op::literal:
+      return piece.size;
+    case Op::start_time:
+    case Op::valid_from:
+    case Op::valid_to:
+      return LogTime::size_max * (json ? escaped_max : 1);
+    case Op::flags:
+      return flags_max;
+    case Op::long_flags:
+      return long_flags_max;
+    case Op::hostname:
+      return piece.size * escaped_max;
+    case Op::upstream_host:
+    case Op::upstream_local:
+    case Op::downstream_local:
+    case Op::downstream_remote:
+      return SocketAddress::text_max;
+    default:
+      return 24;  // a number, a gRPC status
+  }
 }
+
+// How often each operator may be written.
+std::array<std::size_t, 64> occurrences(const LogPlan& plan) {
+  std::array<std::size_t, 64> counts{};
+  const auto count = [&](Op op) { counts.at(static_cast<std::size_t>(op))++; };
+  for (const auto& piece : plan.pieces) {
+    const bool header = piece.op == Op::request_header || piece.op == Op::response_header ||
+                        piece.op == Op::trailer;
+    count(piece.op);
+    if (!header) continue;
+    count(plan.headers[piece.at].first);
+    count(plan.headers[piece.at].second);
+  }
+  return counts;
+}
+
+}  // namespace
+
+LogFormat::LogFormat(std::shared_ptr<const LogPlan> plan, bool json)
+    : plan_(std::move(plan)), json_(json), fixed_(block_size) {
+  for (const auto& piece : plan_->pieces) fixed_ += bytes_of(piece, json) + 4;  // quotes, null
+  const auto counts = occurrences(*plan_);
+  const auto of = [&](Op op) { return counts[static_cast<std::size_t>(op)]; };
+  kept_ = of(Op::request_header) + of(Op::response_header) + of(Op::trailer) + of(Op::tls_text);
+  const std::size_t paths = of(Op::path) + of(Op::original_path) + of(Op::requested_path);
+  texts_ = std::max({std::size_t{1}, paths,
+                     *std::max_element(counts.begin() + static_cast<int>(Op::method),
+                                       counts.begin() + static_cast<int>(Op::received))});
+}
+
+Result<LogFormat> LogFormat::parse(std::string_view format) {
+  if (format.empty()) format = istio;
+  auto plan = std::make_shared<LogPlan>();
+  if (auto added = plan->add_format(format, Shape::text); !added) return added.error();
+  if (!format.ends_with('\n')) plan->add_literal("\n");
+  plan->text.append(block_size, '\0');
+  return LogFormat(std::move(plan), false);
+}
+
+Result<LogFormat> LogFormat::parse_json(std::string_view format) {
+  auto plan = std::make_shared<LogPlan>();
+  if (auto added = plan->add_json(format.empty() ? istio_json : format); !added)
+    return added.error();
+  plan->add_literal("\n");
+  plan->text.append(block_size, '\0');
+  return LogFormat(std::move(plan), true);
+}
+
+const LogNeeds& LogFormat::needs() const { return plan_->needs; }
+
+LogScratch LogFormat::scratch() const {
+  return {.times = std::vector<LogTime>(plan_->times.begin(), plan_->times.end()), .text = {}};
+}
+
+std::size_t LogFormat::texts_of(const AccessRecord& r) const {
+  return r.method.size() + r.path.size() + r.rewritten_path.size() + r.scheme.size() +
+         r.protocol.size() + r.details.size() + r.termination_details.size() +
+         2 * r.failure_reason.size() + r.downstream_failure_reason.size() + r.forwarded_for.size() +
+         r.user_agent.size() + r.request_id.size() + r.authority.size() + r.cluster.size() +
+         r.sni.size() + r.route_name.size() + r.filter_chain.size() + r.upstream_protocol.size();
+}
+
+std::size_t LogFormat::extras_of(const AccessRecord& record) const {
+  if (!record.extras || !kept_) return 0;
+  const AccessExtras& extras = *record.extras;
+  std::size_t most = extras.request.size() + extras.response.size() + extras.trailers.size();
+  for (const auto* side : {&extras.upstream_tls, &extras.downstream_tls})
+    for (const TlsText& fact : tls_texts)
+      if (*side) most = std::max(most, ((**side).*fact.text).size());
+  return most;
+}
+
+std::size_t LogFormat::bound(const AccessRecord& record) const {
+  const std::size_t texts = texts_of(record) * texts_ + extras_of(record) * kept_;
+  return fixed_ + (json_ ? escaped_max * texts : texts);
+}
+
+namespace {
 
 char* put(char* to, std::string_view text) {
   std::memcpy(to, text.data(), text.size());
   return to + text.size();
 }
 
-char* put_number(char* to, uint64_t n) { return std::to_chars(to, to + 20, n).ptr; }
-
-// A clock that was set back must not be written as an age.
-uint64_t milliseconds(int64_t us) { return us < 0 ? 0 : static_cast<uint64_t>(us) / 1000; }
-
-// Of a header: clean by the parser's rules, and as it came.
-char* put_header(char* to, std::string_view text) {
-  return put(to, text.empty() ? std::string_view("-") : text);
+char* put_literal(char* to, const LogPlan& plan, const LogPlan::Piece& piece) {
+  const char* const from = plan.text.data() + piece.at;
+  if (piece.size <= block_size)
+    std::memcpy(to, from, block_size);
+  else
+    std::memcpy(to, from, piece.size);
+  return to + piece.size;
 }
 
-// Ours or a peer's: one word without control characters, as Envoy writes details and reasons.
-char* put_word(char* to, std::string_view text) {
-  if (text.empty()) *to++ = '-';
-  for (char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    *to++ = byte <= 0x20 || byte == 0x7f ? '_' : c;
-  }
+// Of a value; null stays null. A cut through a character is mended by JSON's escaping.
+char* cut(char* begin, char* end, const LogPlan::Piece& piece) {
+  const bool longer = end && piece.size && static_cast<std::size_t>(end - begin) > piece.size;
+  return longer ? begin + piece.size : end;
+}
+
+char* write_json(char* to, const LogPlan& plan, const LogPlan::Piece& piece,
+                 const AccessRecord& record, LogScratch& scratch) {
+  char* const raw = scratch.text.data();
+  char* const end = cut(raw, write_value(raw, plan, piece, record, scratch), piece);
+  const bool part = piece.shape == Shape::json_part;
+  if (!end) return put(to, part ? "-" : "null");
+  const std::string_view value(raw, static_cast<std::size_t>(end - raw));
+  if (part) return write_json_text(to, value);
+  if (is_number(piece)) return put(to, value);
+  *to++ = '"';
+  to = write_json_text(to, value);
+  *to++ = '"';
   return to;
-}
-
-// "upstream_reset_before_response_started{remote_connection_failure|TLS_error:...}"
-char* put_details(char* to, const AccessRecord& record) {
-  const auto details = record.details;
-  if (record.failure_reason.empty() || !details.ends_with('}') ||
-      !details.starts_with("upstream_reset_before_response_started{"))
-    return put_word(to, details);
-  to = put_word(to, details.substr(0, details.size() - 1));
-  *to++ = '|';
-  to = put_word(to, record.failure_reason);
-  *to++ = '}';
-  return to;
-}
-
-bool same(std::string_view a, std::string_view upper) {
-  return std::equal(a.begin(), a.end(), upper.begin(), upper.end(), [](char x, char y) {
-    return (x >= 'a' && x <= 'z' ? static_cast<char>(x - 32) : x) == y;
-  });
 }
 
 }  // namespace
 
-Result<LogFormat::Operator> LogFormat::read_operator(std::string_view format, std::size_t at) {
-  Operator op;
-  const auto rest = format.substr(at);
-  const auto name_end = std::min(rest.find_first_of("%(:", 1), rest.size());
-  op.name = rest.substr(1, name_end - 1);
-  std::size_t end = name_end;
-  if (end < rest.size() && rest[end] == '(') {  // may contain '%': START_TIME(%Y)
-    const auto close = rest.find(')', end);
-    if (close == rest.npos) return bad_format(rest, "has no closing parenthesis");
-    op.argument = rest.substr(end + 1, close - end - 1);
-    end = close + 1;
+char* LogFormat::write(char* to, const AccessRecord& record, LogScratch& scratch) const {
+  const LogPlan& plan = *plan_;
+  if (json_) {
+    const std::size_t most = fixed_ + texts_of(record) + extras_of(record);
+    if (scratch.text.size() < most) scratch.text.resize(most);
   }
-  if (end < rest.size() && rest[end] == ':') {
-    const char* const last = rest.data() + rest.size();
-    const auto number = std::from_chars(rest.data() + end + 1, last, op.length);
-    if (number.ec != std::errc() || op.length == 0) return bad_format(rest, "has a bad length");
-    end = static_cast<std::size_t>(number.ptr - rest.data());
-  }
-  if (end >= rest.size() || rest[end] != '%') return bad_format(rest, "is not closed by '%'");
-  op.whole = rest.substr(0, end + 1);
-  return op;
-}
-
-Result<LogFormat::Piece> LogFormat::piece_of(const Operator& op) {
-  static constexpr Named plain[] = {{"PROTOCOL", Op::protocol},
-                                    {"RESPONSE_CODE", Op::code},
-                                    {"RESPONSE_FLAGS", Op::flags},
-                                    {"RESPONSE_CODE_DETAILS", Op::details},
-                                    {"CONNECTION_TERMINATION_DETAILS", Op::termination},
-                                    {"UPSTREAM_TRANSPORT_FAILURE_REASON", Op::failure},
-                                    {"BYTES_RECEIVED", Op::received},
-                                    {"BYTES_SENT", Op::sent},
-                                    {"DURATION", Op::duration},
-                                    {"UPSTREAM_CLUSTER", Op::cluster},
-                                    {"UPSTREAM_CLUSTER_RAW", Op::cluster},
-                                    {"REQUESTED_SERVER_NAME", Op::sni},
-                                    {"ROUTE_NAME", Op::route}};
-  static constexpr Named addresses[] = {
-      {"UPSTREAM_HOST", Op::upstream_host},
-      {"UPSTREAM_REMOTE_ADDRESS", Op::upstream_host},
-      {"UPSTREAM_LOCAL_ADDRESS", Op::upstream_local},
-      {"DOWNSTREAM_LOCAL_ADDRESS", Op::downstream_local},
-      {"DOWNSTREAM_REMOTE_ADDRESS", Op::downstream_remote},
-      {"DOWNSTREAM_DIRECT_REMOTE_ADDRESS", Op::downstream_remote}};
-  static constexpr Named headers[] = {{":METHOD", Op::method},
-                                      {":PATH", Op::path},
-                                      {"X-ENVOY-ORIGINAL-PATH?:PATH", Op::path},
-                                      {":AUTHORITY", Op::authority},
-                                      {"X-FORWARDED-FOR", Op::forwarded_for},
-                                      {"USER-AGENT", Op::user_agent},
-                                      {"X-REQUEST-ID", Op::request_id}};
-  Piece piece;
-  piece.size = op.length;
-  const auto find = [&](const auto& table, std::string_view name) {
-    for (const Named& named : table)
-      if (same(name, named.name)) return piece.op = named.op, true;
-    return false;
-  };
-  if (op.name == "START_TIME") {
-    if (!LogTime::acceptable(op.argument)) return bad_format(op.whole, "is too long");
-    piece.op = Op::start_time;
-    piece.at = static_cast<uint32_t>(time_formats_.size());
-    time_formats_.emplace_back(op.argument);
-    return piece;
-  }
-  if (op.name == "REQ" && find(headers, op.argument)) return piece;
-  if (op.name == "RESP" && same(op.argument, "X-ENVOY-UPSTREAM-SERVICE-TIME")) {
-    piece.op = Op::service_time;
-    return piece;
-  }
-  if (op.name == "REQ" || op.name == "RESP")
-    return bad_format(op.whole, "asks for a header that is not logged");
-  if (!op.argument.empty()) return bad_format(op.whole, "takes no argument");
-  if (find(plain, op.name)) return piece;
-  auto name = op.name;
-  if (name.ends_with("_WITHOUT_PORT")) {
-    piece.part = Part::ip;
-    name.remove_suffix(std::strlen("_WITHOUT_PORT"));
-  } else if (name.ends_with("_PORT")) {
-    piece.part = Part::port;
-    name.remove_suffix(std::strlen("_PORT"));
-  }
-  if (find(addresses, name)) return piece;
-  return bad_format(op.whole, "is not a known operator");
-}
-
-void LogFormat::add_literal(std::string_view text) {
-  if (text.empty()) return;
-  if (pieces_.empty() || pieces_.back().op != Op::literal)
-    pieces_.push_back({Op::literal, Part::whole, static_cast<uint32_t>(text_.size()), 0});
-  pieces_.back().size += static_cast<uint32_t>(text.size());
-  text_.append(text);
-}
-
-Result<LogFormat> LogFormat::parse(std::string_view format) {
-  if (format.empty()) format = istio;
-  LogFormat result;
-  std::size_t at = 0;
-  while (at < format.size()) {
-    const auto percent = std::min(format.find('%', at), format.size());
-    result.add_literal(format.substr(at, percent - at));
-    at = percent;
-    if (at == format.size()) break;
-    if (format.substr(at, 2) == "%%") {
-      result.add_literal("%");
-      at += 2;
-      continue;
+  for (const LogPlan::Piece& piece : plan.pieces) {
+    if (piece.op == Op::literal) {
+      to = put_literal(to, plan, piece);
+    } else if (piece.shape != Shape::text) {
+      to = write_json(to, plan, piece, record, scratch);
+    } else if (char* const end = cut(to, write_value(to, plan, piece, record, scratch), piece)) {
+      to = end;
+    } else {
+      *to++ = '-';
     }
-    const auto op = read_operator(format, at);
-    if (!op) return op.error();
-    const auto piece = result.piece_of(*op);
-    if (!piece) return piece.error();
-    result.pieces_.push_back(*piece);
-    at += op->whole.size();
-  }
-  if (!format.ends_with('\n')) result.add_literal("\n");
-  // Times, flags, numbers and addresses are shorter than a LogTime.
-  for (const Piece& piece : result.pieces_)
-    result.repeats_ =
-        std::max(result.repeats_, static_cast<std::size_t>(std::count_if(
-                                      result.pieces_.begin(), result.pieces_.end(),
-                                      [&](const Piece& other) { return other.op == piece.op; })));
-  result.fixed_ = result.text_.size() + result.pieces_.size() * LogTime::size_max;
-  return result;
-}
-
-std::vector<LogTime> LogFormat::times() const {
-  return std::vector<LogTime>(time_formats_.begin(), time_formats_.end());
-}
-
-std::size_t LogFormat::bound(const AccessRecord& r) const {
-  const std::size_t texts = r.method.size() + r.path.size() + r.protocol.size() + r.details.size() +
-                            r.termination_details.size() + 2 * r.failure_reason.size() +
-                            r.forwarded_for.size() + r.user_agent.size() + r.request_id.size() +
-                            r.authority.size() + r.cluster.size() + r.sni.size() +
-                            r.route_name.size();
-  return fixed_ + texts * repeats_;
-}
-
-char* LogFormat::write_text(char* to, Op op, const AccessRecord& r) {
-  switch (op) {
-    case Op::method:
-      return put_header(to, r.method);
-    case Op::path:
-      return put_header(to, r.path);
-    case Op::protocol:
-      return put_header(to, r.protocol);
-    case Op::code:
-      return put_number(to, static_cast<uint64_t>(std::max(r.response_code, 0)));
-    case Op::flags:
-      return write_flags(to, r.flags, r.http);
-    case Op::details:
-      return put_details(to, r);
-    case Op::termination:
-      return put_word(to, r.termination_details);
-    case Op::failure:
-      return put_word(to, r.failure_reason);
-    case Op::received:
-      return put_number(to, r.bytes_received);
-    case Op::sent:
-      return put_number(to, r.bytes_sent);
-    case Op::duration:
-      return put_number(to, milliseconds(r.duration_us));
-    case Op::service_time:
-      return r.upstream_service_us < 0 ? put(to, "-")
-                                       : put_number(to, milliseconds(r.upstream_service_us));
-    case Op::forwarded_for:
-      return put_header(to, r.forwarded_for);
-    case Op::user_agent:
-      return put_header(to, r.user_agent);
-    case Op::request_id:
-      return put_header(to, r.request_id);
-    case Op::authority:
-      return put_header(to, r.authority);
-    case Op::cluster:
-      return put_word(to, r.cluster);
-    case Op::sni:
-      return put_word(to, r.sni);
-    case Op::route:
-      return put_word(to, r.route_name);
-    default:
-      return to;
-  }
-}
-
-char* LogFormat::write_address(char* to, const Piece& piece, const AccessRecord& r) {
-  const SocketAddress& address = piece.op == Op::upstream_host      ? r.upstream_host
-                                 : piece.op == Op::upstream_local   ? r.upstream_local
-                                 : piece.op == Op::downstream_local ? r.downstream_local
-                                                                    : r.downstream_remote;
-  if (!address.is_set() || piece.part == Part::whole) return address.write(to);
-  return piece.part == Part::ip ? address.ip().write(to) : put_number(to, address.port());
-}
-
-char* LogFormat::write(char* to, const AccessRecord& record, std::vector<LogTime>& times) const {
-  for (const Piece& piece : pieces_) {
-    char* const begin = to;
-    switch (piece.op) {
-      case Op::literal:
-        to = put(to, std::string_view(text_).substr(piece.at, piece.size));
-        continue;
-      case Op::start_time:
-        to = times[piece.at].write(to, record.start_us);
-        break;
-      case Op::upstream_host:
-      case Op::upstream_local:
-      case Op::downstream_local:
-      case Op::downstream_remote:
-        to = write_address(to, piece, record);
-        break;
-      default:
-        to = write_text(to, piece.op, record);
-    }
-    if (piece.size && static_cast<std::size_t>(to - begin) > piece.size) to = begin + piece.size;
   }
   return to;
 }

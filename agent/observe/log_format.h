@@ -2,11 +2,12 @@
 //
 // As Envoy, text is not quoted nor escaped: a quote in a header stays one. No line can be forged
 // with it: control characters never get past the HTTP parser, and are replaced by '_' here wherever
-// the text comes from elsewhere (a certificate's name in a failure reason).
+// the text comes from elsewhere (a certificate's name in a failure reason). JSON is escaped.
 //
-// Threading: immutable after parse(); the LogTimes are their writer's.
+// Threading: immutable after parse(); a LogScratch is its writer's.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,42 +18,50 @@
 
 namespace sallyport::observe {
 
+// What a format asks for beside an AccessRecord's plain fields: whoever fills the record looks here
+// first. Names in lower case.
+struct LogNeeds {
+  std::vector<std::string> request_headers, response_headers, trailers;
+  bool upstream_tls = false, downstream_tls = false;
+};
+
+// What a writer keeps between its lines.
+struct LogScratch {
+  std::vector<LogTime> times;
+  std::string text;  // JSON: a value before it is escaped
+};
+
+struct LogPlan;
+
 class LogFormat {
 public:
-  // Istio's default text format; see pilot/pkg/model/telemetry_logging.go.
+  // Istio's default formats; see pilot/pkg/model/telemetry_logging.go.
   static const char* const istio;
+  static const char* const istio_json;
 
   // Empty: `istio`. A missing line end is added, as Istio does. Error: names the operator that is
-  // unknown, or whose value an AccessRecord doesn't carry.
+  // unknown or can't be parsed.
   static Result<LogFormat> parse(std::string_view format);
+  // Empty: `istio_json`. Else a JSON object, whose values may be objects and lists again; a string
+  // that is one operator becomes that operator's value with its type, or null.
+  static Result<LogFormat> parse_json(std::string_view format);
 
-  std::vector<LogTime> times() const;                   // what write() needs, one set a writer
+  const LogNeeds& needs() const;
+  LogScratch scratch() const;                           // what write() needs, one a writer
   std::size_t bound(const AccessRecord& record) const;  // no line of it is longer
   // `to` has room for bound(record). Returns the end.
-  char* write(char* to, const AccessRecord& record, std::vector<LogTime>& times) const;
+  char* write(char* to, const AccessRecord& record, LogScratch& scratch) const;
 
 private:
-  enum class Op : uint8_t;
-  enum class Part : uint8_t { whole, ip, port };  // of an address
-  struct Piece {
-    Op op{};
-    Part part = Part::whole;
-    uint32_t at = 0,
-             size = 0;  // literal: in text_; time: index; else `size` is the :length, 0 none
-  };
-  struct Named;
-  struct Operator;
-  static Result<Operator> read_operator(std::string_view format, std::size_t at);
-  Result<Piece> piece_of(const Operator& op);
-  void add_literal(std::string_view text);
-  static char* write_text(char* to, Op op, const AccessRecord& record);
-  static char* write_address(char* to, const Piece& piece, const AccessRecord& record);
+  explicit LogFormat(std::shared_ptr<const LogPlan> plan, bool json);
+  std::size_t texts_of(const AccessRecord& record) const;
+  std::size_t extras_of(const AccessRecord& record) const;
 
-  std::vector<Piece> pieces_;
-  std::string text_;
-  std::vector<std::string> time_formats_;
-  std::size_t fixed_ = 0;    // bytes of a line at most, without the record's texts
-  std::size_t repeats_ = 1;  // how often one operator occurs
+  std::shared_ptr<const LogPlan> plan_;
+  bool json_;
+  std::size_t fixed_ = 0;  // bytes of a line at most, without the record's texts
+  std::size_t texts_ = 0;  // how often one of the record's texts may occur
+  std::size_t kept_ = 0;   // how often one of its extras may
 };
 
 }  // namespace sallyport::observe

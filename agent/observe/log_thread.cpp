@@ -1,32 +1,26 @@
 #include "agent/observe/log_thread.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <thread>
+
+#include "agent/core/limits.h"
 
 namespace sallyport::observe {
 namespace {
 
 constexpr int stop_ms = 1000;
-constexpr int writable_ms = 100;  // how often a wait for a full pipe looks at stopping_
 
 void signal_event(int fd) {
   const uint64_t one = 1;
   // Fails only when the counter is full, and then the event is there already.
   [[maybe_unused]] const auto n = ::write(fd, &one, sizeof one);
-}
-
-int open_target(const std::string& path) {
-  if (path == "/dev/stdout") return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-  if (path == "/dev/stderr") return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-  // Non-blocking for the sake of named pipes; files don't care.
-  return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
 }
 
 }  // namespace
@@ -43,42 +37,70 @@ void BlockStack::push(std::unique_ptr<Block> block) {
   }
 }
 
-Result<std::shared_ptr<LogThread>> LogThread::start(const std::string& path) {
-  std::shared_ptr<LogThread> log(new LogThread(path));
+Result<std::shared_ptr<LogThread>> LogThread::create(Tell tell) {
+  std::shared_ptr<LogThread> log(new LogThread(std::move(tell)));
   log->wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   log->ended_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (log->wake_ < 0 || log->ended_ < 0 || !log->open_file()) {
-    Error error{Fault::internal, Side::local};
-    error.context = "access log " + path + ": " + std::strerror(errno);
-    return error;
-  }
+  if (log->wake_ >= 0 && log->ended_ >= 0) return log;
+  Error error{Fault::internal, Side::local};
+  error.context = std::string("access log: eventfd: ") + std::strerror(errno);
+  return error;
+}
+
+void LogThread::start_once() {
+  if (std::exchange(started_, true)) return;
   // Signals are for the main loop; and a reader that has left a pipe must not raise SIGPIPE here.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread(&LogThread::run, log).detach();  // holds a reference; stop() waits for its end
+  // Holds a reference; stop() waits for its end.
+  std::thread(&LogThread::run, shared_from_this()).detach();
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return log;
 }
 
 LogThread::~LogThread() {
-  for (int fd : {file_, wake_, ended_})
+  for (int fd : {wake_, ended_})
     if (fd >= 0) ::close(fd);
-}
-
-bool LogThread::open_file() {
-  const int fd = open_target(path_);
-  if (fd < 0) return false;
-  if (file_ >= 0) ::close(file_);
-  file_ = fd;
-  torn_ = false;
-  return true;
 }
 
 Channel& LogThread::add_channel() {
   const std::lock_guard lock(mutex_);
-  return *channels_.emplace_back(std::make_unique<Channel>());
+  return *channels_.emplace_back(std::make_unique<Channel>(channels_.size() + 1));
 }
+
+void LogThread::add_target(std::shared_ptr<LogTarget> target) {
+  leave_target();
+  {
+    const std::lock_guard lock(mutex_);
+    targets_.push_back(target);
+    newest_ = std::move(target);
+  }
+  start_once();
+}
+
+void LogThread::leave_target() {
+  const std::lock_guard lock(mutex_);
+  if (newest_) newest_->leave();
+  newest_.reset();
+}
+
+std::shared_ptr<LogTarget> LogThread::newest() const {
+  const std::lock_guard lock(mutex_);
+  return newest_;
+}
+
+void LogThread::close_targets() {
+  std::vector<std::shared_ptr<LogTarget>> unused;  // closed without the lock
+  const std::lock_guard lock(mutex_);
+  std::erase_if(targets_, [&](std::shared_ptr<LogTarget>& target) {
+    // Nobody can get another reference: it is no longer what the log writes to.
+    const bool free = target->left() && target.use_count() == 1;
+    if (free) unused.push_back(std::move(target));
+    return free;
+  });
+}
+
+void LogThread::wake() { signal_event(wake_); }
 
 void LogThread::hand_over(std::unique_ptr<Block> block) {
   block->channel.queued.fetch_add(block->capacity, std::memory_order_relaxed);
@@ -92,6 +114,7 @@ void LogThread::reopen() {
 }
 
 void LogThread::stop() {
+  if (!started_) return;
   stopping_.store(true, std::memory_order_release);
   signal_event(wake_);
   pollfd ended{ended_, POLLIN, 0};
@@ -107,20 +130,35 @@ uint64_t LogThread::dropped() const {
 }
 
 std::string LogThread::problem() const {
-  const int error = last_error_.load(std::memory_order_relaxed);
-  return error ? path_ + ": " + std::strerror(error) : std::string();
+  const auto target = newest();
+  const int error = target ? target->problem.load(std::memory_order_relaxed) : 0;
+  return error ? target->path() + ": " + std::strerror(error) : std::string();
 }
 
-void LogThread::fail(int error) {
-  last_error_.store(error, std::memory_order_relaxed);
+void LogThread::tell(const LogTarget& target, const std::string& what) const {
+  if (tell_) tell_("access log " + target.path() + ": " + what);
+}
+
+// Told once, not for every block that is lost.
+void LogThread::fail(LogTarget& target, int error) {
   write_errors_.fetch_add(1, std::memory_order_relaxed);
+  if (target.problem.exchange(error, std::memory_order_relaxed) == error) return;
+  tell(target,
+       std::string(std::strerror(error)) + "; its lines are lost and counted until this is mended");
+}
+
+void LogThread::goes_well(LogTarget& target) {
+  if (target.problem.exchange(0, std::memory_order_relaxed) == 0) return;
+  tell(target, "written again, " + std::to_string(lost_.load(std::memory_order_relaxed)) +
+                   " lines were lost");
 }
 
 void LogThread::run() {
   for (;;) {
     const bool last = stopping_.load(std::memory_order_acquire);  // before the queue is looked at
-    if (reopen_.exchange(false, std::memory_order_acquire) && !open_file()) fail(errno);
+    if (reopen_.exchange(false, std::memory_order_acquire)) reopen_newest();
     write_queued();
+    close_targets();
     if (last) break;
     pollfd wake{wake_, POLLIN, 0};
     poll(&wake, 1, -1);
@@ -128,6 +166,11 @@ void LogThread::run() {
     [[maybe_unused]] const auto n = ::read(wake_, &events, sizeof events);
   }
   signal_event(ended_);
+}
+
+void LogThread::reopen_newest() {
+  const auto target = newest();
+  if (target && !target->reopen()) fail(*target, errno);
 }
 
 void LogThread::write_queued() {
@@ -139,42 +182,22 @@ void LogThread::write_queued() {
   }
   while (oldest) {
     std::unique_ptr<Block> block(std::exchange(oldest, oldest->next));
-    if (!write_block(*block)) lost_.fetch_add(block->lines, std::memory_order_relaxed);
+    write_block(*block);
+    block->target.reset();
     recycle(std::move(block));
   }
 }
 
-bool LogThread::write_block(const Block& block) {
-  if (torn_ && !write_all("\n", 1)) return false;
-  if (!write_all(block.bytes.get(), block.size)) return false;
-  last_error_.store(0, std::memory_order_relaxed);
-  return true;
-}
-
-bool LogThread::write_all(const char* bytes, std::size_t size) {
-  while (size) {
-    const ssize_t n = ::write(file_, bytes, size);
-    if (n > 0) {
-      torn_ = bytes[n - 1] != '\n';
-      bytes += n;
-      size -= static_cast<std::size_t>(n);
-      continue;
-    }
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN && wait_writable()) continue;
-    fail(n < 0 ? errno : EIO);
-    return false;
-  }
-  return true;
-}
-
-bool LogThread::wait_writable() {
-  for (;;) {
-    pollfd writable{file_, POLLOUT, 0};
-    const int ready = poll(&writable, 1, writable_ms);
-    if (ready > 0) return true;
-    if (ready == 0 && stopping_.load(std::memory_order_acquire)) return errno = EAGAIN, false;
-  }
+void LogThread::write_block(const Block& block) {
+  LogTarget& target = *block.target;
+  const auto begin = std::chrono::steady_clock::now();
+  const int error = target.write(block.bytes.get(), block.size, [&] {
+    if (stopping_.load(std::memory_order_acquire)) return false;
+    return !target.left() || std::chrono::steady_clock::now() - begin < limits::log_left_pipe_time;
+  });
+  if (!error) return goes_well(target);
+  lost_.fetch_add(block.lines, std::memory_order_relaxed);
+  fail(target, error);
 }
 
 void LogThread::recycle(std::unique_ptr<Block> block) {

@@ -1,20 +1,23 @@
-// The one thread that writes the access log: takes blocks of lines from the workers and writes them
-// to a file or an inherited descriptor. Inside this module only.
+// The one thread that writes the access log: takes blocks of lines from the workers and writes each
+// to the target it was made for. Inside this module only.
 //
-// Threading: hand_over() from any thread, without a lock; the file is the log thread's alone.
+// Threading: hand_over() from any thread, without a lock; targets are the log thread's alone.
 // Ownership: a block belongs to its writer until hand_over(), then to the log thread, which gives
-// it back by way of the channel's free list or frees it. Failure: a write that fails loses its
-// block, counted; the next block is tried as if nothing had been. A full pipe makes this thread
-// wait, nobody else.
+// it back by way of the channel's free list or frees it. A target is closed on the log thread, once
+// nobody else refers to it. Failure: a write that fails loses its block, counted; the next block is
+// tried as if nothing had been. A full pipe makes this thread wait, nobody else; one that is no
+// longer the log's target only for a while (limits::log_left_pipe_time).
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "agent/core/error.h"
+#include "agent/observe/log_target.h"
 
 namespace sallyport::observe {
 
@@ -22,9 +25,9 @@ struct Channel;
 
 struct Block {
   static constexpr std::size_t usual = 32 * 1024;  // some hundred lines: one wake-up for them all
-  explicit Block(Channel& of, std::size_t room)
-      : channel(of), bytes(new char[room]), capacity(room) {}
+  Block(Channel& of, std::size_t room) : channel(of), bytes(new char[room]), capacity(room) {}
   Channel& channel;
+  std::shared_ptr<LogTarget> target{};  // of its lines
   const std::unique_ptr<char[]> bytes;
   const std::size_t capacity;
   std::size_t size = 0, lines = 0;
@@ -52,20 +55,29 @@ struct Channel {
   std::atomic<int> spares{0};
   std::atomic<std::size_t> queued{0};  // bytes of the blocks handed over and not yet written
   std::atomic<uint64_t> dropped{0};    // lines
+  const uint64_t number;               // 1, 2, ... of its LogThread
+  explicit Channel(uint64_t which) : number(which) {}
 };
 
 // State of the thread; held by it and by the AccessLog, so that a thread stuck in write(2) on a
 // dead disk can be left behind.
 class LogThread : public std::enable_shared_from_this<LogThread> {
 public:
-  // `path` as in AccessLog::open. Error: the file can't be opened.
-  static Result<std::shared_ptr<LogThread>> start(const std::string& path);
+  using Tell = std::function<void(const std::string&)>;
+  // `tell` as in AccessLog::open. The thread itself begins with the first target. Error: no
+  // descriptors are left.
+  static Result<std::shared_ptr<LogThread>> create(Tell tell);
   ~LogThread();
   LogThread(const LogThread&) = delete;
 
   Channel& add_channel();  // any thread; lives as long as the LogThread
   void hand_over(std::unique_ptr<Block> block);
-  void reopen();
+  // One thread. Blocks may be handed over with it from now on; reopen() and problem() are about the
+  // newest one.
+  void add_target(std::shared_ptr<LogTarget> target);
+  void leave_target();  // one thread: the newest one gets nothing new
+  void reopen();        // any thread
+  void wake();          // any thread: looks whether a target can be closed
   // Has what is queued written, for at most a second, and ends the thread.
   void stop();
   uint64_t dropped() const;
@@ -73,26 +85,29 @@ public:
   std::string problem() const;  // of the last write or reopen that failed; empty: none since
 
 private:
-  explicit LogThread(std::string path) : path_(std::move(path)) {}
-  bool open_file();
+  explicit LogThread(Tell tell) : tell_(std::move(tell)) {}
+  void start_once();
   void run();
+  void reopen_newest();
   void write_queued();
-  bool write_block(const Block& block);
-  bool write_all(const char* bytes, std::size_t size);
-  bool wait_writable();
+  void write_block(const Block& block);
   void recycle(std::unique_ptr<Block> block);
-  void fail(int error);
+  void close_targets();
+  std::shared_ptr<LogTarget> newest() const;
+  void fail(LogTarget& target, int error);
+  void goes_well(LogTarget& target);
+  void tell(const LogTarget& target, const std::string& what) const;
 
-  const std::string path_;
-  int file_ = -1;
+  const Tell tell_;
   int wake_ = -1, ended_ = -1;  // eventfds
-  bool torn_ = false;           // the file ends in the middle of a line
+  bool started_ = false;        // add_target's thread
   BlockStack queue_;
   std::atomic<bool> stopping_{false}, reopen_{false};
   std::atomic<uint64_t> write_errors_{0}, lost_{0};
-  std::atomic<int> last_error_{0};
-  mutable std::mutex mutex_;  // of channels_; never on a line's way
+  mutable std::mutex mutex_;  // of what follows; never on a line's way
   std::vector<std::unique_ptr<Channel>> channels_;
+  std::vector<std::shared_ptr<LogTarget>> targets_;  // all that may still be written to
+  std::shared_ptr<LogTarget> newest_;                // null: the log is off
 };
 
 }  // namespace sallyport::observe

@@ -33,12 +33,15 @@ net::Task<Answered> Exchange::relay_answer_and_body() {
 net::Task<Answered> Exchange::relay_answer() {
   const auto head = co_await read_answer_head();
   if (head != Answered::whole) co_return head;
+  if (response_.status != 101 && retriable_status() && may_retry(Answered::retriable))
+    co_return Answered::retriable;
   record_.upstream_service_us = wall_clock_us() - record_.start_us;
   record_.response_code = response_.status;
   record_.details = "via_upstream";
   const bool switched = response_.status == 101;
   if (switched && !upgrade_) co_return Answered::malformed;
   if (!switched) answer_body_ = http::Body::of_response(response_, record_.method);
+  if (retriable_status() && retry_.attempts > 0) record_.flags |= observe::URX;
   co_return co_await relay_answer_body();
 }
 
@@ -106,7 +109,8 @@ net::Task<Answered> Exchange::relay_answer_body() {
   adds.keep = !close_;
   adds.framing = framing_;
   auto& out = (*heads_).out;
-  http::write_response(response_, adds, out);
+  if (edits_response() && !edit_response()) co_return Answered::malformed;
+  http::write_response(edited_response_ ? edited_response_->head : response_, adds, out);
   head_forwarded_ = true;
   client_.stream.set_deadline(limits::body_stall);
   if (close_ && answer_body_.over()) client_.stream.end_follows();

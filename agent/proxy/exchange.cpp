@@ -42,7 +42,10 @@ net::Task<Next> serve_request(Client& client, Worker& worker) {
     refusal = x.take_body_at_hand();  // Before any other: what follows a refused request is not a
                                       // request.
   if (!refusal) refusal = x.route();
+  if (!refusal && (x.actions_ || x.destination_headers_)) refusal = co_await x.act();
+  if (!refusal) refusal = x.no_cluster();
   if (refusal) co_return co_await x.refuse(*refusal);
+  x.begin_timeout();
 
   for (;;) {
     if (!x.take_idle() && !co_await x.connect()) {
@@ -52,8 +55,8 @@ net::Task<Next> serve_request(Client& client, Worker& worker) {
     co_await x.send_request();
     const auto answered =
         x.body_.over() ? co_await x.relay_answer() : co_await x.relay_answer_and_body();
-    if (answered == Exchange::Answered::nothing && x.may_retry()) {
-      worker.metrics().upstream_rq_retry.add();
+    if (x.may_retry(answered)) {
+      co_await x.back_off();
       continue;
     }
     if (answered == Exchange::Answered::upgraded) co_return co_await x.relay_upgraded();

@@ -4,6 +4,9 @@
 // Ownership: lives in serve_request's frame for the time of one exchange; an idle connection has
 // none.
 #pragma once
+#include <array>
+#include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,7 +14,7 @@
 #include "agent/http/body.h"
 #include "agent/http/message/head.h"
 #include "agent/http/rewrite.h"
-#include "agent/mesh/cluster.h"
+#include "agent/mesh/route.h"
 #include "agent/net/relay.h"
 #include "agent/net/task.h"
 #include "agent/observe/access_record.h"
@@ -39,6 +42,14 @@ struct Refusal {
   std::string_view details;
   std::string body;  // a short sentence for who sees it; empty as Envoy's where it has none
   bool close = false;
+  std::string location = {};  // of a redirect
+  std::string fields = {};    // further ones, "name: value\r\n" each
+};
+
+// A head that a route's actions changed.
+struct EditedHead {
+  std::string text;
+  http::Head head;
 };
 
 class Exchange {
@@ -47,20 +58,6 @@ public:
   ~Exchange();  // logs and counts, on every way out, once a head was there
   Exchange(const Exchange&) = delete;
 
-  // request.cpp
-  http::Parse take_head();  // of the bytes that are there, and of what can be read without waiting
-  net::Task<http::Parse> await_head();
-  std::optional<Refusal> refuse_head(http::Parse parsed);
-  std::optional<Refusal> route();  // decides, on the newest snapshot
-  std::optional<Refusal> take_body_at_hand();
-
-  // forward.cpp
-  bool take_idle();           // a pooled connection, without waiting
-  net::Task<bool> connect();  // false: `failure` says why; or the client has left (client_left)
-  net::Task<void> send_request();  // head and the body at hand
-  bool may_retry() const;          // nothing came back, on a connection that had been idle
-
-  // answer.cpp
   enum class Answered : uint8_t {
     whole,
     nothing,         // the upstream ended without a byte
@@ -72,7 +69,32 @@ public:
     client_left,     // nobody waits for it any more
     body_malformed,  // the client broke its body's framing
     body_stalled,    // the client sent nothing of its body for body_stall
+    retriable,       // a whole head with a status that the policy tries again
   };
+
+  // request.cpp
+  http::Parse take_head();  // of the bytes that are there, and of what can be read without waiting
+  net::Task<http::Parse> await_head();
+  std::optional<Refusal> refuse_head(http::Parse parsed);
+  std::optional<Refusal> route();  // decides, on the newest snapshot
+  std::optional<Refusal> no_cluster() const;
+  std::optional<Refusal> take_body_at_hand();
+
+  // actions.cpp: only where the route has actions
+  net::Task<std::optional<Refusal>> act();
+  std::optional<Refusal> edit_request();
+
+  // forward.cpp
+  bool take_idle();           // a pooled connection, without waiting
+  net::Task<bool> connect();  // false: `failure` says why; or the client has left (client_left)
+  net::Task<void> send_request();  // head and the body at hand
+  void begin_timeout();
+  // Nothing came back, on a connection that had been idle or under a policy that says so; or an
+  // answer that the policy has tried again.
+  bool may_retry(Answered answered) const;
+  net::Task<void> back_off();
+
+  // answer.cpp
   net::Task<Answered> relay_answer();
   net::Task<Answered> relay_answer_and_body();  // while the request's body is still coming
   net::Task<Next> relay_upgraded();             // upgrade.cpp
@@ -84,6 +106,18 @@ public:
   Refusal failed_answer(Answered answered);
 
 private:
+  std::optional<Refusal> preflight();
+  std::optional<Refusal> inject_abort() const;
+  std::optional<Refusal> direct_answer();
+  bool origin_allowed() const;
+  std::string response_fields() const;
+  bool edits_response() const;
+  bool edit_response();
+  std::array<const istio::HeaderOperations*, 3> response_operations() const;
+  const http::Head& outgoing() const { return edited_request_ ? edited_request_->head : request_; }
+  bool retriable_status() const;
+  void set_try_deadline();
+  std::chrono::milliseconds time_left() const;
   upstream::Need need();
   net::Task<bool> open_upstream();
   net::Task<void> client_leaves();
@@ -122,11 +156,20 @@ private:
   std::string pipelined_;     // read behind the request's body
   std::string kept_;          // what the record's views point to once the inbox is given back
 
-  mesh::ClusterPtr cluster_;
+  mesh::ClusterPtr cluster_;  // null: answered by us
+  int direct_status_ = 0;     // with that
+  std::string missing_;       // the cluster that the route names and that is not there
+  std::shared_ptr<const mesh::RouteActions> actions_;
+  std::shared_ptr<const istio::Headers> destination_headers_;
+  std::string destination_authority_;
+  std::unique_ptr<EditedHead> edited_request_, edited_response_;
+  istio::HeaderOperations cors_;  // what an answer to an allowed origin gets
   std::string route_name_;
   std::string host_;  // in lower case, where the client wrote it otherwise
   std::chrono::milliseconds timeout_{0};
-  int retries_ = 0;
+  std::chrono::steady_clock::time_point due_;  // where there is a timeout
+  mesh::RetryPolicy retry_;
+  int retried_ = 0;  // after something had been sent
   int attempts_ = 0;
   std::vector<SocketAddress> tried_;
   std::optional<upstream::Failure> failure_;
@@ -143,6 +186,7 @@ private:
   bool body_pumped_ = false;  // more of the body was read than was at hand
   bool half_closed_ = false;  // the client ended its direction, and still waits
   bool client_left_ = false;
+  bool timed_out_ = false;  // the route's timeout was over before there was a connection
   int connect_retries_ = 0;
 };
 

@@ -31,6 +31,7 @@ net::Task<FirstBytes> sniff_client(Client& client, FirstBytes found) {
       auto sniffed = sniff::sniff(client.inbox.bytes(), ended);
       if (sniffed.verdict == sniff::Verdict::decided) {
         found.preface = std::move(sniffed.preface);
+        found.note = sniffed.note;
         break;
       }
     }

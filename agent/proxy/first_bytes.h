@@ -14,6 +14,7 @@ class Worker;
 
 struct FirstBytes {
   sniff::Preface preface;
+  const char* note = "";          // what is wrong with them, for the log; else empty
   upstream::Connection upstream;  // opened while the client was silent; empty otherwise
   std::optional<upstream::Failure>
       failure;        // it could not be opened, and the client had said nothing yet

@@ -1,6 +1,4 @@
 // Exchange, second part: an upstream connection, and the request on it.
-#include <random>
-
 #include "agent/net/combine.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/worker.h"
@@ -9,11 +7,9 @@ namespace sallyport::proxy {
 namespace {
 
 // Envoy's jittered exponential back-off: anything up to base * 2^n, at most ten times the base.
-std::chrono::milliseconds backoff(int attempt) {
-  static thread_local std::minstd_rand random{std::random_device{}()};
-  const auto most = std::min(limits::retry_backoff_base * (1 << std::min(attempt, 5)),
-                             limits::retry_backoff_base * 10);
-  return std::chrono::milliseconds(std::uniform_int_distribution<int64_t>(0, most.count())(random));
+std::chrono::milliseconds backoff(std::chrono::milliseconds base, int attempt, uint32_t random) {
+  const auto most = std::min(base * (1 << std::min(attempt, 5)), base * 10);
+  return std::chrono::milliseconds(random % (most.count() + 1));
 }
 
 // RFC 9110 section 9.2.2: only these may be sent twice when it is not known whether the first
@@ -42,7 +38,7 @@ std::span<iovec> with_body(http::Outgoing& out, std::string_view body) {
 // SNI, the name to verify and the pool's key follow the host in lower case: names have no case.
 upstream::Need Exchange::need() {
   upstream::Need need;
-  need.authority = without_port(record_.authority);
+  need.authority = without_port(outgoing().authority());
   if (std::any_of(need.authority.begin(), need.authority.end(), is_upper)) {
     host_ = need.authority;
     for (char& c : host_)
@@ -66,8 +62,24 @@ net::Task<void> Exchange::client_leaves() {
     co_await std::suspend_always();  // It only half-closed, and still wants its answer.
 }
 
+void Exchange::begin_timeout() {
+  if (timeout_.count()) due_ = std::chrono::steady_clock::now() + timeout_;
+}
+
+std::chrono::milliseconds Exchange::time_left() const {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      due_ - std::chrono::steady_clock::now());
+  return std::max(left, std::chrono::milliseconds(1));
+}
+
 net::Task<bool> Exchange::connect() {
-  auto first = co_await net::when_any(open_upstream(), client_leaves());
+  if (!timeout_.count()) {
+    auto first = co_await net::when_any(open_upstream(), client_leaves());
+    co_return first.index() == 0 && std::get<0>(first);
+  }
+  auto first = co_await net::when_any(open_upstream(), client_leaves(),
+                                      net::sleep_for(worker_.loop(), time_left()));
+  timed_out_ = first.index() == 2;
   co_return first.index() == 0 && std::get<0>(first);
 }
 
@@ -85,10 +97,13 @@ net::Task<bool> Exchange::open_upstream() {
       co_return true;
     }
     failure_ = acquired.error();
-    if (!failure_->error.retryable || attempt == retries_) co_return false;
+    // A 5xx policy covers what has no answer at all.
+    const bool retried = retry_.on & (mesh::retry_connect_failure | mesh::retry_5xx);
+    if (!failure_->error.retryable || !retried || attempt + retried_ >= retry_.attempts)
+      co_return false;
     worker_.metrics().upstream_rq_retry.add();
     connect_retries_++;
-    co_await net::sleep_for(worker_.loop(), backoff(attempt));
+    co_await net::sleep_for(worker_.loop(), backoff(retry_.backoff, attempt, worker_.random()));
   }
 }
 
@@ -97,7 +112,7 @@ net::Task<void> Exchange::send_request() {
   failure_.reset();
   record_.upstream_host = upstream_.host;
   record_.upstream_local = upstream_.local;
-  if (timeout_.count()) upstream_.stream.set_deadline(timeout_);
+  if (timeout_.count() || retry_.per_try_timeout.count()) set_try_deadline();
   std::string host;
   http::RequestAdds adds;
   adds.request_id = record_.request_id;
@@ -109,7 +124,7 @@ net::Task<void> Exchange::send_request() {
     adds.host = host;
   }
   auto& out = (*heads_).out;
-  http::write_request(request_, adds, out);
+  http::write_request(outgoing(), adds, out);
   // An upstream that closed its side may have answered before it did: the answer's reader finds
   // out.
   upstream_took_all_ = false;
@@ -140,8 +155,51 @@ net::Task<Exchange::Answered> Exchange::pump_body() {
   co_return Answered::client_left;
 }
 
-bool Exchange::may_retry() const {
-  return upstream_.reused && attempts_ == 1 && !body_pumped_ && is_idempotent(record_.method);
+void Exchange::set_try_deadline() {
+  const auto each = retry_.per_try_timeout;
+  auto time = timeout_.count() ? time_left() : each;
+  if (each.count()) time = std::min(time, each);
+  upstream_.stream.set_deadline(time);
+}
+
+bool Exchange::retriable_status() const {
+  const int status = response_.status;
+  const auto asks = [this](uint16_t flags) { return (retry_.on & flags) != 0; };
+  if (status >= 500 && asks(mesh::retry_5xx)) return true;
+  if (status >= 502 && status <= 504 && asks(mesh::retry_gateway_error)) return true;
+  if (status == 409 && asks(mesh::retry_4xx)) return true;
+  if (asks(mesh::retry_envoy_ratelimited) && !response_.find("x-envoy-ratelimited").empty())
+    return true;
+  const auto& codes = retry_.status_codes;
+  return asks(mesh::retry_status_codes) &&
+         std::find(codes.begin(), codes.end(), status) != codes.end();
+}
+
+bool Exchange::may_retry(Answered answered) const {
+  if (body_pumped_ || head_forwarded_) return false;
+  // RFC 9112 section 9.3.1: a connection that had been idle may have been closed meanwhile.
+  if (answered == Answered::nothing && upstream_.reused && attempts_ == 1 &&
+      is_idempotent(record_.method))
+    return true;
+  if (retried_ + connect_retries_ >= retry_.attempts) return false;
+  if (timeout_.count() && std::chrono::steady_clock::now() >= due_) return false;
+  if (answered == Answered::retriable) return true;
+  // An answer that never came counts as a 5xx, as with Envoy.
+  constexpr uint16_t on_reset = mesh::retry_reset | mesh::retry_5xx | mesh::retry_gateway_error;
+  const bool reset = answered == Answered::nothing || answered == Answered::failed ||
+                     answered == Answered::timed_out;
+  return reset && (retry_.on & on_reset);
+}
+
+net::Task<void> Exchange::back_off() {
+  worker_.metrics().upstream_rq_retry.add();
+  const bool stale = upstream_.reused && attempts_ == 1;
+  tried_.push_back(upstream_.host);
+  upstream_ = {};
+  answer_.consume(answer_.bytes().size());
+  if (stale && !(retry_.on & ~mesh::retry_connect_failure)) co_return;
+  co_await net::sleep_for(worker_.loop(), backoff(retry_.backoff, retried_, worker_.random()));
+  retried_++;
 }
 
 }  // namespace sallyport::proxy

@@ -9,7 +9,8 @@ namespace sallyport::proxy {
 net::Task<void> serve_inbound(net::Stream accepted, Worker& worker) {
   auto client = captured(std::move(accepted), worker);
   if (!client) co_return;
-  TcpPlan plan{.cluster = worker.snapshot()->inbound_passthrough, .sni = {}, .upstream = {}};
+  TcpPlan plan;
+  plan.cluster = worker.snapshot()->inbound_passthrough;
   worker.loop().spawn(serve_tcp(std::move(*client), worker, std::move(plan)));
 }
 

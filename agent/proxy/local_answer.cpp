@@ -20,13 +20,18 @@ std::string upstream_sentence(std::string_view reset_reason, std::string_view ca
 // Nobody could be reached: which of no endpoint, refused, handshake or missing secret it was is
 // observe's table.
 Refusal Exchange::failed_connect() const {
+  if (timed_out_)
+    return {.status = 504,
+            .flags = observe::UT,
+            .details = "response_timeout",
+            .body = "upstream request timeout"};
   const Error& error = failure_->error;
   Refusal refusal{.status = observe::status_of(error),
                   .flags = observe::flag_of(error),
                   .details = observe::details_of(error),
                   .body = {}};
   // Envoy: the retries are used up only where there were some.
-  if (error.retryable && retries_ > 0) refusal.flags |= observe::URX;
+  if (error.retryable && retry_.attempts > 0) refusal.flags |= observe::URX;
   const bool connecting = refusal.flags & observe::UF;
   refusal.body =
       connecting ? upstream_sentence("connection failure", error.context) : error.context;
@@ -91,7 +96,9 @@ net::Task<Next> Exchange::refuse(const Refusal& refusal) {
                                .close = close_,
                                .minor = request_.minor,
                                .head = record_.method == "HEAD",
-                               .overloaded = (refusal.flags & observe::UO) != 0});
+                               .overloaded = (refusal.flags & observe::UO) != 0,
+                               .location = refusal.location,
+                               .fields = refusal.fields});
   if (record_.method != "HEAD") record_.bytes_sent = refusal.body.size();
   client_.stream.set_deadline(limits::body_stall);
   if (close_) client_.stream.end_follows();

@@ -23,11 +23,13 @@ struct Way {
 // is broken.
 void refuse(Worker& worker, Client& client, const Way& way, int64_t start_us) {
   worker.metrics().blackholed.add();
+  std::string why = way.why;
+  if (*way.tcp.note) (why += "; ") += way.tcp.note;
   log_refusal(worker, {.client = client,
                        .cluster = way.tcp.cluster->name,
                        .sni = way.tcp.sni,
                        .flags = observe::UH,
-                       .failure_reason = way.why,
+                       .failure_reason = why,
                        .start_us = start_us});
   client.stream.close();
 }
@@ -41,7 +43,8 @@ Expected expect(const mesh::Arrival& arrival) {
 Way decide(Worker& worker, Client& client, FirstBytes& first, const mesh::ClusterPtr& opened) {
   const auto& config = *worker.snapshot();
   const auto arrival = mesh::find_listener(config, client.destination);
-  const auto plan = mesh::decide_connection(config, arrival, client.destination, first.preface);
+  const auto plan =
+      mesh::decide_connection(config, arrival, client.destination, first.preface, worker.random());
   if (arrival.refused) worker.metrics().loops_refused.add();
   if (plan.cluster == config.passthrough) worker.metrics().passthrough.add();
   Way way;
@@ -49,6 +52,7 @@ Way decide(Worker& worker, Client& client, FirstBytes& first, const mesh::Cluste
   way.why = plan.why;
   way.tcp.cluster = plan.cluster;
   way.tcp.sni = std::move(first.preface.sni);
+  way.tcp.note = first.note;
   // What was opened for a silent client serves only the plan it was opened for.
   if (plan.action == mesh::Action::tcp && plan.cluster == opened)
     way.tcp.upstream = std::move(first.upstream);

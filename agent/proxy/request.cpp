@@ -95,23 +95,44 @@ std::optional<Refusal> Exchange::route() {
                    .close = true};
   }
   const auto& config = worker_.snapshot();
-  const auto plan = mesh::decide_request(*config, client_.destination.port(), client_.destination,
-                                         {record_.authority, record_.path, record_.method});
+  const mesh::RequestFacts facts{.authority = record_.authority,
+                                 .path = record_.path,
+                                 .method = record_.method,
+                                 .head = &request_,
+                                 .random = worker_.random()};
+  const auto plan =
+      mesh::decide_request(*config, client_.destination.port(), client_.destination, facts);
   if (!plan.route) {
     return Refusal{.status = 404, .flags = observe::NR, .details = "route_not_found", .body = {}};
   }
   route_name_ = plan.route->name;
   record_.route_name = route_name_;
-  if (!plan.cluster) {
-    worker_.metrics().blackholed.add();
-    return Refusal{
-        .status = plan.status, .flags = observe::no_flag, .details = "direct_response", .body = {}};
+  actions_ = plan.route->actions;
+  direct_status_ = plan.status;
+  if (plan.cluster) {
+    cluster_ = *plan.cluster;
+    record_.cluster = cluster_->name;
   }
-  cluster_ = plan.route->cluster;
-  record_.cluster = cluster_->name;
+  if (plan.destination) {
+    missing_ = plan.destination->missing;
+    destination_headers_ = plan.destination->headers;
+    destination_authority_ = plan.destination->authority;
+  }
   timeout_ = plan.route->timeout;
-  retries_ = plan.route->retry.attempts;
+  retry_ = plan.route->retry;
   return std::nullopt;
+}
+
+// What no upstream answers: block_all, and a route to what does not exist.
+std::optional<Refusal> Exchange::no_cluster() const {
+  if (cluster_) return std::nullopt;
+  if (!missing_.empty())
+    return Refusal{.status = 503, .flags = observe::NC, .details = "cluster_not_found", .body = {}};
+  worker_.metrics().blackholed.add();
+  return Refusal{.status = direct_status_,
+                 .flags = observe::no_flag,
+                 .details = "direct_response",
+                 .body = {}};
 }
 
 std::optional<Refusal> Exchange::take_body_at_hand() {

@@ -28,6 +28,7 @@ struct Session {
     record.duration_us = wall_clock_us() - start_us;
     record.bytes_received = counts.from_client;
     record.bytes_sent = counts.to_client;
+    record.failure_reason = plan.note;
     if (end.error && end.error->side == Side::upstream) record.failure_reason = end.error->context;
     // An idle time that is over is an ordinary end (UT is for requests).
     if (end.error && end.error->fault != Fault::timed_out)

@@ -14,6 +14,7 @@ struct TcpPlan {
   mesh::ClusterPtr cluster;
   std::string sni;                // of the client's hello; for the log
   upstream::Connection upstream;  // opened already, else empty
+  const char* note = "";          // what is wrong with the client's first bytes; for the log
 };
 
 // Carries the plan out and logs it. What lies in client.inbox goes upstream first.

@@ -1,5 +1,7 @@
 #include "agent/proxy/worker.h"
 
+#include <random>
+
 #include "agent/proxy/inbound.h"
 #include "agent/proxy/outbound.h"
 
@@ -10,7 +12,8 @@ Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOpti
       log_(sources.access_log.writer()),
       snapshots_(sources.snapshots),
       resolver_(loop_, std::move(dns)),
-      upstreams_({loop_, resolver_, sources.vault, sources.metrics}) {
+      upstreams_({loop_, resolver_, sources.vault, sources.metrics}),
+      random_state_(std::random_device{}() | 1) {
   tick_ = loop_.each_tick([this] { log_->flush(); });
   const auto listen = [this](int fd, bool inbound) {
     listeners_.push_back(std::make_unique<net::Listener>(
@@ -26,6 +29,14 @@ Worker::~Worker() {
   tick_.reset();
   loop_.end_tasks();  // Connections use upstreams_ and log_, which are destroyed before loop_.
   log_->flush();
+}
+
+// Marsaglia's xorshift64*.
+uint32_t Worker::random() {
+  random_state_ ^= random_state_ >> 12;
+  random_state_ ^= random_state_ << 25;
+  random_state_ ^= random_state_ >> 27;
+  return static_cast<uint32_t>((random_state_ * 0x2545f4914f6cdd1dULL) >> 32);
 }
 
 void Worker::run() { loop_.run(); }

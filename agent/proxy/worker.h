@@ -51,6 +51,7 @@ public:
   observe::WorkerMetrics& metrics() { return metrics_; }
   http::RequestIds& request_ids() { return request_ids_; }
   http::HttpDate& date() { return date_; }
+  uint32_t random();  // for balancing and shares of requests, not for secrets
   bool draining() const { return draining_; }
   std::size_t connections() const { return loop_.spawned(); }
 
@@ -68,6 +69,7 @@ private:
   http::RequestIds request_ids_;
   http::HttpDate date_;
   bool draining_ = false;
+  uint64_t random_state_;
 };
 
 }  // namespace sallyport::proxy

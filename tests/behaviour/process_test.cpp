@@ -10,14 +10,8 @@ class Process : public Scenario {
 protected:
   // Signals the sidecar of the sleep pod, from inside it.
   void signal_sidecar(const char* signal) {
-    const std::string command = std::string(
-                                    "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline | "
-                                    "grep -q 'sallyport [s]idecar' && kill -") +
-                                signal + " ${p#/proc/}; done; true";
-    sandbox::ExecOptions options;
-    options.container = "istio-proxy";
-    auto result = sandbox_->exec("sleep", {"sh", "-c", command}, options);
-    ASSERT_TRUE(result) << result.error().context;
+    const auto result = in_sidecar("sleep", std::string("kill -") + signal + " $proxy");
+    EXPECT_EQ(result.code, 0) << result.err;
   }
   std::string status_of(const std::string& url) {
     return curl("sleep", {"-o", "/dev/null", "-w", "%{http_code}", url}).out;

@@ -65,6 +65,19 @@ protected:
     return exec(pod, more);
   }
 
+  // A shell command in the pod's sidecar container; $proxy is the sidecar's pid there.
+  sandbox::CommandResult in_sidecar(const std::string& pod, const std::string& command) {
+    const std::string find =
+        "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline | grep -q 'sallyport [s]idecar' && "
+        "proxy=${p#/proc/}; done; ";
+    sandbox::ExecOptions options;
+    options.container = "istio-proxy";
+    auto result = sandbox_->exec(pod, {"sh", "-c", find + command}, options);
+    if (result) return *result;
+    ADD_FAILURE() << result.error().context;
+    return {};
+  }
+
   std::string logs(const std::string& pod, const std::string& container) {
     auto text = sandbox_->logs(pod, container);
     return text ? *text : "no log: " + text.error().context;

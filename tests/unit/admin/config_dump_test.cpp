@@ -42,10 +42,10 @@ mesh::Snapshot snapshot() {
   out.unmatched.cluster = passthrough;
   auto host = std::make_shared<mesh::VirtualHost>();
   host->name = "a.test:80";
-  host->routes.push_back({"default", to});
+  host->routes.push_back(mesh::Route{.name = "default", .cluster = to});
   auto block = std::make_shared<mesh::VirtualHost>();
   block->name = "block_all";
-  block->routes.push_back({"block_all", nullptr, 502});
+  block->routes.push_back(mesh::Route{.name = "block_all", .direct_status = 502});
   auto table = std::make_shared<mesh::RouteTable>();
   table->name = "80";
   table->hosts.exact["a.test"] = host;

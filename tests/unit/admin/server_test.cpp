@@ -42,9 +42,15 @@ protected:
         .quit = [this] { quit_ = true; },
         .more_metrics = [] { return std::string("more_metrics 1\n"); },
         .set_log_level =
-            [this](const std::string& level) {
-              level_ = level;
-              return level == "debug";
+            [this](const std::string& logger, const std::string& level) {
+              if (level != "debug" || logger == "nobody") return false;
+              level_ = logger + "=" + level;
+              return true;
+            },
+        .log_levels =
+            [] {
+              return std::vector<std::pair<std::string, std::string>>{{"config", "info"},
+                                                                      {"main", "debug"}};
             },
     };
     const SocketAddress any(*IpAddress::parse("127.0.0.1"), 0);
@@ -180,11 +186,17 @@ TEST_F(AdminTest, MutatingPagesRefuseGetAndOthersRefusePost) {
   EXPECT_EQ(level_, "");
 }
 
-TEST_F(AdminTest, SetsTheLogLevel) {
-  EXPECT_TRUE(has(post("/logging?level=debug"), "HTTP/1.1 200"));
-  EXPECT_EQ(level_, "debug");
-  EXPECT_TRUE(has(post("/logging?level=loud"), "HTTP/1.1 400"));
-  EXPECT_TRUE(has(post("/logging"), "HTTP/1.1 400"));
+TEST_F(AdminTest, ListsAndSetsLogLevels) {
+  const std::string listing = "\r\n\r\nactive loggers:\n  config: info\n  main: debug\n";
+  EXPECT_TRUE(has(post("/logging"), listing));
+  EXPECT_EQ(level_, "") << "nothing was asked for";
+  EXPECT_TRUE(has(post("/logging?level=debug"), listing));
+  EXPECT_EQ(level_, "=debug") << "all loggers";
+  EXPECT_TRUE(has(post("/logging?config=debug"), listing));
+  EXPECT_EQ(level_, "config=debug");
+  for (const auto* wrong : {"level=loud", "nobody=debug", "config", "config="}) {
+    EXPECT_TRUE(has(post(std::string("/logging?") + wrong), "HTTP/1.1 400")) << wrong;
+  }
 }
 
 TEST_F(AdminTest, AnUnknownPageGetsTheList) {

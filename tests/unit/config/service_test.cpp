@@ -129,6 +129,45 @@ TEST_F(ConfigService, FollowsTheMeshConfigAndKeepsTheLastGoodOne) {
   await([&] { return mode() == istio::OutboundMode::allow_any; });
 }
 
+TEST_F(ConfigService, RefusesAMeshConfigThatOthersCannotUse) {
+  options_.mesh_config_file = files_.path("mesh.yaml");
+  options_.check_mesh = [](const istio::MeshConfig& mesh) -> std::optional<istio::Finding> {
+    if (mesh.access_log_format != "bad") return std::nullopt;
+    return istio::Finding{.line = mesh.access_log_format_line,
+                          .kind = "MeshConfig",
+                          .field = "accessLogFormat",
+                          .reason = "is bad"};
+  };
+  files_.write("mesh.yaml", "accessLogFormat: bad\n");
+  start();
+  ASSERT_FALSE(started_);
+  files_.write("mesh.yaml", "accessLogFormat: good\n");
+  start();
+  ASSERT_TRUE(started_);
+  files_.replace("mesh.yaml", "rootNamespace: a\naccessLogFormat: bad\n");
+  await([&] {
+    return logged(
+        "mesh.yaml:2: MeshConfig: accessLogFormat: is bad; the last good mesh config "
+        "stays in force");
+  });
+  EXPECT_EQ(service_->snapshots().current()->mesh.access_log_format, "good");
+  EXPECT_EQ(service_->snapshots().current()->mesh.root_namespace, "istio-system");
+}
+
+TEST_F(ConfigService, CallsWithWhatItPublishes) {
+  options_.mesh_config_file = files_.path("mesh.yaml");
+  files_.write("mesh.yaml", "accessLogFile: a\n");
+  start();
+  std::vector<std::string> seen;
+  service_->on_publish(
+      [&](const mesh::Snapshot& snapshot) { seen.push_back(snapshot.mesh.access_log_file); });
+  service_->reload();
+  EXPECT_TRUE(seen.empty());
+  files_.replace("mesh.yaml", "accessLogFile: b\naccessLogEncoding: JSON\n");
+  await([&] { return !seen.empty(); });
+  EXPECT_EQ(seen, std::vector<std::string>{"b"});
+}
+
 TEST_F(ConfigService, KeepsTheLastGoodVersionOfABadDocument) {
   files_.write("config/web.yaml", entry);
   start();

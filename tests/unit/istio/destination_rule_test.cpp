@@ -180,8 +180,7 @@ const Case rule_cases[] = {
       "7: spec.trafficPolicy.tunnel: not supported yet, has no effect"}},
     {"a subset's mistake refuses too",
      "host: a.b\nsubsets: [{name: v1, trafficPolicy: {tls: {modus: SIMPLE}}}]",
-     {"7: spec.subsets[0].trafficPolicy.tls.modus: unknown field",
-      "7: spec.subsets: not supported yet, has no effect"}},
+     {"7: spec.subsets[0].trafficPolicy.tls.modus: unknown field"}},
     {"a selector and an export",
      "host: a.b\nworkloadSelector: {matchLabels: {a: b}}\nexportTo: ['*']",
      {"8: spec.exportTo: destination rule with workload selector cannot be exported: only . is "

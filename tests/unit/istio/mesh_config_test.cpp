@@ -78,6 +78,18 @@ const Case cases[] = {
     {"two documents", "a: 1\n---\nb: 2", "m.yaml:2: MeshConfig: more than one document"},
     {"broken YAML", "a: [", "m.yaml:1: MeshConfig: YAML: end of sequence flow not found"},
     {"a list", "- a", "m.yaml:1: MeshConfig: expected an object, found a list"},
+    {"a mistyped encoding", "accessLogEncoding: json",
+     "m.yaml:1: MeshConfig: accessLogEncoding: unsupported value \"json\", supported: TEXT, JSON"},
+    {"a text format for JSON", "accessLogEncoding: JSON\naccessLogFormat: '%START_TIME%'",
+     "m.yaml:2: MeshConfig: accessLogFormat: with accessLogEncoding JSON it must be a JSON object; "
+     "its line 1: expected a value"},
+    {"a JSON format that is broken further down",
+     "accessLogFormat: |\n  {\n    \"a\": b\n  }\naccessLogEncoding: JSON",
+     "m.yaml:1: MeshConfig: accessLogFormat: with accessLogEncoding JSON it must be a JSON object; "
+     "its line 2: expected a value"},
+    {"a JSON format that is a list", "accessLogFormat: '[1]'\naccessLogEncoding: JSON",
+     "m.yaml:1: MeshConfig: accessLogFormat: with accessLogEncoding JSON it must be a JSON object, "
+     "found a list"},
 };
 class MeshConfigValidation : public testing::TestWithParam<Case> {};
 TEST_P(MeshConfigValidation, SaysWhatIsWrongAndWhere) {
@@ -87,6 +99,20 @@ TEST_P(MeshConfigValidation, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(read.findings[0].severity, Severity::error) << GetParam().name;
 }
 INSTANTIATE_TEST_SUITE_P(Spec, MeshConfigValidation, testing::ValuesIn(cases));
+
+TEST(MeshConfigDecoding, ReadsAccessLogsInJson) {
+  const auto read = decode_mesh_config(
+      "accessLogFile: /dev/stdout\naccessLogEncoding: JSON\naccessLogFormat: '{\"a\": {}}'\n", "");
+  EXPECT_TRUE(read.findings.empty()) << testing::PrintToString(texts(read.findings));
+  EXPECT_EQ(read.config.access_log_encoding, LogEncoding::json);
+  EXPECT_EQ(read.config.access_log_format, "{\"a\": {}}");
+  EXPECT_EQ(read.config.access_log_format_line, 3);
+  EXPECT_EQ(decode_mesh_config("accessLogEncoding: JSON", "").config.access_log_encoding,
+            LogEncoding::json);
+  EXPECT_EQ(decode_mesh_config("accessLogEncoding: TEXT", "").config.access_log_encoding,
+            LogEncoding::text);
+  EXPECT_EQ(decode_mesh_config("", "").config.access_log_encoding, LogEncoding::text);
+}
 
 TEST(MeshConfigDecoding, WarnsOfWhatItDoesNotDoYet) {
   const auto read = decode_mesh_config("h2UpgradePolicy: UPGRADE\nnonsense: 1\n", "m.yaml");

@@ -90,11 +90,14 @@ public:
     return request(destination, host);
   }
   Answer request(std::string_view destination, std::string_view host) const {
+    return request(destination, RequestFacts{.authority = host, .path = "/", .method = "GET"});
+  }
+  Answer request(std::string_view destination, const RequestFacts& facts) const {
     const auto address = at(destination);
-    const auto plan = decide_request(snapshot(), address.port(), address, {host, "/", "GET"});
-    const bool refused = plan.cluster && plan.cluster->refused;
-    return {plan.cluster ? plan.cluster->name : "-", plan.route ? plan.route->name : "-",
-            refused ? 503 : plan.status, false};
+    const auto plan = decide_request(snapshot(), address.port(), address, facts);
+    const Cluster* const cluster = plan.cluster ? plan.cluster->get() : nullptr;
+    return {cluster ? cluster->name : "-", plan.route ? plan.route->name : "-",
+            cluster && cluster->refused ? 503 : plan.status, false};
   }
 
   CompileInput input;

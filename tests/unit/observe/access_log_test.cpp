@@ -1,6 +1,4 @@
 // The log's way to its file: order, rotation, full disks and readers that don't read.
-#include "agent/observe/access_log.h"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -15,46 +13,10 @@
 
 #include "agent/core/limits.h"
 #include "tests/support/count_allocations.h"
+#include "tests/unit/observe/access_log_fixture.h"
 
 namespace sallyport::observe {
 namespace {
-
-class AccessLogTest : public testing::Test {
-protected:
-  AccessLogTest() {
-    std::string name = testing::TempDir() + "access-log-XXXXXX";
-    directory_ = mkdtemp(name.data());
-    path_ = directory_ / "log";
-  }
-  ~AccessLogTest() override { std::filesystem::remove_all(directory_); }
-
-  std::unique_ptr<AccessLog> open(const std::string& format = "%REQ(:PATH)%") {
-    auto log = AccessLog::open(path_, format);
-    EXPECT_TRUE(log) << (log ? "" : log.error().context);
-    return std::move(*log);
-  }
-  static std::string content(const std::filesystem::path& path) {
-    std::stringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
-  }
-  static void write(AccessLog::Writer& writer, std::string_view path) {
-    AccessRecord record;
-    record.path = path;
-    writer.write(record);
-  }
-  // Gives the log thread time to act.
-  template <class Condition>
-  static void await(Condition condition) {
-    const auto in_vain = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    while (!condition()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), in_vain);
-      std::this_thread::yield();
-    }
-  }
-
-  std::filesystem::path directory_, path_;
-};
 
 TEST_F(AccessLogTest, WritesLinesInOrder) {
   auto log = open();
@@ -101,13 +63,13 @@ TEST_F(AccessLogTest, IsOffWithoutAPath) {
 }
 
 TEST_F(AccessLogTest, ThatCannotBeOpenedSaysWhy) {
-  const auto log = AccessLog::open(directory_ / "no" / "log", "");
+  const auto log = AccessLog::open({.path = directory_ / "no" / "log"});
   ASSERT_FALSE(log);
   EXPECT_NE(log.error().context.find("no/log: No such file or directory"), std::string::npos);
 }
 
 TEST_F(AccessLogTest, WithABadFormatNamesTheOperator) {
-  const auto log = AccessLog::open(path_, "%FOO%");
+  const auto log = AccessLog::open({.path = path_, .format = "%FOO%"});
   ASSERT_FALSE(log);
   EXPECT_NE(log.error().context.find("%FOO%"), std::string::npos);
 }
@@ -172,6 +134,32 @@ TEST_F(AccessLogTest, SurvivesAFullDiskAndGoesOnAfterIt) {
   writer->flush();
   await([&] { return content(path_) == "/found\n"; });
   await([&] { return log->problem().empty(); });
+}
+
+TEST_F(AccessLogTest, TellsOnceThatWritingFailsAndOnceThatItGoesWellAgain) {
+  std::filesystem::create_symlink("/dev/full", path_);
+  std::vector<std::string> told;  // by the log thread; read when it has ended
+  auto log = AccessLog::open({.path = path_, .format = "%REQ(:PATH)%"},
+                             [&told](const std::string& line) { told.push_back(line); });
+  ASSERT_TRUE(log);
+  auto writer = (*log)->writer();
+  for (uint64_t blocks = 1; blocks <= 3; blocks++) {
+    write(*writer, "/lost");
+    writer->flush();
+    await([&] { return (*log)->write_errors() == blocks && (*log)->dropped() == blocks; });
+  }
+  std::filesystem::remove(path_);
+  (*log)->reopen();
+  await([&] { return std::filesystem::exists(path_); });
+  for (const char* path : {"/found", "/found"}) {
+    write(*writer, path);
+    writer->flush();
+  }
+  writer.reset();
+  log->reset();
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_NE(told[0].find(path_.string() + ": No space left on device"), std::string::npos);
+  EXPECT_NE(told[1].find(path_.string() + ": written again, 3 lines were lost"), std::string::npos);
 }
 
 TEST_F(AccessLogTest, BeginsANewLineAfterATornOne) {
@@ -258,16 +246,30 @@ AccessRecord full_record() {
 }
 
 TEST_F(AccessLogTest, AllocatesNothingForALine) {
-  const auto log = open("");
+  for (const bool json : {false, true}) {
+    const auto log = open({.path = path_, .json = json});
+    const auto writer = log->writer();
+    AccessRecord record = full_record();
+    writer->write(record);
+    const auto before = test::allocations;
+    for (int i = 0; i < 20; i++) {
+      record.start_us += 300'000;  // the second's text is made anew now and then
+      writer->write(record);
+    }
+    EXPECT_EQ(test::allocations - before, 0u) << json;
+  }
+}
+
+// What the proxy calls for each request, whatever the format.
+TEST_F(AccessLogTest, KeepsNothingThatTheFormatDoesNotAskFor) {
+  const auto log = open({.path = path_});
   const auto writer = log->writer();
   AccessRecord record = full_record();
-  writer->write(record);
   const auto before = test::allocations;
-  for (int i = 0; i < 50; i++) {
-    record.start_us += 300'000;  // the second's text is made anew now and then
-    writer->write(record);
-  }
+  writer->keep_request(record, "GET / HTTP/1.1\r\nCookie: a\r\n\r\n");
+  writer->keep_response(record, "HTTP/1.1 200 OK\r\nServer: a\r\n\r\n");
   EXPECT_EQ(test::allocations - before, 0u);
+  EXPECT_EQ(record.extras, nullptr);
 }
 
 TEST_F(AccessLogTest, UsesItsBlocksAgain) {

@@ -64,8 +64,12 @@ const Case cases[] = {
 INSTANTIATE_TEST_SUITE_P(Spec, ErrorAsEnvoyTellsIt, testing::ValuesIn(cases));
 
 std::string flags(uint32_t bits, bool http = true) {
-  char room[96];
+  char room[flags_max];
   return std::string(room, write_flags(room, bits, http));
+}
+std::string long_flags(uint32_t bits, bool http = true) {
+  char room[long_flags_max];
+  return std::string(room, write_long_flags(room, bits, http));
 }
 
 TEST(Flags, AreJoinedInEnvoysOrder) {
@@ -73,8 +77,52 @@ TEST(Flags, AreJoinedInEnvoysOrder) {
   EXPECT_EQ(flags(UF), "UF");
   EXPECT_EQ(flags(UF | URX), "URX,UF");
   EXPECT_EQ(flags(UF | URX, false), "UF,URX");
-  EXPECT_EQ(flags(0x7fff), "URX,UH,UF,UO,NR,NC,UT,UC,LR,DC,DT,SI,DPE,UPE,IH");
-  EXPECT_LE(flags(~0u).size(), 96u);
+  EXPECT_EQ(flags(DI | FI), "DI,FI");
+  EXPECT_EQ(flags(~0u),
+            "DI,URX,UH,UF,UO,NR,NC,UT,UC,UR,LR,DC,DR,DT,UMSDR,SI,DPE,UPE,IH,LH,FI,RL,RLSE,UAEX,DF,"
+            "OM,DO,RFCF,NFCF");
+}
+
+struct FlagCase {
+  uint32_t flag;
+  const char *name, *long_name;
+};
+const FlagCase flag_cases[] = {{UH, "UH", "NoHealthyUpstream"},
+                               {UF, "UF", "UpstreamConnectionFailure"},
+                               {UO, "UO", "UpstreamOverflow"},
+                               {NR, "NR", "NoRouteFound"},
+                               {NC, "NC", "NoClusterFound"},
+                               {URX, "URX", "UpstreamRetryLimitExceeded"},
+                               {UT, "UT", "UpstreamRequestTimeout"},
+                               {UC, "UC", "UpstreamConnectionTermination"},
+                               {UR, "UR", "UpstreamRemoteReset"},
+                               {LR, "LR", "LocalReset"},
+                               {DC, "DC", "DownstreamConnectionTermination"},
+                               {DR, "DR", "DownstreamRemoteReset"},
+                               {DT, "DT", "DurationTimeout"},
+                               {UMSDR, "UMSDR", "UpstreamMaxStreamDurationReached"},
+                               {SI, "SI", "StreamIdleTimeout"},
+                               {DPE, "DPE", "DownstreamProtocolError"},
+                               {UPE, "UPE", "UpstreamProtocolError"},
+                               {LH, "LH", "FailedLocalHealthCheck"},
+                               {DI, "DI", "DelayInjected"},
+                               {FI, "FI", "FaultInjected"},
+                               {RL, "RL", "RateLimited"},
+                               {RLSE, "RLSE", "RateLimitServiceError"},
+                               {UAEX, "UAEX", "UnauthorizedExternalService"},
+                               {IH, "IH", "InvalidEnvoyRequestHeaders"},
+                               {DF, "DF", "DnsResolutionFailed"},
+                               {OM, "OM", "OverloadManagerTerminated"},
+                               {DO, "DO", "DropOverload"},
+                               {RFCF, "RFCF", "ResponseFromCacheFilter"},
+                               {NFCF, "NFCF", "NoFilterConfigFound"}};
+TEST(Flags, HaveEnvoysNames) {
+  for (const FlagCase& c : flag_cases) {
+    EXPECT_EQ(flags(c.flag), c.name);
+    EXPECT_EQ(long_flags(c.flag), c.long_name);
+  }
+  EXPECT_EQ(long_flags(no_flag), "-");
+  EXPECT_EQ(long_flags(UF | URX, false), "UpstreamConnectionFailure,UpstreamRetryLimitExceeded");
 }
 
 TEST(Metrics, CountAnEndOnce) {

@@ -74,7 +74,7 @@ protected:
   }
 
   void start() {
-    auto log = observe::AccessLog::open(log_path_, "");
+    auto log = observe::AccessLog::open({.path = log_path_});
     ASSERT_TRUE(log) << log.error().context;
     log_ = std::move(*log);
     const Worker::Sources sources{*snapshots_, vault_, *log_, metrics_};

@@ -1,0 +1,131 @@
+#include <openssl/evp.h>
+#include <openssl/x509v3.h>
+
+#include <ctime>
+
+#include "agent/cli/proxy_config_view.h"
+#include "agent/cli/table.h"
+#include "certs/describe.h"
+#include "certs/pem.h"
+
+namespace sallyport::cli {
+namespace {
+
+constexpr std::size_t padding = 5;
+constexpr std::size_t serial_digits = 32;
+constexpr std::size_t certificates_read_max = 4096;
+
+struct Row {
+  std::string name, type, status, serial, not_after, not_before, trust_domain, problem;
+  bool valid = false;
+};
+
+std::string decoded(const std::string& base64) {
+  std::string out(base64.size() / 4 * 3 + 1, '\0');
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                   reinterpret_cast<const unsigned char*>(base64.data()),
+                                   static_cast<int>(base64.size()));
+  if (size < 0) return {};
+  const auto padded = base64.ends_with("==") ? 2 : base64.ends_with("=") ? 1 : 0;
+  out.resize(static_cast<std::size_t>(std::max(0, size - padded)));
+  return out;
+}
+
+std::string time_text(int64_t seconds) {
+  const std::time_t time = seconds;
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+// What istioctl says of a secret is what its first certificate says.
+void take_certificate(Row& row, const std::string& pem, int64_t now) {
+  const auto contents = certs::read_pem(pem, certificates_read_max);
+  if (!contents || contents->certificates.empty()) return;
+  X509* const first = contents->certificates.front().get();
+  X509_check_purpose(first, -1, 0);  // fills the flags below in
+  row.type = X509_get_extension_flags(first) & EXFLAG_CA ? "CA" : "Cert Chain";
+  const auto info = certs::describe(*first);
+  row.serial = info.serial;
+  if (row.serial.size() < serial_digits) {
+    row.serial.insert(0, serial_digits - row.serial.size(), '0');
+  }
+  row.not_after = time_text(info.not_after);
+  row.not_before = time_text(info.not_before);
+  row.valid = info.not_before < now && now < info.not_after;
+  constexpr std::string_view spiffe = "spiffe://";
+  for (const auto& uri : info.uris) {
+    if (!uri.starts_with(spiffe)) continue;
+    row.trust_domain = uri.substr(spiffe.size(), uri.find('/', spiffe.size()) - spiffe.size());
+  }
+}
+
+void add_rows(std::vector<Row>& rows, const Json* secrets, bool active,
+              const ProxyConfigQuery& query) {
+  const auto* key = active ? "dynamic_active_secrets" : "dynamic_warming_secrets";
+  for (const auto* one : elements(member(secrets, key))) {
+    Row row;
+    row.name = text_of(member(one, "name"));
+    if (!query.name.empty() && row.name != query.name) continue;
+    row.status = active ? "ACTIVE" : "WARMING";
+    row.problem = text_of(member(one, "error_state.details"));
+    auto bytes = text_of(member(one, "secret.tls_certificate.certificate_chain.inline_bytes"));
+    if (bytes.empty()) {
+      bytes = text_of(member(one, "secret.validation_context.trusted_ca.inline_bytes"));
+    }
+    take_certificate(row, decoded(bytes), query.now);
+    rows.push_back(std::move(row));
+  }
+}
+
+std::string table_text(const std::vector<Row>& rows, bool typed_names) {
+  // istioctl's rule: the column is there when every certificate has a SPIFFE identity.
+  bool domains = true;
+  for (const auto& row : rows) domains &= !row.trust_domain.empty();
+  Table table(padding);
+  std::vector<std::string> titles = {"RESOURCE NAME", "TYPE",      "STATUS",    "VALID CERT",
+                                     "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"};
+  if (domains) titles.push_back("TRUST DOMAIN");
+  table.add(std::move(titles));
+  for (const auto& row : rows) {
+    std::vector<std::string> cells = {
+        (typed_names ? "secret/" : "") + row.name,
+        row.type,
+        row.status,
+        row.valid ? "true" : "false",
+        row.serial,
+        row.not_after,
+        row.not_before,
+    };
+    if (domains) cells.push_back(row.trust_domain);
+    table.add(std::move(cells));
+  }
+  return table.text();
+}
+
+// Below the table, so that the columns stay istioctl's.
+std::string reasons(const std::vector<Row>& rows) {
+  std::string out;
+  for (const auto& row : rows) {
+    if (row.problem.empty()) continue;
+    out += "\n" + row.name + " is " + row.status +
+           (row.status == "ACTIVE" ? ", but a newer version was not taken: " : ": ") + row.problem;
+  }
+  return out.empty() ? out : out + "\n";
+}
+
+}  // namespace
+
+Result<std::string> view_secrets(const Json* dump, const ProxyConfigQuery& query) {
+  const auto secrets = section(dump, "SecretsConfigDump");
+  if (!secrets) return secrets.error();
+  if (query.output != Output::table) return print(**secrets, query.output, Names::camel_case);
+  std::vector<Row> rows;
+  add_rows(rows, *secrets, false, query);
+  add_rows(rows, *secrets, true, query);
+  if (rows.empty()) return std::string("No active or warming secrets found.\n");
+  return table_text(rows, query.typed_names) + reasons(rows);
+}
+
+}  // namespace sallyport::cli

@@ -1,0 +1,155 @@
+// VirtualService (istio-api.md 1.4): its hosts and gateways, its tls and tcp rules; http rules are
+// read in http_route.cpp.
+#include "agent/core/address.h"
+#include "agent/istio/http_fields.h"
+#include "agent/istio/kinds.h"
+
+namespace sallyport::istio {
+namespace {
+
+// `*.com` and `*.foo.com` match each other, as `*.foo.com` and `a.foo.com` do.
+bool overlap(std::string_view a, std::string_view b) {
+  if (!a.starts_with('*')) std::swap(a, b);
+  if (!a.starts_with('*')) return a == b;
+  const auto suffix = a.substr(1), other = b.starts_with('*') ? b.substr(1) : b;
+  return other.ends_with(suffix) || (b.starts_with('*') && suffix.ends_with(other));
+}
+
+void check_hosts(const VirtualService& service, Fields& spec) {
+  const auto& gateways = service.gateways;
+  const bool mesh =
+      gateways.empty() || std::find(gateways.begin(), gateways.end(), "mesh") != gateways.end();
+  bool valid = true;
+  for (const auto& host : service.hosts) {
+    if (host == "*" && mesh) {
+      spec.error("hosts",
+                 "wildcard host * is not allowed for virtual services bound to the mesh gateway");
+      valid = false;
+    } else if (auto problem = wildcard_domain_problem(host); problem && !IpAddress::parse(host)) {
+      spec.error("hosts", *problem);
+      valid = false;
+    }
+  }
+  if (service.hosts.size() > 256) spec.error("hosts", "at most 256 hosts");
+  for (std::size_t i = 0; valid && i < service.hosts.size(); i++) {
+    for (std::size_t j = i + 1; j < service.hosts.size(); j++) {
+      if (!overlap(service.hosts[i], service.hosts[j])) continue;
+      spec.error("hosts", "duplicate hosts in virtual service: " + service.hosts[i] + " & " +
+                              service.hosts[j]);
+    }
+  }
+}
+
+void check_delegate(const VirtualService& service, Fields& spec) {
+  if (!service.gateways.empty())
+    spec.error("gateways", "delegate virtual service must have no gateways specified");
+  if (!service.tls.empty())
+    spec.error("tls", "delegate virtual service must have no tls route specified");
+  if (!service.tcp.empty())
+    spec.error("tcp", "delegate virtual service must have no tcp route specified");
+}
+
+bool within(std::string_view name, std::string_view host) {
+  if (!host.starts_with('*')) return name == host;
+  return (name.starts_with('*') ? name.substr(1) : name).ends_with(host.substr(1));
+}
+
+void check_sni(const VirtualService& service, const L4Match& match, Fields& fields) {
+  if (match.sni_hosts.empty()) {
+    fields.error("sniHosts", "TLS match must have at least one SNI host");
+  }
+  for (const auto& name : match.sni_hosts) {
+    if (IpAddress::parse(name)) {
+      fields.warn("sniHosts", "using an IP address (" + quoted(name) +
+                                  ") goes against SNI spec and most clients do not support this");
+      continue;
+    }
+    if (auto problem = wildcard_domain_problem(name)) {
+      fields.error("sniHosts", *problem);
+      continue;
+    }
+    const bool known = std::any_of(service.hosts.begin(), service.hosts.end(),
+                                   [&](const auto& host) { return within(name, host); });
+    if (!known) {
+      fields.error("sniHosts", "SNI host " + quoted(name) +
+                                   " is not a compatible subset of the virtual service hosts");
+    }
+  }
+}
+
+L4Match decode_l4_match(const VirtualService& service, Fields& fields, bool tls) {
+  L4Match match;
+  match.line = fields.line();
+  match.destination_subnets = fields.texts("destinationSubnets");
+  for (const auto& subnet : match.destination_subnets) {
+    if (auto problem = subnet_problem(subnet)) fields.error("destinationSubnets", *problem);
+  }
+  decode_client_match(match, fields);
+  if (tls) {
+    match.sni_hosts = fields.texts("sniHosts");
+    for (auto& name : match.sni_hosts) name = lower_case(name);
+    check_sni(service, match, fields);
+  } else {
+    fields.ignore({"sourceSubnet"});  // Istio's sidecars do not look at it either.
+  }
+  return match;
+}
+
+L4Route decode_l4_route(const VirtualService& service, Fields& fields, bool tls) {
+  L4Route route;
+  route.line = fields.line();
+  fields.each("match", [&](Fields& f) { route.match.push_back(decode_l4_match(service, f, tls)); });
+  if (tls && route.match.empty())
+    fields.error("match", "TLS route must have at least one match condition");
+  route.route = decode_route_destinations(fields);
+  if (route.route.empty())
+    fields.error("route", tls ? "TLS route is required" : "TCP route is required");
+  return route;
+}
+
+void decode_spec(VirtualService& service, Fields& spec) {
+  service.hosts = spec.texts("hosts");
+  for (auto& host : service.hosts) host = lower_case(host);
+  service.gateways = spec.texts("gateways");
+  check_gateway_names(spec, service.gateways);
+  service.export_to = spec.texts("exportTo");
+  const bool delegate = service.hosts.empty();
+  spec.each("http", [&](Fields& f) { service.http.push_back(decode_http_route(f, delegate)); });
+  spec.each("tls", [&](Fields& f) { service.tls.push_back(decode_l4_route(service, f, true)); });
+  spec.each("tcp", [&](Fields& f) { service.tcp.push_back(decode_l4_route(service, f, false)); });
+  if (service.http.empty() && service.tls.empty() && service.tcp.empty())
+    spec.error("", "http, tcp or tls must be provided in virtual service");
+  if (delegate)
+    check_delegate(service, spec);
+  else
+    check_hosts(service, spec);
+  if (auto problem = export_to_problem(service.export_to, "virtual service"))
+    spec.error("exportTo", *problem);
+}
+
+}  // namespace
+
+void check_gateway_names(Fields& fields, const std::vector<std::string>& names) {
+  for (const auto& name : names) {
+    const auto slash = name.find('/');
+    const bool qualified = slash != std::string::npos;
+    const auto space = qualified ? name.substr(0, slash) : std::string();
+    const auto own = qualified ? name.substr(slash + 1) : name;
+    // A name without a namespace may still be the old form with dots.
+    if ((qualified && space != "." && !is_dns_label(space)) || fqdn_problem(own)) {
+      fields.error("gateways", "gateway name " + quoted(name) + " is invalid");
+    }
+  }
+}
+
+VirtualService decode_virtual_service(Metadata metadata, Fields& document) {
+  VirtualService service;
+  service.metadata = std::move(metadata);
+  if (!document.object("spec", [&](Fields& spec) { decode_spec(service, spec); })) {
+    document.error("spec", "required");
+  }
+  document.ignore({"status"});
+  return service;
+}
+
+}  // namespace sallyport::istio

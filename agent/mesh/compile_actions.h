@@ -1,0 +1,28 @@
+// What a rule of a VirtualService does besides sending: its blocks in the form in which a request
+// meets them. Pure; shared by sidecar and gateway routes.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/istio/virtual_service.h"
+#include "agent/mesh/route.h"
+
+namespace sallyport::mesh {
+
+// `headers`: of a request; an empty exact value asks for presence there.
+TextMatch compile_match(const istio::StringMatch& match, bool of_header = false);
+// Null: everything matches.
+std::shared_ptr<const RouteMatch> compile_match(const istio::HttpMatch* match);
+
+// `attempts`: the mesh's default where the rule says nothing.
+RetryPolicy compile_retry(const istio::HttpRoute& rule, int attempts);
+
+// Null: the rule has none of them. `match`: the one under which it is reached, or null.
+std::shared_ptr<const RouteActions> compile_actions(const istio::HttpRoute& rule,
+                                                    const istio::HttpMatch* match);
+
+// Takes a Host that is set away from `headers`; empty when there is none.
+std::string take_authority(istio::Headers& headers);
+
+}  // namespace sallyport::mesh

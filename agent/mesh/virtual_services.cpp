@@ -1,0 +1,107 @@
+#include "agent/mesh/virtual_services.h"
+
+#include <algorithm>
+
+#include "agent/mesh/delegates.h"
+#include "agent/mesh/host_names.h"
+#include "agent/mesh/known_services.h"
+
+namespace sallyport::mesh {
+namespace {
+
+bool of_mesh(const istio::VirtualService& service) {
+  const auto& names = service.gateways;
+  return names.empty() || std::find(names.begin(), names.end(), "mesh") != names.end();
+}
+
+// Keeps the matches that hold for this proxy; false when the rule never does.
+bool narrow(istio::HttpRoute& rule, const istio::Proxy& proxy) {
+  const bool always = rule.match.empty();
+  std::erase_if(rule.match,
+                [&](const auto& match) { return !for_this_sidecar(match, proxy, true); });
+  return always || !rule.match.empty();
+}
+
+}  // namespace
+
+VirtualServiceIndex::VirtualServiceIndex(const CompileInput& input,
+                                         std::vector<istio::Finding>& findings)
+    : input_(input), findings_(findings) {
+  Delegates delegates;
+  for (const auto& resource : input.resources) {
+    const auto* service = std::get_if<istio::VirtualService>(resource.get());
+    if (!service || !service->hosts.empty()) continue;
+    const auto& about = service->metadata;
+    delegates.try_emplace({about.namespace_name, about.name}, service);
+  }
+  for (const auto& resource : input.resources) {
+    const auto* service = std::get_if<istio::VirtualService>(resource.get());
+    if (!service || service->hosts.empty() || !of_mesh(*service)) continue;
+    const auto& from = service->metadata.namespace_name;
+    if (exported(service->export_to, input.mesh.default_virtual_service_export_to, from,
+                 input.proxy.namespace_name))
+      add(*service, delegates);
+  }
+}
+
+void VirtualServiceIndex::add(const istio::VirtualService& service, const Delegates& delegates) {
+  const auto& about = service.metadata;
+  auto known = std::make_unique<MeshService>();
+  known->service = &service;
+  std::vector<istio::HttpRoute> rules;
+  for (const auto& rule : service.http) {
+    if (!rule.delegate) {
+      rules.push_back(rule);
+      continue;
+    }
+    const auto& space = rule.delegate->namespace_name;
+    const auto at =
+        delegates.find({space.empty() ? about.namespace_name : space, rule.delegate->name});
+    const bool seen = at != delegates.end() &&
+                      exported(at->second->export_to, input_.mesh.default_virtual_service_export_to,
+                               at->second->metadata.namespace_name, about.namespace_name);
+    if (!seen) {  // Measured: requests fall through to the next rule.
+      findings_.push_back(finding(istio::Severity::warning, about, "spec.http",
+                                  "the delegate " + rule.delegate->name +
+                                      " is not there or not exported here: the rule has no effect",
+                                  rule.line));
+      continue;
+    }
+    for (auto& one : merge_delegate(rule, at->second->http)) rules.push_back(std::move(one));
+  }
+  for (auto& rule : rules) {
+    if (narrow(rule, input_.proxy)) known->http.push_back(std::move(rule));
+  }
+  for (const auto& written : service.hosts) {
+    const auto host = expand_short_name(written, about.namespace_name, input_.mesh.cluster_domain);
+    const MeshService* const value = known.get();
+    if (add_host(by_host_, host, value)) continue;
+    findings_.push_back(
+        finding(istio::Severity::error, about, "spec.hosts",
+                "IST0109: an older VirtualService of the gateway mesh has the host " + host +
+                    "; this one has no effect for it"));
+  }
+  all_.push_back(std::move(known));
+}
+
+const MeshService* VirtualServiceIndex::find(std::string_view host) const {
+  const MeshService* const* found = nullptr;
+  if (!is_wildcard(host)) {
+    found = by_host_.find(host);
+  } else {  // A wildcard service: its own wildcard, or a wider one.
+    for (std::size_t i = 1; i <= host.size() && !found; i++) {
+      const auto at = by_host_.suffix.find(host.substr(i));
+      if (at != by_host_.suffix.end()) found = &at->second;
+    }
+  }
+  return found ? *found : nullptr;
+}
+
+std::vector<std::pair<std::string, const MeshService*>> VirtualServiceIndex::names() const {
+  std::vector<std::pair<std::string, const MeshService*>> out(by_host_.exact.begin(),
+                                                              by_host_.exact.end());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace sallyport::mesh

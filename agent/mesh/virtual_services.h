@@ -1,0 +1,59 @@
+// The VirtualServices that this sidecar sees (gateway `mesh`), by host, with their delegates merged
+// in (istio-api.md 1.4, 2.2, 2.3, 7). Pure. Points into the CompileInput, which must outlive it.
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/istio/virtual_service.h"
+#include "agent/mesh/compile.h"
+
+namespace sallyport::mesh {
+
+// The rules of one VirtualService as they hold for this proxy.
+struct MeshService {
+  const istio::VirtualService* service = nullptr;
+  // Of http: delegates in place of their roots. A match that is left holds for this proxy; a rule
+  // none of whose matches does is gone.
+  std::vector<istio::HttpRoute> http;
+};
+
+class VirtualServiceIndex {
+public:
+  VirtualServiceIndex(const CompileInput& input, std::vector<istio::Finding>& findings);
+  // The one whose host is the most specific for `host` (a service's; may be a wildcard); of equal
+  // hosts the oldest. Null: none.
+  const MeshService* find(std::string_view host) const;
+  // Hosts that are names, not wildcards: each may be asked for without a service of that name.
+  std::vector<std::pair<std::string, const MeshService*>> names() const;
+
+private:
+  using Delegates = std::map<std::pair<std::string, std::string>, const istio::VirtualService*>;
+  void add(const istio::VirtualService& service, const Delegates& delegates);
+
+  const CompileInput& input_;
+  std::vector<istio::Finding>& findings_;
+  std::vector<std::unique_ptr<MeshService>> all_;
+  HostTable<const MeshService*> by_host_;
+};
+
+// True when a match with these gateways, labels and namespace can hold for this sidecar. `http`:
+// there, naming gateways makes labels and namespace not matter.
+template <class Match>
+bool for_this_sidecar(const Match& match, const istio::Proxy& proxy, bool http) {
+  if (!match.gateways.empty()) {
+    bool mesh = false;
+    for (const auto& name : match.gateways) mesh = mesh || name == "mesh";
+    if (!mesh || http) return mesh;
+  }
+  if (!match.source_namespace.empty() && match.source_namespace != proxy.namespace_name)
+    return false;
+  for (const auto& [key, value] : match.source_labels) {
+    const auto at = proxy.labels.find(key);
+    if (at == proxy.labels.end() || at->second != value) return false;
+  }
+  return true;
+}
+
+}  // namespace sallyport::mesh
