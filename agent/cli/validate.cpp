@@ -43,7 +43,8 @@ void add_options(CLI::App& app, Flags& f) {
   app.add_option("-n,--namespace", f.namespace_name,
                  "as a proxy of this namespace sees it (default: each namespace's own rules)");
   app.add_option("--labels", f.labels, "as a proxy with these labels sees it: app=sleep,version=v1")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);  // what follows is a PATH
   app.add_option("--mesh-config", f.mesh_config, "MeshConfig file, checked too");
 }
 

@@ -110,6 +110,8 @@ std::optional<Refusal> Exchange::edit_request() {
   edited.text = proxy::edited_request(request_, edits, operations);
   if (http::parse_request(edited.text, edited.head) == http::Parse::done) {
     record_.authority = edited.head.authority();
+    if (edited.head.origin_path() != record_.path)
+      record_.rewritten_path = edited.head.origin_path();
     return std::nullopt;
   }
   edited_request_.reset();

@@ -111,6 +111,7 @@ net::Task<Answered> Exchange::relay_answer_body() {
   auto& out = (*heads_).out;
   if (edits_response() && !edit_response()) co_return Answered::malformed;
   http::write_response(edited_response_ ? edited_response_->head : response_, adds, out);
+  worker_.log().keep_response(record_, std::span<const iovec>(out.pieces.data(), out.count));
   head_forwarded_ = true;
   client_.stream.set_deadline(limits::body_stall);
   if (close_ && answer_body_.over()) client_.stream.end_follows();

@@ -10,7 +10,8 @@ std::optional<Client> captured(net::Stream accepted, Worker& worker) {
   Client client{.stream = std::move(accepted),
                 .destination = {},
                 .inbox = {},
-                .active = ActiveConnection(worker.metrics())};
+                .active = ActiveConnection(worker.metrics()),
+                .id = worker.log().next_connection_id()};
   const auto destination = net::original_destination(client.stream);
   if (destination) {
     client.destination = *destination;

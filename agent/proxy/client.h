@@ -35,6 +35,7 @@ struct Client {
   SocketAddress destination;  // SO_ORIGINAL_DST
   Inbox inbox;
   ActiveConnection active = {};
+  uint64_t id = 0;  // CONNECTION_ID
 };
 
 // Reads once into the inbox. Bytes read > 0; 0: the peer has ended or the inbox is full; -1:

@@ -1,6 +1,8 @@
 // Exchange, second part: an upstream connection, and the request on it.
 #include "agent/net/combine.h"
+#include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
+#include "agent/proxy/log_facts.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
@@ -125,6 +127,10 @@ net::Task<void> Exchange::send_request() {
   }
   auto& out = (*heads_).out;
   http::write_request(outgoing(), adds, out);
+  record_.upstream_protocol = "HTTP/1.1";
+  record_.attempts = adds.attempt;
+  worker_.log().keep_request(record_, std::span<const iovec>(out.pieces.data(), out.count));
+  keep_upstream_tls(worker_.log(), record_, upstream_.stream.ssl());
   // An upstream that closed its side may have answered before it did: the answer's reader finds
   // out.
   upstream_took_all_ = false;
@@ -146,6 +152,7 @@ net::Task<Exchange::Answered> Exchange::pump_body() {
     const std::string_view bytes(buffer.get(), std::size_t(count));
     const auto mine = bytes.substr(0, body_.eat(bytes));
     if (body_.bad()) co_return Answered::body_malformed;
+    if (body_.over()) record_.request_us = wall_clock_us() - record_.start_us;
     pipelined_ = bytes.substr(mine.size());
     if (!upstream_took_all_) break;
     upstream_took_all_ = false;

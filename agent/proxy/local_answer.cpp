@@ -86,6 +86,7 @@ net::Task<Next> Exchange::refuse(const Refusal& refusal) {
   if (failure_) {
     record_.failure_reason = failure_->error.context;
     if (failure_->host.is_set()) record_.upstream_host = failure_->host;
+    record_.attempts = uint32_t(attempts_ + connect_retries_ + 1);
   }
   const bool unread = !body_.over() || refusal.close;
   close_ = unread || !request_.persistent() || worker_.draining();
@@ -99,6 +100,7 @@ net::Task<Next> Exchange::refuse(const Refusal& refusal) {
                                .overloaded = (refusal.flags & observe::UO) != 0,
                                .location = refusal.location,
                                .fields = refusal.fields});
+  worker_.log().keep_response(record_, std::string_view(answer));
   if (record_.method != "HEAD") record_.bytes_sent = refusal.body.size();
   client_.stream.set_deadline(limits::body_stall);
   if (close_) client_.stream.end_follows();

@@ -74,6 +74,9 @@ std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
     worker_.request_ids().write(request_id_);
     record_.request_id = {request_id_, sizeof request_id_};
   }
+  record_.connection_id = client_.id;
+  // For what is answered here; what goes upstream is kept as it goes out (send_request).
+  worker_.log().keep_request(record_, std::string_view(request_.base, request_.size));
   return std::nullopt;
 }
 
@@ -139,6 +142,7 @@ std::optional<Refusal> Exchange::take_body_at_hand() {
   body_ = http::Body::of_request(request_);
   const auto behind = client_.inbox.bytes().substr(request_.size);
   at_hand_ = behind.substr(0, body_.eat(behind));
+  if (body_.over()) record_.request_us = 0;
   if (!body_.bad()) return std::nullopt;
   worker_.metrics().protocol_errors.add();
   return Refusal{.status = 400,

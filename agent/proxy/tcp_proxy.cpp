@@ -3,6 +3,7 @@
 #include "agent/net/relay.h"
 #include "agent/observe/access_record.h"
 #include "agent/proxy/clock.h"
+#include "agent/proxy/log_facts.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
@@ -39,6 +40,10 @@ struct Session {
     record.downstream_remote = client.stream.peer();
     record.cluster = plan.cluster->name;
     record.sni = plan.sni;
+    record.connection_id = client.id;
+    record.attempts = 1;
+    const auto& upstream = plan.upstream.stream;
+    keep_upstream_tls(worker.log(), record, upstream ? upstream.ssl() : nullptr);
     worker.metrics().count_end(record);
     worker.log().write(record);
   }
@@ -99,6 +104,7 @@ void log_refusal(Worker& worker, const TcpRefusal& refusal) {
   record.downstream_remote = refusal.client.stream.peer();
   record.cluster = refusal.cluster;
   record.sni = refusal.sni;
+  record.connection_id = refusal.client.id;
   worker.metrics().count_end(record);
   worker.log().write(record);
 }

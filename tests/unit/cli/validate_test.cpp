@@ -83,7 +83,7 @@ TEST_F(Validate, ADirectoryIsReadWholeAndCompiledForThoseThatRulesSelect) {
       << outcome.output;
   EXPECT_TRUE(has(outcome.output, "\nvalid: 1 warning, 2 resources in 2 files\n"))
       << outcome.output;
-  const auto other = run_command(run_validate, {directory_.string(), "--labels", "app=other"});
+  const auto other = run_command(run_validate, {"--labels", "app=other", directory_.string()});
   EXPECT_EQ(other.output, "valid: 2 resources in 2 files\n") << "the rule is not for that one";
 }
 

@@ -61,6 +61,26 @@ TEST_F(Actions, HeadersAreChangedOnBothWays) {
   EXPECT_FALSE(has(answer, "Powered")) << answer;
 }
 
+TEST_F(Actions, TheLogKnowsTheHeadersThatWentOut) {
+  log_format_ =
+      "%REQ(X-TO)% %REQ(X-GONE)% %RESP(X-FROM)% %UPSTREAM_PROTOCOL% "
+      "%UPSTREAM_REQUEST_ATTEMPT_COUNT%\n";
+  rules(to_app("headers: {request: {set: {x-to: up}, remove: [x-gone]}}"));
+  forwarded(ask("GET", "/", "X-Gone: g\r\n"),
+            "HTTP/1.1 200 OK\r\nX-From: server\r\nContent-Length: 2\r\n\r\nok");
+  app_.read_until("ok");
+  EXPECT_EQ(log_text(), "up - server HTTP/1.1 1\n");
+}
+
+TEST_F(Actions, TheLogKnowsTheHeadersOfOurOwnAnswers) {
+  log_format_ = "%REQ(X-A)% %RESP(LOCATION)% %RESPONSE_CODE%\n";
+  rules("  - {redirect: {uri: /there}}\n");
+  app_ = dial();
+  app_.send(ask("GET", "/", "X-A: a\r\n"));
+  app_.read_head();
+  EXPECT_EQ(log_text(), "a http://app.test/there 301\n");
+}
+
 TEST_F(Actions, ADestinationsHeadersFollowTheRoutes) {
   rules(
       "  - {headers: {request: {set: {x-a: route}}}, route: [{destination: {host: app.test}, "

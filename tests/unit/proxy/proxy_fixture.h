@@ -74,7 +74,7 @@ protected:
   }
 
   void start() {
-    auto log = observe::AccessLog::open({.path = log_path_});
+    auto log = observe::AccessLog::open({.path = log_path_, .format = log_format_});
     ASSERT_TRUE(log) << log.error().context;
     log_ = std::move(*log);
     const Worker::Sources sources{*snapshots_, vault_, *log_, metrics_};
@@ -120,6 +120,7 @@ protected:
     return text.str();
   }
 
+  std::string log_format_;  // "": Istio's default
   test::TestSocket door_, upstream_;
   observe::WorkerMetrics metrics_;
 
