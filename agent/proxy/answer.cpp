@@ -35,6 +35,7 @@ net::Task<Answered> Exchange::relay_answer() {
   if (head != Answered::whole) co_return head;
   if (response_.status != 101 && retriable_status() && may_retry(Answered::retriable))
     co_return Answered::retriable;
+  if (retry_.per_try_timeout.count()) end_try_deadline();
   record_.upstream_service_us = wall_clock_us() - record_.start_us;
   record_.response_code = response_.status;
   record_.details = "via_upstream";

@@ -117,6 +117,7 @@ private:
   const http::Head& outgoing() const { return edited_request_ ? edited_request_->head : request_; }
   bool retriable_status() const;
   void set_try_deadline();
+  void end_try_deadline();
   std::chrono::milliseconds time_left() const;
   upstream::Need need();
   net::Task<bool> open_upstream();

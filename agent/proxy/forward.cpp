@@ -169,6 +169,11 @@ void Exchange::set_try_deadline() {
   upstream_.stream.set_deadline(time);
 }
 
+// An answer that has begun has all of the route's time (Envoy ignores the try's then).
+void Exchange::end_try_deadline() {
+  upstream_.stream.set_deadline(timeout_.count() ? time_left() : std::chrono::milliseconds(0));
+}
+
 bool Exchange::retriable_status() const {
   const int status = response_.status;
   const auto asks = [this](uint16_t flags) { return (retry_.on & flags) != 0; };

@@ -112,6 +112,8 @@ std::optional<Refusal> Exchange::route() {
   record_.route_name = route_name_;
   actions_ = plan.route->actions;
   direct_status_ = plan.status;
+  const bool block_all = !plan.cluster && !plan.route->from;
+  if (block_all) worker_.metrics().blackholed.add();
   if (plan.cluster) {
     cluster_ = *plan.cluster;
     record_.cluster = cluster_->name;
@@ -131,7 +133,6 @@ std::optional<Refusal> Exchange::no_cluster() const {
   if (cluster_) return std::nullopt;
   if (!missing_.empty())
     return Refusal{.status = 503, .flags = observe::NC, .details = "cluster_not_found", .body = {}};
-  worker_.metrics().blackholed.add();
   return Refusal{.status = direct_status_,
                  .flags = observe::no_flag,
                  .details = "direct_response",

@@ -159,6 +159,7 @@ spec:
     image: curlimages/curl
     command:
     - /usr/bin/socat
+    - -t20  # the client ends its direction before the banner may be written
     - OPENSSL-LISTEN:6380,fork,reuseaddr,verify=0,cert=/certs/tls.crt,key=/certs/tls.key
     - "SYSTEM:echo 220 banner; cat"
     ports: [{containerPort: 6380}]
@@ -193,7 +194,7 @@ TEST_F(EgressRules, E10_ALineProtocolLeavesAsTls) {
   up("egress-mtls", {{"line.yaml", line_server}, {"line-rule.yaml", line_rule}});
   sandbox::CommandResult result;
   const auto wire = captured("sleep", [&] {
-    result = exec("sleep", {"socat", "-t5", "-", "TCP:line.example.org:6379"}, "marker-line\n");
+    result = exec("sleep", {"socat", "-t20", "-", "TCP:line.example.org:6379"}, "marker-line\n");
   });
   EXPECT_TRUE(has(result.out, "220 banner"))
       << "the server speaks first: " << result.err << logs("sleep", "istio-proxy");

@@ -287,8 +287,10 @@ TEST(ProxyConfig, SecretsAsIstioctlHasThemAndTheReasonBelow) {
   const auto row = [&](const char* name, const char* type, const char* status, const char* valid,
                        const std::string& number, const std::string& after,
                        const std::string& before) {
-    return cell(name, 37) + cell(type, 10) + cell(status, 7) + cell(valid, 10) +
-           cell(number, serial) + cell(after, 20) + before;
+    std::string text = cell(name, 37) + cell(type, 10) + cell(status, 7) + cell(valid, 10) +
+                       cell(number, serial) + cell(after, 20) + before;
+    while (text.ends_with(' ')) text.pop_back();  // as shown() does
+    return text;
   };
   EXPECT_EQ(line(0), row("RESOURCE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER",
                          "NOT AFTER", "NOT BEFORE"));

@@ -216,6 +216,18 @@ TEST_F(Actions, ATryThatTakesTooLongIsTriedAgain) {
   EXPECT_TRUE(has(app_.read_until("hello"), "200 OK"));
 }
 
+TEST_F(Actions, AnAnswerThatHasBegunMayTakeLongerThanATry) {
+  rules(to_app("retries: {attempts: 1, perTryTimeout: 100ms, retryOn: reset}"));
+  app_ = dial();
+  app_.send(ask("GET", "/"));
+  auto server = accept_request();
+  server.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab");
+  app_.read_until("ab");
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));  // past the try's time and a tick
+  server.send("cd");
+  EXPECT_EQ(app_.read_exactly(2), "cd");
+}
+
 constexpr const char* cors =
     "corsPolicy: {allowOrigins: [{exact: 'https://good.test'}], allowMethods: [GET, PUT], "
     "allowHeaders: [x-a], exposeHeaders: [x-b], maxAge: 24h, allowCredentials: true}";
