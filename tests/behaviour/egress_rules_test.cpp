@@ -160,6 +160,8 @@ spec:
     command:
     - /usr/bin/socat
     - -t20  # the client ends its direction before the banner may be written
+    - -d
+    - -d  # says when it listens
     - OPENSSL-LISTEN:6380,fork,reuseaddr,verify=0,cert=/certs/tls.crt,key=/certs/tls.key
     - "SYSTEM:echo 220 banner; cat"
     ports: [{containerPort: 6380}]
@@ -192,6 +194,7 @@ spec:
 
 TEST_F(EgressRules, E10_ALineProtocolLeavesAsTls) {
   up("egress-mtls", {{"line.yaml", line_server}, {"line-rule.yaml", line_rule}});
+  ASSERT_TRUE(logged("mesh-external/line", "line", "listening on"));
   sandbox::CommandResult result;
   const auto wire = captured("sleep", [&] {
     result = exec("sleep", {"socat", "-t20", "-", "TCP:line.example.org:6379"}, "marker-line\n");
