@@ -161,8 +161,8 @@ spec:
     - /usr/bin/socat
     - -t20  # the client ends its direction before the banner may be written
     - -d
-    - -d  # says when it listens
-    - OPENSSL-LISTEN:6380,fork,reuseaddr,verify=0,cert=/certs/tls.crt,key=/certs/tls.key
+    - -d  # says when it listens, which is on both families
+    - OPENSSL-LISTEN:6380,pf=ip6,fork,reuseaddr,verify=0,cert=/certs/tls.crt,key=/certs/tls.key
     - "SYSTEM:echo 220 banner; cat"
     ports: [{containerPort: 6380}]
     volumeMounts: [{name: certs, mountPath: /certs}]
