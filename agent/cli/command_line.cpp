@@ -30,7 +30,7 @@ std::string unknown(const CLI::App& app) {
 }  // namespace
 
 int wrong_usage(const CLI::App& app, const std::string& reason) {
-  const std::string name = app.get_name();
+  const std::string& name = app.get_name();
   std::fprintf(stderr, "%s: %s; see %s --help\n", name.c_str(), one_line(reason).c_str(),
                name.c_str());
   return exit_usage;
