@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "agent/core/error.h"
 #include "agent/net/loop.h"
@@ -21,11 +22,18 @@ namespace sallyport::dns {
 // Running queries of one name, shared by all who wait. Outlives the resolver as long as somebody
 // holds it.
 struct Query {
+  std::string key;                 // of its entry
+  std::vector<std::string> names;  // asked for in turn until one has addresses (search domains)
+  std::size_t turn = 0;
+  bool begun = false;   // otherwise it waits for others to end
   int outstanding = 0;  // families not yet answered
   Answer answer;        // gathered so far
+  bool cut = false;
   bool failed = false;  // a family got no answer that counts: the last good one is kept
   bool timed_out = false;
   std::string reason;
+  std::optional<std::chrono::seconds> denial_ttl;
+  std::chrono::milliseconds retry_after{};
   std::optional<Result<Answer>> result;  // set before waking
   WaitList waiters;
 };
@@ -34,6 +42,9 @@ struct Entry {
   explicit Entry(std::string name) : host(std::move(name)) {}
   std::string host;
   std::optional<Answer> last_good;
+  net::Loop::Clock::time_point good_until{};  // failures don't keep it any longer
+  std::string found_as;                       // the name that had addresses last
+  bool said_cut = false;
   std::optional<Error> problem;  // of the newest query; with last_good: it is stale
   net::Loop::Clock::time_point expires{};
   std::shared_ptr<Query> running;

@@ -41,18 +41,18 @@ Outcome outcome_of(int status, std::span<const unsigned char> message, std::stri
     case ARES_SUCCESS:
       break;
     case ARES_ENODATA:
-      return {Verdict::no_data, {}, "no address"};
+      return {Verdict::no_data, {}, "no address", denial_ttl(message)};
     case ARES_ENOTFOUND:
-      return {Verdict::no_such_name, {}, "no such name (NXDOMAIN)"};
+      return {Verdict::no_such_name, {}, "no such name (NXDOMAIN)", denial_ttl(message)};
     case ARES_ETIMEOUT:
-      return {Verdict::timed_out, {}, "no answer in time"};
+      return {Verdict::timed_out, {}, "no answer in time", {}};
     default:
-      return {Verdict::failed, {}, ares_strerror(status)};
+      return {Verdict::failed, {}, ares_strerror(status), {}};
   }
   auto records = read_addresses(message, host, family);
-  if (!records) return {Verdict::failed, {}, records.error().context};
-  if (records->addresses.empty()) return {Verdict::no_data, {}, "no address"};
-  return {Verdict::answered, std::move(*records), {}};
+  if (!records) return {Verdict::failed, {}, records.error().context, {}};
+  if (records->addresses.empty()) return {Verdict::no_data, {}, "no address", denial_ttl(message)};
+  return {Verdict::answered, std::move(*records), {}, {}};
 }
 
 // `bytes`: in network order, as many as the family has.
@@ -65,6 +65,19 @@ IpAddress address_of(int family, const void* bytes) {
   in6_addr v6;
   std::memcpy(&v6, bytes, sizeof v6);
   return IpAddress::v6(v6);
+}
+
+Search search_of(ares_channel channel) {
+  Search out;
+  ares_options saved{};
+  int mask = 0;
+  if (ares_save_options(channel, &saved, &mask) != ARES_SUCCESS) return out;
+  if (mask & ARES_OPT_NDOTS) out.ndots = saved.ndots;
+  for (int i = 0; i < saved.ndomains && out.domains.size() < limits::dns_search_domains; ++i) {
+    out.domains.emplace_back(saved.domains[i]);
+  }
+  ares_destroy_options(&saved);
+  return out;
 }
 
 std::string list_servers(ares_channel channel) {
@@ -106,6 +119,7 @@ struct Channel::State : std::enable_shared_from_this<State> {
   asio::steady_timer timer;
   ares_channel channel = nullptr;
   std::string servers;
+  Search search;
   std::unordered_map<int, std::shared_ptr<Watch>> watches;
   // Callbacks run from the loop, not inside c-ares: whoever is called may destroy the channel.
   std::vector<std::pair<std::function<void(Outcome)>, Outcome>> ended;
@@ -124,8 +138,11 @@ int Channel::State::start(const ResolverOptions& options) {
     static_cast<State*>(self)->on_socket(socket, readable != 0, writable != 0);
   };
   o.sock_state_cb_data = this;
+  // c-ares wants it writable; it keeps a copy.
+  std::string resolv_conf = options.resolv_conf_path();
+  o.resolvconf_path = resolv_conf.data();
   const int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS | ARES_OPT_LOOKUPS |
-                   ARES_OPT_SOCK_STATE_CB;
+                   ARES_OPT_SOCK_STATE_CB | ARES_OPT_RESOLVCONF;
   int status = ares_init_options(&channel, &o, mask);
   if (status != ARES_SUCCESS) {
     channel = nullptr;
@@ -137,6 +154,7 @@ int Channel::State::start(const ResolverOptions& options) {
   }
   if (!csv.empty()) status = ares_set_servers_ports_csv(channel, csv.c_str());
   servers = list_servers(channel);
+  if (options.uses_resolv_conf()) search = search_of(channel);
   return status;
 }
 
@@ -271,5 +289,6 @@ std::vector<IpAddress> Channel::from_hosts_file(const std::string& host, Family 
 }
 
 const std::string& Channel::servers() const { return state_->servers; }
+const Search& Channel::search() const { return state_->search; }
 
 }  // namespace sallyport::dns

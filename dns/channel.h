@@ -24,6 +24,13 @@ struct Outcome {
   Verdict verdict = Verdict::failed;
   Records records;     // with `answered`: at least one address
   std::string reason;  // otherwise: "NXDOMAIN", "the server refused", ...
+  std::optional<std::chrono::seconds> denial_ttl;  // of no_data and no_such_name, where an SOA says
+};
+
+// What resolv.conf says of names that are not full ones.
+struct Search {
+  std::vector<std::string> domains;
+  int ndots = 1;
 };
 
 class Channel {
@@ -38,6 +45,7 @@ public:
   // /etc/hosts (hostAliases of a pod); read on each call, a local file.
   std::vector<IpAddress> from_hosts_file(const std::string& host, Family family) const;
   const std::string& servers() const;  // "10.96.0.10:53, 10.96.0.11:53"
+  const Search& search() const;
 
 private:
   struct State;

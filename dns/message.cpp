@@ -14,7 +14,7 @@ namespace sallyport::dns {
 namespace {
 
 constexpr std::size_t header_bytes = 12;
-constexpr uint16_t type_a = 1, type_cname = 5, type_aaaa = 28, class_in = 1;
+constexpr uint16_t type_a = 1, type_cname = 5, type_soa = 6, type_aaaa = 28, class_in = 1;
 constexpr int cname_hops = 16;  // c-ares and BIND follow as many
 
 struct Record {
@@ -143,7 +143,10 @@ Result<Records> follow(const std::vector<Record>& records, std::string_view host
       foreign = true;
       continue;
     }
-    if (out.addresses.size() == limits::dns_addresses) break;
+    if (out.addresses.size() == limits::dns_addresses) {
+      out.cut = true;
+      break;
+    }
     ttl = std::min(ttl, record.ttl);
     if (std::find(out.addresses.begin(), out.addresses.end(), record.address) ==
         out.addresses.end()) {
@@ -175,6 +178,35 @@ Result<Records> read_addresses(std::span<const unsigned char> message, std::stri
     if (!record->target.empty() || record->address.is_set()) records.push_back(std::move(*record));
   }
   return follow(records, host);
+}
+
+std::optional<std::chrono::seconds> denial_ttl(std::span<const unsigned char> message) {
+  constexpr std::size_t serial_refresh_retry_expire = 16;
+  Reader reader(message);
+  if (!reader.skip(4)) return std::nullopt;
+  const auto questions = reader.take_u16(), answers = reader.take_u16();
+  const auto authorities = reader.take_u16();
+  if (!authorities || !reader.skip(2) || *questions != 1) return std::nullopt;
+  if (!reader.take_name() || !reader.skip(4)) return std::nullopt;
+  const std::size_t records =
+      std::min<std::size_t>(std::size_t{*answers} + *authorities, limits::dns_records);
+  for (std::size_t i = 0; i < records; ++i) {
+    const bool named = reader.take_name().has_value();
+    const auto type = reader.take_u16(), klass = reader.take_u16();
+    const auto ttl = reader.take_u32();
+    const auto length = reader.take_u16();
+    if (!named || !type || !klass || !ttl || !length) return std::nullopt;
+    if (*type != type_soa || *klass != class_in) {
+      if (!reader.skip(*length)) return std::nullopt;
+      continue;
+    }
+    const bool names = reader.take_name() && reader.take_name();
+    if (!names || !reader.skip(serial_refresh_retry_expire)) return std::nullopt;
+    const auto minimum = reader.take_u32();
+    if (!minimum) return std::nullopt;
+    return std::chrono::seconds(std::min<uint32_t>({*ttl, *minimum, INT32_MAX}));
+  }
+  return std::nullopt;
 }
 
 }  // namespace sallyport::dns

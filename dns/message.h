@@ -6,6 +6,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@ struct Records {
   std::vector<IpAddress>
       addresses;                // as answered, without repetitions; at most limits::dns_addresses
   std::chrono::seconds ttl{0};  // the smallest of the addresses and of the CNAMEs that led to them
+  bool cut = false;             // there were more than limits::dns_addresses
 };
 
 // `host`: as asked, without trailing dot. No addresses in the result: the name exists without any
@@ -28,5 +30,9 @@ struct Records {
 // holds, or answers for others only.
 Result<Records> read_addresses(std::span<const unsigned char> message, std::string_view host,
                                Family family);
+
+// How long a denial (no such name, no such record) holds: the smaller of its SOA's TTL and MINIMUM
+// (RFC 2308 section 5). nullopt: it has no SOA, or can't be read.
+std::optional<std::chrono::seconds> denial_ttl(std::span<const unsigned char> message);
 
 }  // namespace sallyport::dns

@@ -1,36 +1,37 @@
 #include "dns/resolver.h"
 
 #include <algorithm>
+#include <deque>
+#include <random>
 #include <unordered_set>
 
 #include "agent/core/limits.h"
 #include "agent/net/combine.h"
 #include "dns/cache.h"
 #include "dns/channel.h"
+#include "dns/file_watch.h"
+#include "dns/names.h"
+#include "dns/reports.h"
 
 namespace sallyport::dns {
 namespace {
 
 using Clock = net::Loop::Clock;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 
-std::string normal(std::string_view host) {
-  std::string out(host);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  if (out.ends_with('.')) out.pop_back();
-  return out;
+std::string_view bare(std::string_view host) {
+  return host.ends_with('.') ? host.substr(0, host.size() - 1) : host;
 }
 
 Error problem_of(std::string_view host, Fault fault, std::string_view reason,
                  std::string_view servers) {
-  std::string text = "resolve " + std::string(host) + ": " + std::string(reason);
+  constexpr std::size_t shown = 253;
+  std::string text = "resolve " + std::string(bare(host).substr(0, shown));
+  if (host.size() > shown + 1) text += "...";
+  text += ": " + std::string(reason);
   if (!servers.empty()) text += " (asked " + std::string(servers) + ")";
   return Error{fault, Side::upstream, false, std::move(text), {}};
-}
-
-std::chrono::seconds bounded(std::chrono::seconds ttl) {
-  return std::clamp<std::chrono::seconds>(ttl, limits::dns_ttl_min, limits::dns_ttl_max);
 }
 
 net::Task<void> end_of(std::shared_ptr<Query> query) { co_await query->waiters.wait(); }
@@ -39,27 +40,36 @@ net::Task<void> end_of(std::shared_ptr<Query> query) { co_await query->waiters.w
 
 struct Resolver::State : std::enable_shared_from_this<State> {
   State(net::Loop& l, ResolverOptions o)
-      : loop(l), options(std::move(o)), cache(limits::dns_cached_names) {
+      : loop(l),
+        options(std::move(o)),
+        cache(limits::dns_cached_names),
+        resolv_conf(options.resolv_conf_path()),
+        looked_at(loop.now()),
+        reports(options.warn),
+        random(std::random_device()()) {
     if (!options.want_v4 && !options.want_v6) options.want_v4 = true;
-    auto opened = Channel::open(loop, options);
-    if (opened) {
-      channel = std::move(*opened);
-    } else {
-      unusable = opened.error();
-    }
+    open();
   }
 
+  void open();
+  void follow_resolv_conf();
+  std::string key_of(std::string_view host) const;
+  milliseconds share_of(milliseconds time);
   Result<Answer> known(const Entry& entry) const;
   Result<Answer> old_answer(const Entry& entry) const;
-  bool begin(Entry& entry);
+  bool begin(Entry& entry, milliseconds retry_after);
+  void begin_waiting();
+  void ask(const std::shared_ptr<Query>& query);
   bool answer_from_hosts_file(Entry& entry);
-  void ended(const std::string& host, const std::shared_ptr<Query>& query, Family family,
-             Outcome outcome);
-  void finish(const std::string& host, const std::shared_ptr<Query>& query);
+  void ended(const std::shared_ptr<Query>& query, Family family, Outcome outcome);
+  static void add(Query& query, Family family, const Records& records);
+  static void add_problem(Query& query, const Outcome& outcome);
+  void finish(const std::shared_ptr<Query>& query);
   Result<Answer> conclude(Entry& entry, Query& query);
+  Result<Answer> succeed(Entry& entry, Query& query);
   void close();
   static net::Task<void> finish_without_the_other(std::weak_ptr<State> weak, net::Loop& loop,
-                                                  std::string host, std::weak_ptr<Query> late);
+                                                  std::weak_ptr<Query> late);
 
   net::Loop& loop;
   ResolverOptions options;
@@ -67,16 +77,64 @@ struct Resolver::State : std::enable_shared_from_this<State> {
   std::unique_ptr<Channel> channel;  // null: unusable, or closed
   Error unusable;
   Counts counts;
-  std::unordered_set<std::shared_ptr<Query>> running;
+  FileWatch resolv_conf;
+  Clock::time_point looked_at;  // at resolv.conf
+  Reports reports;
+  std::minstd_rand random;
+  std::unordered_set<std::shared_ptr<Query>> running;  // those that wait for their turn included
+  std::size_t asking = 0;                              // of them, those that have begun
+  // Nobody waits for a refresh: names of which nothing is known go first.
+  std::deque<std::shared_ptr<Query>> unknown_names, refreshes;
 };
+
+void Resolver::State::open() {
+  auto opened = Channel::open(loop, options);
+  if (opened) {
+    channel = std::move(*opened);
+  } else if (!channel) {
+    unusable = opened.error();
+  } else {
+    reports.say(resolv_conf.path() +
+                    " has changed and can't be used, the servers stay: " + opened.error().context,
+                loop.now());
+  }
+}
+
+// A new channel has new servers; what the old one was asked is asked again.
+void Resolver::State::follow_resolv_conf() {
+  const auto now = loop.now();
+  if (!options.uses_resolv_conf() || now - looked_at < limits::resolv_conf_recheck) return;
+  looked_at = now;
+  if (!resolv_conf.changed()) return;
+  const Channel* const old = channel.get();
+  open();
+  if (channel.get() == old) return;
+  reports.say(resolv_conf.path() + " has changed, the DNS servers are " + channel->servers(), now);
+  for (const auto& query : running) {
+    // With addresses of one family at hand it ends soon.
+    if (query->begun && query->answer.addresses.empty()) ask(query);
+  }
+}
+
+// Without search domains a name and the same with a trailing dot are one.
+std::string Resolver::State::key_of(std::string_view host) const {
+  std::string out = lower(host);
+  if (channel->search().domains.empty() && out.ends_with('.')) out.pop_back();
+  return out;
+}
+
+// Up to a tenth: names that were asked for together are not for ever.
+milliseconds Resolver::State::share_of(milliseconds time) {
+  return milliseconds(
+      std::uniform_int_distribution<milliseconds::rep>(0, time.count() / 10)(random));
+}
 
 // What the cache says now. REQUIRES: the entry has an answer or a problem.
 Result<Answer> Resolver::State::known(const Entry& entry) const {
   if (!entry.last_good) return *entry.problem;
   Answer answer = *entry.last_good;
-  answer.ttl = std::max<std::chrono::seconds>(
-      limits::dns_ttl_min,
-      std::chrono::duration_cast<std::chrono::seconds>(entry.expires - loop.now()));
+  answer.ttl = std::max<seconds>(limits::dns_ttl_min,
+                                 std::chrono::duration_cast<seconds>(entry.expires - loop.now()));
   answer.stale = entry.problem.has_value();
   return answer;
 }
@@ -90,103 +148,179 @@ Result<Answer> Resolver::State::old_answer(const Entry& entry) const {
 
 bool Resolver::State::answer_from_hosts_file(Entry& entry) {
   Answer answer;
+  const std::string host(bare(entry.host));
   for (const Family family : {Family::v4, Family::v6}) {
     if (!(family == Family::v4 ? options.want_v4 : options.want_v6)) continue;
-    const auto found = channel->from_hosts_file(entry.host, family);
+    const auto found = channel->from_hosts_file(host, family);
     answer.addresses.insert(answer.addresses.end(), found.begin(), found.end());
   }
   if (answer.addresses.empty()) return false;
   entry.last_good = std::move(answer);
   entry.problem.reset();
+  entry.good_until = loop.now() + options.keep_stale;
   entry.expires = loop.now() + limits::dns_hosts_file_ttl;
   return true;
 }
 
-// Asks for both families. False: too much is asked already.
-bool Resolver::State::begin(Entry& entry) {
+// Asks, or lets the name wait for its turn. False: too many wait already.
+bool Resolver::State::begin(Entry& entry, milliseconds retry_after) {
   if (running.size() >= limits::dns_queries) return false;
-  entry.running = std::make_shared<Query>();
-  const auto query = entry.running;
+  const auto query = entry.running = std::make_shared<Query>();
+  query->key = entry.host;
+  query->names = full_names(entry.host, channel->search());
+  query->retry_after = retry_after;
+  // The name that had addresses last has them still, as a rule: a refresh does not go through all
+  // search domains again.
+  const auto last = std::find(query->names.begin(), query->names.end(), entry.found_as);
+  if (last != query->names.end()) std::rotate(query->names.begin(), last, last + 1);
   running.insert(query);
+  (entry.last_good ? refreshes : unknown_names).push_back(query);
+  begin_waiting();
+  return true;
+}
+
+void Resolver::State::begin_waiting() {
+  while (asking < limits::dns_queries_at_once && !(unknown_names.empty() && refreshes.empty())) {
+    auto& first = unknown_names.empty() ? refreshes : unknown_names;
+    const auto query = std::move(first.front());
+    first.pop_front();
+    query->begun = true;
+    ++asking;
+    ask(query);
+  }
+}
+
+// For both families of the name whose turn it is.
+void Resolver::State::ask(const std::shared_ptr<Query>& query) {
   query->outstanding = int{options.want_v4} + int{options.want_v6};
   for (const Family family : {Family::v4, Family::v6}) {
     if (!(family == Family::v4 ? options.want_v4 : options.want_v6)) continue;
     ++counts.queries;
     // The channel drops its callbacks when it goes, and it goes with this state.
-    channel->ask(entry.host, family, [this, host = entry.host, query, family](Outcome outcome) {
-      ended(host, query, family, std::move(outcome));
+    channel->ask(query->names[query->turn], family, [this, query, family](Outcome outcome) {
+      ended(query, family, std::move(outcome));
     });
   }
-  return true;
 }
 
-void Resolver::State::ended(const std::string& host, const std::shared_ptr<Query>& query,
-                            Family family, Outcome outcome) {
+void Resolver::State::add(Query& query, Family family, const Records& records) {
+  Answer& answer = query.answer;
+  const auto ttl = std::clamp<seconds>(records.ttl, limits::dns_ttl_min, limits::dns_ttl_max);
+  answer.ttl = answer.addresses.empty() ? ttl : std::min(answer.ttl, ttl);
+  answer.addresses.insert(family == Family::v4 ? answer.addresses.begin() : answer.addresses.end(),
+                          records.addresses.begin(), records.addresses.end());
+  query.cut |= records.cut;
+}
+
+void Resolver::State::add_problem(Query& query, const Outcome& outcome) {
+  const bool unknown =
+      outcome.verdict != Verdict::no_data && outcome.verdict != Verdict::no_such_name;
+  if (query.reason.empty() || (unknown && !query.failed)) query.reason = outcome.reason;
+  query.failed |= unknown;
+  query.timed_out |= outcome.verdict == Verdict::timed_out;
+  if (!outcome.denial_ttl) return;
+  query.denial_ttl =
+      query.denial_ttl ? std::min(*query.denial_ttl, *outcome.denial_ttl) : *outcome.denial_ttl;
+}
+
+void Resolver::State::ended(const std::shared_ptr<Query>& query, Family family, Outcome outcome) {
   --query->outstanding;
   if (query->result) return;  // went on without this family
-  Answer& answer = query->answer;
-  if (outcome.verdict == Verdict::answered) {
-    const auto& found = outcome.records.addresses;
-    const auto ttl = bounded(outcome.records.ttl);
-    answer.ttl = answer.addresses.empty() ? ttl : std::min(answer.ttl, ttl);
-    answer.addresses.insert(
-        family == Family::v4 ? answer.addresses.begin() : answer.addresses.end(), found.begin(),
-        found.end());
+  const bool answered = outcome.verdict == Verdict::answered;
+  if (answered) {
+    add(*query, family, outcome.records);
   } else {
-    const bool unknown =
-        outcome.verdict != Verdict::no_data && outcome.verdict != Verdict::no_such_name;
-    if (query->reason.empty() || (unknown && !query->failed)) query->reason = outcome.reason;
-    query->failed |= unknown;
-    query->timed_out |= outcome.verdict == Verdict::timed_out;
+    add_problem(*query, outcome);
   }
-  if (query->outstanding == 0) return finish(host, query);
-  if (outcome.verdict == Verdict::answered) {
-    loop.spawn(finish_without_the_other(weak_from_this(), loop, host, query));
+  if (query->outstanding > 0) {
+    if (answered) loop.spawn(finish_without_the_other(weak_from_this(), loop, query));
+    return;
   }
+  // Servers that are silent are not asked for more (c-ares does the same).
+  const bool next =
+      query->answer.addresses.empty() && !query->timed_out && query->turn + 1 < query->names.size();
+  if (!next) return finish(query);
+  ++query->turn;
+  ask(query);
 }
 
 // Some servers drop questions for AAAA: addresses at hand are not kept waiting for them (RFC 8305
 // section 3).
 net::Task<void> Resolver::State::finish_without_the_other(std::weak_ptr<State> weak,
-                                                          net::Loop& loop, std::string host,
+                                                          net::Loop& loop,
                                                           std::weak_ptr<Query> late) {
   co_await net::sleep_for(loop, limits::dns_family_wait);
   const auto self = weak.lock();
   const auto query = late.lock();
-  if (self && self->channel && query && !query->result) self->finish(host, query);
+  if (self && self->channel && query && !query->result) self->finish(query);
 }
 
-void Resolver::State::finish(const std::string& host, const std::shared_ptr<Query>& query) {
+void Resolver::State::finish(const std::shared_ptr<Query>& query) {
   running.erase(query);
-  Entry* entry = cache.known(host);
-  Entry dropped(host);  // The cache may have forgotten the name meanwhile.
+  --asking;
+  Entry* entry = cache.known(query->key);
+  Entry dropped(query->key);  // The cache may have forgotten the name meanwhile.
   if (!entry || entry->running != query) entry = &dropped;
   query->result = conclude(*entry, *query);
   entry->running.reset();
   query->waiters.wake_all(loop);
+  begin_waiting();
+}
+
+Result<Answer> Resolver::State::succeed(Entry& entry, Query& query) {
+  const auto now = loop.now();
+  if (entry.problem && entry.last_good) {
+    reports.say("resolve " + entry.host + ": the servers answer again", now);
+  }
+  if (query.cut && !std::exchange(entry.said_cut, true)) {
+    reports.say("resolve " + entry.host + ": more addresses than the " +
+                    std::to_string(limits::dns_addresses) +
+                    " of a family that are used; the others are left out",
+                now);
+  }
+  entry.last_good = std::move(query.answer);
+  entry.problem.reset();
+  entry.found_as = query.names[query.turn];
+  entry.expires = now + entry.last_good->ttl - share_of(entry.last_good->ttl);
+  entry.good_until = now + entry.last_good->ttl + options.keep_stale;
+  return known(entry);
 }
 
 Result<Answer> Resolver::State::conclude(Entry& entry, Query& query) {
-  if (!query.answer.addresses.empty()) {
-    entry.last_good = std::move(query.answer);
-    entry.problem.reset();
-    entry.expires = loop.now() + entry.last_good->ttl;
-    return known(entry);
-  }
+  if (!query.answer.addresses.empty()) return succeed(entry, query);
+  const auto now = loop.now();
   ++counts.failures;
+  const bool first = !entry.problem;
   entry.problem = problem_of(entry.host, query.timed_out ? Fault::timed_out : Fault::no_endpoint,
                              query.reason, channel->servers());
-  // "No such name" and "no address" are answers; only silence and failures keep the old one (Envoy,
-  // STRICT_DNS).
-  if (!query.failed) entry.last_good.reset();
-  entry.expires = loop.now();
-  entry.expires += entry.last_good ? std::chrono::seconds(limits::dns_refresh_on_error)
-                                   : std::chrono::seconds(limits::dns_negative_ttl);
+  if (!query.failed) {
+    // "No such name" and "no address" are answers; only silence and failures keep the old one
+    // (Envoy, STRICT_DNS).
+    entry.last_good.reset();
+    entry.expires = now + std::clamp<seconds>(query.denial_ttl.value_or(limits::dns_negative_ttl),
+                                              limits::dns_ttl_min, limits::dns_negative_ttl_max);
+  } else if (entry.last_good && now < entry.good_until) {
+    if (first) {
+      const auto left = std::chrono::ceil<seconds>(entry.good_until - now);
+      reports.say(entry.problem->context + "; its last answer is kept for " +
+                      std::to_string(left.count()) + " s at most",
+                  now);
+    }
+    entry.expires = now + query.retry_after + share_of(query.retry_after);
+  } else {
+    if (entry.last_good) {
+      reports.say(entry.problem->context + "; its last answer is too old now and given up", now);
+    }
+    entry.last_good.reset();
+    entry.expires = now + std::min<milliseconds>(query.retry_after, limits::dns_negative_ttl);
+  }
   return known(entry);
 }
 
 void Resolver::State::close() {
   channel.reset();
+  unknown_names.clear();
+  refreshes.clear();
   const auto open = std::exchange(running, {});
   for (const auto& query : open) {
     query->result = Error{Fault::internal, Side::local, false, "the resolver is closing", {}};
@@ -201,34 +335,36 @@ Resolver::~Resolver() { state_->close(); }
 
 const Counts& Resolver::counts() const { return state_->counts; }
 
-net::Task<Result<Answer>> Resolver::resolve(std::string host) {
+net::Task<Result<Answer>> Resolver::resolve(std::string host, milliseconds retry_after) {
   if (const auto literal = IpAddress::parse(host)) {
     co_return Answer{{*literal}, limits::dns_ttl_max, false};
   }
-  host = normal(host);
   const auto state = state_;
-  if (host.empty() || host.size() > 253) {  // RFC 1035 section 2.3.4, without the last dot
-    co_return problem_of(host, Fault::no_endpoint, "not a host name", {});
+  if (const auto problem = name_problem(host)) {
+    co_return problem_of(host, Fault::no_endpoint, *problem, {});
   }
   if (!state->channel) co_return while_doing("resolve " + host, state->unusable);
+  state->follow_resolv_conf();
+  host = state->key_of(host);
   Entry& entry = state->cache.find(host);
   if (!entry.running) {
     const bool fresh = (entry.last_good || entry.problem) && state->loop.now() < entry.expires;
     if (fresh || state->answer_from_hosts_file(entry)) co_return state->known(entry);
-    if (!state->begin(entry)) {
+    if (!state->begin(entry, retry_after)) {
       if (entry.last_good) co_return state->old_answer(entry);
       co_return problem_of(host, Fault::overflow, "too many names are asked for at once", {});
     }
   }
   const auto query = entry.running;
-  if (!entry.last_good) {
-    co_await end_of(query);
-    co_return *query->result;
-  }
-  const auto old = state->old_answer(entry);  // Before waiting: the cache may drop the entry.
+  query->retry_after = std::min(query->retry_after, retry_after);
   net::Loop& loop = state->loop;
-  const auto ended = co_await net::with_deadline(loop, limits::dns_client_wait, end_of(query));
-  co_return ended ? *query->result : old;
+  std::optional<Answer> old;  // Before waiting: the cache may drop the entry.
+  if (entry.last_good) old = *state->old_answer(entry);
+  const milliseconds patience = old ? milliseconds(limits::dns_client_wait) : limits::dns_wait;
+  const auto ended = co_await net::with_deadline(loop, patience, end_of(query));
+  if (ended) co_return *query->result;
+  if (old) co_return *old;
+  co_return problem_of(host, Fault::timed_out, "no answer in time", {});
 }
 
 }  // namespace sallyport::dns

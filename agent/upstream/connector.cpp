@@ -3,6 +3,8 @@
 #include <openssl/ssl.h>
 
 #include "agent/core/limits.h"
+#include "agent/net/dial.h"
+#include "agent/upstream/keepalive.h"
 #include "agent/upstream/runtime.h"
 
 namespace sallyport::upstream {
@@ -33,6 +35,8 @@ Error Runtime::no_endpoint(const Need& need) const {
   if (!discovery_) {
     why = need.original_destination.is_set() ? "too many addresses are dialled at once"
                                              : "there is no original destination";
+  } else if (!discovery_->endpoints().empty()) {
+    why = "no healthy upstream: outlier detection has ejected every endpoint";
   } else if (discovery_->problem()) {
     why = discovery_->problem()->context;
   }
@@ -46,6 +50,7 @@ Error Runtime::no_endpoint(const Need& need) const {
 Result<Runtime::Chosen> Runtime::place_for(const Need& need) {
   auto identity = identity_for(need.authority);
   if (!identity) return identity.error();
+  if (need.http && load_->full()) return overflow("as many requests as it may have at a time");
   auto endpoint = discovery_ ? choose(need) : original_destination(need, true);
   if (!endpoint) return no_endpoint(need);
   auto pool = endpoint->pool(*cluster_, *identity);
@@ -64,6 +69,10 @@ bool Runtime::has_room(const Pool& pool) const {
 }
 
 net::Task<Acquired> Runtime::open(std::shared_ptr<Runtime> self, Need need) {
+  if (self->dynamic_) {
+    auto opening = open_dynamic(self, need);
+    co_return co_await opening;
+  }
   const auto load = self->load_;
   const std::size_t most =
       std::min(threshold(self->cluster_->max_pending_requests), limits::pending_requests);
@@ -72,6 +81,7 @@ net::Task<Acquired> Runtime::open(std::shared_ptr<Runtime> self, Need need) {
   }
   const Pending counted(*load);
   auto opened = co_await wait_and_connect(self, need);
+  self->report_opening(need, opened);
   if (!opened && opened.error().host.is_set() && need.avoid) {
     need.avoid->push_back(opened.error().host);
   }
@@ -91,13 +101,85 @@ net::Task<Acquired> Runtime::wait_and_connect(std::shared_ptr<Runtime> self, Nee
         co_return std::move(idle);
       }
     }
-    if (self->has_room(*chosen->pool)) co_return co_await self->connect(std::move(*chosen));
+    if (self->has_room(*chosen->pool)) {
+      auto connected = self->connect(std::move(*chosen), need);
+      co_return co_await connected;
+    }
     if (!need.http) co_return Failure{self->overflow("as many connections as it may have"), {}};
     co_await self->load_->freed.wait();
   }
 }
 
-net::Task<Acquired> Runtime::connect(Chosen chosen) {
+// An idle connection to another address of the name that was asked for.
+Connection Runtime::pooled_at(const SocketAddress& address, const Identity* identity) {
+  const auto endpoint = discovery_->at(address);
+  Pool* const pool = endpoint ? endpoint->find(identity) : nullptr;
+  Connection connection = pool ? pool->take(shared_->loop.now()) : Connection();
+  if (connection) shared_->metrics.upstream_cx_reused.add();
+  return connection;
+}
+
+net::Task<Result<Runtime::Dialled>> Runtime::dial_any(const Chosen& chosen, const Need& need,
+                                                      std::vector<SocketAddress> addresses) {
+  using Turn = net::Dialling::Turn;
+  net::Dialling dialling(shared_->loop, std::move(addresses), cluster_->connect_timeout,
+                         cluster_->source_v4, cluster_->source_v6);
+  auto turn = co_await dialling.step();
+  for (; turn == Turn::next; turn = co_await dialling.step()) {
+    if (!need.http || need.fresh) continue;
+    Dialled reused;
+    reused.pooled = pooled_at(dialling.next_address(), chosen.pool->identity.get());
+    if (reused.pooled) co_return std::move(reused);
+  }
+  if (turn == Turn::failed) {
+    if (need.avoid) {
+      const auto tried = dialling.tried();
+      need.avoid->insert(need.avoid->end(), tried.begin() + 1, tried.end());
+    }
+    co_return dialling.failure();
+  }
+  Dialled dialled;
+  dialled.stream = dialling.take();
+  dialled.address = dialling.used();
+  co_return std::move(dialled);
+}
+
+// TCP to the chosen endpoint, or to another address of its name where that one fails or is late.
+net::Task<Result<Runtime::Dialled>> Runtime::dial(const Chosen& chosen, const Need& need) {
+  const SocketAddress address = chosen.endpoint->address;
+  if (discovery_ && discovery_->by_name()) {
+    auto addresses = discovery_->addresses_for(address);
+    std::erase_if(addresses, [this](const SocketAddress& one) { return shared_->is_own(one); });
+    if (addresses.size() > 1) {
+      auto any = dial_any(chosen, need, std::move(addresses));
+      co_return co_await any;
+    }
+  }
+  const IpAddress source = address.ip().is_v4() ? cluster_->source_v4 : cluster_->source_v6;
+  auto stream = co_await net::connect(shared_->loop, address, cluster_->connect_timeout, source);
+  if (!stream) co_return stream.error();
+  Dialled dialled;
+  dialled.stream = std::move(*stream);
+  dialled.address = address;
+  co_return std::move(dialled);
+}
+
+// Whose connection it is when another address answered than the one chosen.
+Runtime::Chosen Runtime::taken_over(Chosen chosen, const SocketAddress& used) {
+  const auto tried = discovery_->at(chosen.endpoint->address);
+  if (load_->outlier && tried && tried->health) {
+    load_->outlier->failed(*tried, shared_->loop.now());
+  }
+  const bool outdated = chosen.pool->retired();  // Before the slow family's endpoints go.
+  discovery_->overtaken(chosen.endpoint->address, used);
+  auto endpoint = discovery_->at(used);
+  // Secrets changed, or DNS did: the connection serves who asked for it, and is not kept.
+  if (!endpoint || outdated) return chosen;
+  auto pool = endpoint->pool(*cluster_, chosen.pool->identity);
+  return {std::move(endpoint), std::move(pool)};
+}
+
+net::Task<Acquired> Runtime::connect(Chosen chosen, const Need& need) {
   auto& metrics = shared_->metrics;
   const SocketAddress address = chosen.endpoint->address;
   if (metrics.upstream_cx_active.get() >= limits::connections_per_worker) {
@@ -108,26 +190,43 @@ net::Task<Acquired> Runtime::connect(Chosen chosen) {
                             {}},
                       address};
   }
+  if (shared_->is_own(address)) {
+    co_return Failure{Error{Fault::denied, Side::upstream, false,
+                            address.text() + " is a port of this proxy itself: a connection there "
+                                             "would come back for ever",
+                            cluster_->service ? cluster_->service->text() : ""},
+                      address};
+  }
   Connection connection;
-  connection.host = address;
   connection.place_ = std::make_shared<Place>(chosen.endpoint, chosen.pool, load_, metrics);
   metrics.upstream_cx_total.add();
   const auto deadline = shared_->loop.now() + cluster_->connect_timeout;
-  const IpAddress source = address.ip().is_v4() ? cluster_->source_v4 : cluster_->source_v6;
-  auto stream = co_await net::connect(shared_->loop, address, cluster_->connect_timeout, source);
-  if (!stream) {
+  auto dialled = co_await dial(chosen, need);
+  if (!dialled) {
     metrics.upstream_cx_connect_fail.add();
-    Error error = stream.error();
+    Error error = dialled.error();
     error.side = Side::upstream;
     error.retryable = error.fault != Fault::internal;
     co_return Failure{std::move(error), address};
   }
-  connection.stream = std::move(*stream);
+  if (dialled->pooled) {
+    discovery_->overtaken(address, dialled->pooled.host);
+    co_return std::move(dialled->pooled);
+  }
+  if (dialled->address != address) {
+    chosen = taken_over(std::move(chosen), dialled->address);
+    connection.place_ = std::make_shared<Place>(chosen.endpoint, chosen.pool, load_, metrics);
+  }
+  connection.host = dialled->address;
+  connection.stream = std::move(dialled->stream);
   connection.local = connection.stream.local();
+  if (cluster_->load && cluster_->load->keepalive) {
+    set_keepalive(connection.stream.fd(), *cluster_->load->keepalive);
+  }
   if (chosen.pool->identity) {
     if (auto error = co_await handshake(connection, *chosen.pool, deadline)) {
       metrics.upstream_cx_connect_fail.add();
-      co_return Failure{std::move(*error), address};
+      co_return Failure{std::move(*error), connection.host};
     }
   }
   co_return std::move(connection);

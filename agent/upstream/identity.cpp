@@ -1,5 +1,7 @@
 #include "agent/upstream/identity.h"
 
+#include "agent/istio/resources.h"
+
 namespace sallyport::upstream {
 namespace {
 
@@ -62,7 +64,21 @@ std::optional<Error> set_roots(const mesh::TlsOrigination& tls, const certs::Vau
     return missing(tls, "CA certificate", tls.roots, entry ? entry->problem : "");
   }
   identity.roots = entry->roots;
+  identity.roots_name = tls.roots;
   return std::nullopt;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ":") + name;
+  return out;
+}
+
+void set_parameters(const mesh::TlsOrigination& tls, Identity& identity) {
+  if (!tls.parameters) return;
+  identity.only_tls_1_3 = tls.parameters->only_tls_1_3;
+  identity.ciphers = joined(tls.parameters->cipher_suites);
+  identity.curves = joined(tls.parameters->ecdh_curves);
 }
 
 // The request's host, or the service's where a request gives none (HTTP/1.0).
@@ -82,6 +98,7 @@ Result<IdentityPtr> make_identity(const mesh::Cluster& cluster, std::string_view
   const mesh::TlsOrigination& tls = cluster.tls;
   auto identity = std::make_shared<Identity>();
   identity->skip_verify = tls.skip_verify;
+  set_parameters(tls, *identity);
   if (auto error = set_certificate(tls, vault, *identity)) return *error;
   if (auto error = set_roots(tls, vault, *identity)) return *error;
   const std::string host = host_of(cluster, authority);

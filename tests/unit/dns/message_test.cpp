@@ -129,5 +129,33 @@ TEST(DnsMessage, CutShortAnywhereItIsRefusedAndNeverReadPastItsEnd) {
   }
 }
 
+std::string with_soa(std::string message, uint32_t ttl, uint32_t minimum) {
+  message[9] = 1;  // one record of authority
+  const std::string data = wire::wire_name("ns.test") + wire::wire_name("admin.test") +
+                           wire::u32(1) + wire::u32(2) + wire::u32(3) + wire::u32(4) +
+                           wire::u32(minimum);
+  return message + wire::wire({"test", 6, ttl, data});
+}
+std::optional<std::chrono::seconds> denial(const std::string& message) {
+  return denial_ttl({reinterpret_cast<const unsigned char*>(message.data()), message.size()});
+}
+
+TEST(DnsMessage, ADenialHoldsForTheSmallerOfItsSoasTtlAndMinimum) {
+  const auto no_name = wire::reply(question(), {}, wire::no_such_name);
+  EXPECT_EQ(denial(with_soa(no_name, 60, 30)), std::chrono::seconds(30));
+  EXPECT_EQ(denial(with_soa(no_name, 20, 30)), std::chrono::seconds(20));
+  const auto behind_an_alias = wire::reply(question(), {wire::alias("a.test", "b.test", 60)});
+  EXPECT_EQ(denial(with_soa(behind_an_alias, 60, 7)), std::chrono::seconds(7));
+  EXPECT_EQ(denial(no_name), std::nullopt);
+}
+
+TEST(DnsMessage, ADenialCutShortAnywhereSaysNothing) {
+  const auto whole =
+      with_soa(wire::reply(question(), {wire::alias("a.test", "b.test", 60)}), 60, 30);
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_EQ(denial(whole.substr(0, size)), std::nullopt) << size;
+  }
+}
+
 }  // namespace
 }  // namespace sallyport::dns

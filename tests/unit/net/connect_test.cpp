@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/net/combine.h"
+#include "tests/support/full_listener.h"
 #include "tests/unit/net/support.h"
 
 namespace sallyport::net {
@@ -24,28 +25,6 @@ SocketAddress address_of(int fd) {
   getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size);
   return SocketAddress::from(reinterpret_cast<sockaddr*>(&storage));
 }
-
-// A listening socket whose queue is full drops every further SYN: a host that never answers.
-struct FullListener {
-  int fd;
-  std::vector<int> waiting;
-  explicit FullListener(Loop&) : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_storage storage;
-    const socklen_t size = SocketAddress::parse("127.0.0.1:0")->fill(storage);
-    EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&storage), size), 0);
-    EXPECT_EQ(listen(fd, 0), 0);
-    const socklen_t filled = address().fill(storage);
-    for (int i = 0; i < 4; i++) {
-      waiting.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      (void)!::connect(waiting.back(), reinterpret_cast<sockaddr*>(&storage), filled);
-    }
-  }
-  ~FullListener() {
-    for (const int client : waiting) ::close(client);
-    ::close(fd);
-  }
-  SocketAddress address() const { return address_of(fd); }
-};
 
 TEST(Connect, GivesAConnectedStream) {
   Loop loop;
@@ -108,7 +87,7 @@ TEST(Connect, NoRouteIsARefusalToo) {
 
 TEST(Connect, WithoutAnAnswerItEndsWithTheTime) {
   Loop loop;
-  const FullListener full(loop);
+  const test::FullListener full;
   const auto before = Loop::Clock::now();
   const auto stream = connected(loop, full.address(), 20ms);
   ASSERT_FALSE(stream);
@@ -125,7 +104,7 @@ Task<void> first_of_two(Loop& loop, SocketAddress silent, SocketAddress good, st
 
 TEST(Connect, CancelledByTheOneThatAnswersFirst) {
   Loop loop;
-  const FullListener full(loop);
+  const test::FullListener full;
   const int listening = *open_listening_socket(*SocketAddress::parse("127.0.0.1:0"));
   std::size_t winner = 9;
   run(loop, first_of_two(loop, full.address(), address_of(listening), winner));
