@@ -20,9 +20,13 @@ std::string bio_text(BIO& bio) {
   return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
 }
 
-int64_t seconds(const ASN1_TIME* time) {
+std::string utc_text(int64_t seconds_since_1970, const char* format, const char* unknown) {
+  const time_t time = seconds_since_1970;
   tm parts{};
-  return time && ASN1_TIME_to_tm(time, &parts) == 1 ? timegm(&parts) : 0;
+  char text[32];
+  if (!gmtime_r(&time, &parts) || std::strftime(text, sizeof text, format, &parts) == 0)
+    return unknown;
+  return text;
 }
 
 // istioctl prints Go's %x of the number: lower case, no leading zero.
@@ -88,8 +92,8 @@ CertificateInfo describe(const X509& certificate) {
   info.subject = subject_text(certificate);
   info.issuer = issuer_text(certificate);
   info.serial = serial_text(X509_get0_serialNumber(&certificate));
-  info.not_before = seconds(X509_get0_notBefore(&certificate));
-  info.not_after = seconds(X509_get0_notAfter(&certificate));
+  info.not_before = seconds_of(X509_get0_notBefore(&certificate));
+  info.not_after = seconds_of(X509_get0_notAfter(&certificate));
   add_alternative_names(certificate, info);
   ERR_clear_error();  // A broken extension leaves its reason there.
   return info;
@@ -111,12 +115,16 @@ std::string issuer_text(const X509& certificate) {
 }
 
 std::string date_text(int64_t seconds_since_1970) {
-  const time_t time = seconds_since_1970;
+  return utc_text(seconds_since_1970, "%F", "an unknown day");
+}
+
+std::string time_text(int64_t seconds_since_1970) {
+  return utc_text(seconds_since_1970, "%FT%TZ", "an unknown time");
+}
+
+int64_t seconds_of(const ASN1_TIME* time) {
   tm parts{};
-  char text[32];
-  if (!gmtime_r(&time, &parts) || std::strftime(text, sizeof text, "%F", &parts) == 0)
-    return "an unknown day";
-  return text;
+  return time && ASN1_TIME_to_tm(time, &parts) == 1 ? timegm(&parts) : 0;
 }
 
 std::string printable(std::string_view bytes, std::size_t limit) {

@@ -10,6 +10,7 @@
 #include "certs/key_pair.h"
 
 using X509_NAME = struct X509_name_st;
+using ASN1_TIME = struct asn1_string_st;
 
 namespace sallyport::certs {
 
@@ -22,6 +23,10 @@ std::string issuer_text(const X509& certificate);
 
 // "2024-01-02" in UTC.
 std::string date_text(int64_t seconds_since_1970);
+// "2024-01-02T03:04:05Z"
+std::string time_text(int64_t seconds_since_1970);
+// Seconds since 1970; 0 for none and for one that cannot be read.
+int64_t seconds_of(const ASN1_TIME* time);
 
 // Bytes of a peer made safe for one line of a log: what is not printable ASCII becomes \xNN, and
 // what is beyond `limit` bytes is cut ("...").

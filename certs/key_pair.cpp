@@ -15,7 +15,7 @@ struct KeyPair::State {
   std::vector<X509Ptr> chain;
   std::vector<X509*> intermediates;  // chain without the leaf
   KeyPtr key;
-  CertificateInfo info;
+  std::vector<CertificateInfo> certificates;
   uint64_t id = 0;
 };
 
@@ -89,7 +89,7 @@ Result<std::shared_ptr<const KeyPair>> KeyPair::parse(std::string_view chain_pem
   // it.
   for (const X509Ptr& certificate : state.chain) X509_check_purpose(certificate.get(), -1, 0);
   state.key = std::move(*key);
-  state.info = describe(*state.chain.front());
+  for (const X509Ptr& one : state.chain) state.certificates.push_back(describe(*one));
   state.id = next_id();
   ERR_clear_error();
   return std::shared_ptr<const KeyPair>(pair);
@@ -98,7 +98,8 @@ Result<std::shared_ptr<const KeyPair>> KeyPair::parse(std::string_view chain_pem
 X509* KeyPair::leaf() const { return state_->chain.front().get(); }
 const std::vector<X509*>& KeyPair::intermediates() const { return state_->intermediates; }
 EVP_PKEY* KeyPair::key() const { return state_->key.get(); }
-const CertificateInfo& KeyPair::info() const { return state_->info; }
+const CertificateInfo& KeyPair::info() const { return state_->certificates.front(); }
+const std::vector<CertificateInfo>& KeyPair::certificates() const { return state_->certificates; }
 uint64_t KeyPair::id() const { return state_->id; }
 
 }  // namespace sallyport::certs

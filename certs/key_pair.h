@@ -34,7 +34,8 @@ public:
   X509* leaf() const;
   const std::vector<X509*>& intermediates() const;
   EVP_PKEY* key() const;
-  const CertificateInfo& info() const;
+  const CertificateInfo& info() const;                       // the leaf's
+  const std::vector<CertificateInfo>& certificates() const;  // leaf first
   // Differs for every pair that this process parsed: a generation, for pool keys.
   uint64_t id() const;
 

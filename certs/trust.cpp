@@ -18,6 +18,7 @@ namespace sallyport::certs {
 struct TrustStore::State {
   StorePtr store;
   std::vector<CertificateInfo> certificates;
+  std::vector<CrlInfo> crls;
   uint64_t id = 0;
 };
 
@@ -34,27 +35,12 @@ constexpr const char* system_bundles[] = {
     "/etc/ssl/cert.pem",
 };
 
-// A chain may pass through issuers for which no CRL was given: only those with one are checked. An
-// issuer whose CRL is there but unusable stays an error.
-int forgive_absent_crl(int ok, X509_STORE_CTX* verification) {
-  if (ok == 1 || X509_STORE_CTX_get_error(verification) != X509_V_ERR_UNABLE_TO_GET_CRL) return ok;
-  const X509* certificate = X509_STORE_CTX_get_current_cert(verification);
-  STACK_OF(X509_CRL)* const crls =
-      X509_STORE_CTX_get1_crls(verification, X509_get_issuer_name(certificate));
-  const bool present = sk_X509_CRL_num(crls) > 0;
-  sk_X509_CRL_pop_free(crls, X509_CRL_free);
-  if (present) return 0;
-  X509_STORE_CTX_set_error(verification, X509_V_OK);
-  return 1;
-}
-
 Result<void> add_crls(X509_STORE& store, const std::vector<CrlPtr>& crls) {
   for (const CrlPtr& crl : crls)
     if (X509_STORE_add_crl(&store, crl.get()) != 1)
       return missing_secret("CRL: " + take_openssl_errors());
   if (crls.empty()) return {};
   X509_STORE_set_flags(&store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-  X509_STORE_set_verify_cb(&store, forgive_absent_crl);
   return {};
 }
 
@@ -100,6 +86,11 @@ Result<std::shared_ptr<const TrustStore>> TrustStore::parse(std::string_view ca_
   state.store = std::move(*store);
   for (const X509Ptr& certificate : roots->certificates)
     state.certificates.push_back(describe(*certificate));
+  for (const PemContents* contents : {&*roots, &*revoked})
+    for (const CrlPtr& crl : contents->crls)
+      state.crls.push_back({name_text(*X509_CRL_get_issuer(crl.get())),
+                            seconds_of(X509_CRL_get0_lastUpdate(crl.get())),
+                            seconds_of(X509_CRL_get0_nextUpdate(crl.get()))});
   state.id = next_id();
   return std::shared_ptr<const TrustStore>(trust);
 }
@@ -141,6 +132,7 @@ X509_STORE* TrustStore::store() const { return state_->store.get(); }
 const std::vector<CertificateInfo>& TrustStore::certificates() const {
   return state_->certificates;
 }
+const std::vector<CrlInfo>& TrustStore::crls() const { return state_->crls; }
 uint64_t TrustStore::id() const { return state_->id; }
 
 }  // namespace sallyport::certs

@@ -116,6 +116,17 @@ Result<void> set_verification(SSL& ssl, const ClientSettings& settings) {
   return {};
 }
 
+// Parsed anew for each connection, which only those pay who set them.
+Result<void> set_parameters(SSL& ssl, const ClientSettings& settings) {
+  if (settings.only_tls_1_3) SSL_set_min_proto_version(&ssl, TLS1_3_VERSION);
+  if (!settings.ciphers.empty() && SSL_set_cipher_list(&ssl, settings.ciphers.c_str()) != 1)
+    return refused(Fault::tls_handshake,
+                   "none of the cipher suites " + settings.ciphers + " can be used");
+  if (!settings.curves.empty() && SSL_set1_groups_list(&ssl, settings.curves.c_str()) != 1)
+    return refused(Fault::tls_handshake, "curves " + settings.curves);
+  return {};
+}
+
 // Neither its ticket nor the certificate that it vouches for may be out of date.
 bool usable(SSL_SESSION& session) {
   const auto now = static_cast<long>(std::time(nullptr));
@@ -173,8 +184,10 @@ Result<SslPtr> ClientContext::open(const ClientSettings& settings, SessionSlot* 
   Connection& connection = connection_of(*ssl);
   Handshake& handshake = *connection.handshake;
   handshake.names = settings.names;
+  if (settings.roots && !settings.roots->crls().empty()) handshake.crls_from = settings.roots_name;
   if (auto set = set_sni(*ssl, settings.sni, handshake); !set) return set.error();
   if (auto set = set_alpn(*ssl, settings.alpn, handshake); !set) return set.error();
+  if (auto set = set_parameters(*ssl, settings); !set) return set.error();
   if (auto set = set_verification(*ssl, settings); !set) return set.error();
   if (settings.certificate)
     if (auto set = set_certificate(*ssl, *settings.certificate); !set) return set.error();

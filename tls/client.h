@@ -28,10 +28,13 @@ struct ClientSettings {
   std::string sni;  // empty: none is sent. An IP literal is never sent as SNI.
   std::shared_ptr<const certs::KeyPair> certificate;  // null: none; sent only when the server asks
   std::shared_ptr<const certs::TrustStore> roots;     // null only with skip_verify
+  std::string roots_name;  // of the secret or files, for messages about CRLs
   // One must match a SAN (DNS with wildcards, URI, IP, email); empty: the chain alone decides.
   std::vector<std::string> names;
   std::vector<std::string> alpn;  // in order; empty: no ALPN extension
   bool skip_verify = false;       // insecureSkipVerify
+  bool only_tls_1_3 = false;
+  std::string ciphers, curves;  // OpenSSL's lists ("a:b"); empty: the context's
 };
 
 class ClientContext {

@@ -15,6 +15,7 @@ namespace sallyport::tls {
 struct Handshake {
   std::vector<std::string> names;  // one must match a SAN; empty: chain only
   std::string offered;             // SNI and ALPN as text, for alerts about them
+  std::string crls_from;           // where the CRLs are from; empty: there are none
   std::string verify_failure;      // why the peer's certificate was refused
   std::array<char, 48> first{};    // what the peer sent first: plain HTTP shows itself there
   std::size_t first_size = 0;

@@ -54,6 +54,25 @@ std::string crl_text(X509_STORE_CTX& verification, std::string_view what) {
          (certificate ? ": issuer \"" + certs::issuer_text(*certificate) + "\"" : std::string());
 }
 
+// A CRL of that issuer may be there and be of a kind that OpenSSL does not use (an indirect one).
+std::string no_crl_text(X509_STORE_CTX& verification) {
+  const X509* certificate = X509_STORE_CTX_get_current_cert(&verification);
+  if (!certificate) return "no CRL";
+  STACK_OF(X509_CRL)* const crls =
+      X509_STORE_CTX_get1_crls(&verification, X509_get_issuer_name(certificate));
+  const bool present = sk_X509_CRL_num(crls) > 0;
+  sk_X509_CRL_pop_free(crls, X509_CRL_free);
+  if (present) return crl_text(verification, "CRL cannot be used");
+  return "no CRL of its issuer \"" + certs::issuer_text(*certificate) + "\" for " +
+         quoted_subject(certificate) + ": with CRLs, every CA of a chain needs one";
+}
+
+bool is_about_crls(int error) {
+  return error == X509_V_ERR_CERT_REVOKED || error == X509_V_ERR_CRL_HAS_EXPIRED ||
+         error == X509_V_ERR_CRL_NOT_YET_VALID || error == X509_V_ERR_UNABLE_TO_GET_CRL ||
+         error == X509_V_ERR_CRL_SIGNATURE_FAILURE || error == X509_V_ERR_DIFFERENT_CRL_SCOPE;
+}
+
 // The error that X509_verify_cert stopped at, with the certificate that it is about.
 std::string chain_failure(X509_STORE_CTX& verification) {
   const X509* certificate = X509_STORE_CTX_get_current_cert(&verification);
@@ -85,7 +104,10 @@ std::string chain_failure(X509_STORE_CTX& verification) {
     case X509_V_ERR_CRL_NOT_YET_VALID:
       return crl_text(verification, "CRL is not yet valid");
     case X509_V_ERR_UNABLE_TO_GET_CRL:
-      return crl_text(verification, "CRL cannot be used");
+    case X509_V_ERR_DIFFERENT_CRL_SCOPE:
+      return no_crl_text(verification);
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+      return crl_text(verification, "CRL was not signed by the CA that it names");
     case X509_V_ERR_INVALID_PURPOSE:
       return who + " not meant for this end of TLS (key usage): " + quoted_subject(certificate);
     default:
@@ -146,6 +168,8 @@ int verify_peer(X509_STORE_CTX* verification, void*) {
   ERR_clear_error();
   if (!chain_holds) {
     handshake.verify_failure = chain_failure(*verification);
+    if (is_about_crls(X509_STORE_CTX_get_error(verification)) && !handshake.crls_from.empty())
+      handshake.verify_failure += " (CRL of " + handshake.crls_from + ")";
     return 0;
   }
   if (handshake.names.empty()) return 1;

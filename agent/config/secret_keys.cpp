@@ -26,6 +26,12 @@ std::string names_of(const SecretData& data) {
   return names.empty() ? "nothing" : names;
 }
 
+Result<std::string> read_one(const std::string& path) {
+  auto text = read_file(path, limits::pem_file_bytes);
+  if (!text) return missing(path + ": " + text.error().context);
+  return text;
+}
+
 }  // namespace
 
 Result<Pem> certificate_in(const SecretData& data) {
@@ -75,10 +81,17 @@ std::vector<std::string> paths_in(std::string_view vault_name) {
 
 Result<Pem> read_pem(const std::vector<std::string>& paths) {
   Pem pem;
-  for (std::size_t at = 0; at < paths.size(); ++at) {
-    auto text = read_file(paths[at], limits::pem_file_bytes);
-    if (!text) return missing(paths[at] + ": " + text.error().context);
-    (at == 0 ? pem.first : pem.second) = std::move(*text);
+  // A pair that changes all the time is taken as it is: it is checked, and a later event reads it
+  // again.
+  for (int reads = 1; reads <= limits::pem_reads; ++reads) {
+    auto first = read_one(paths.front());
+    if (!first) return first.error();
+    if (reads > 1 && *first == pem.first) return pem;
+    pem.first = std::move(*first);
+    if (paths.size() < 2) return pem;
+    auto second = read_one(paths[1]);
+    if (!second) return second.error();
+    pem.second = std::move(*second);
   }
   return pem;
 }

@@ -20,7 +20,8 @@ Result<Pem> roots_in(const SecretData& data);        // cacert (+ crl), else ca.
 
 // The paths in "file-cert:CRT~KEY" and "file-root:CA[~CRL]".
 std::vector<std::string> paths_in(std::string_view vault_name);
-// Reads them; the error names the file.
+// Reads them, again if one was replaced meanwhile: of two files that are swapped together never one
+// old and one new. The error names the file.
 Result<Pem> read_pem(const std::vector<std::string>& paths);
 
 }  // namespace sallyport::config

@@ -7,7 +7,8 @@ namespace sallyport::config {
 struct Secrets::Material {
   Result<Pem> pem = Error{};
   bool is_roots = false;
-  istio::Finding place;  // where it comes from: file and line, kind and name
+  istio::Finding place;                     // where it comes from: file and line, kind and name
+  const istio::Finding* refusal = nullptr;  // of a newer version than `pem`; null: there is none
 };
 
 namespace {
@@ -31,6 +32,16 @@ Error missing(std::string reason) {
   return {.fault = Fault::missing_secret, .context = std::move(reason)};
 }
 
+const istio::Finding* find_refusal(std::span<const istio::Finding> refusals, std::string_view kind,
+                                   std::string_view namespace_name, std::string_view name) {
+  for (const istio::Finding& finding : refusals) {
+    if (finding.severity == istio::Severity::error && finding.kind == kind &&
+        finding.name == name && finding.namespace_name == namespace_name)
+      return &finding;
+  }
+  return nullptr;
+}
+
 istio::Finding place_of(const ResourceRef& ref) {
   return {istio::Severity::error, ref.file, ref.line, ref.kind,
           ref.namespace_name,     ref.name, "",       ""};
@@ -50,31 +61,39 @@ bool same(const certs::Vault& a, const certs::Vault& b) {
 // `kubernetes://NAME-cacert` is the CA of the Secret NAME-cacert, or of NAME where there is no such
 // twin.
 Secrets::Material Secrets::secret_material(std::string_view name, bool roots,
-                                           std::span<const ResourcePtr> resources) {
+                                           const Sources& sources) const {
   Material material;
   material.is_roots = roots;
-  const auto* secret = find_resource<istio::Secret>(resources, namespace_name_, name);
+  const auto refused = [&](std::string_view which) {
+    return find_refusal(sources.refusals, "Secret", namespace_name_, which);
+  };
+  const auto* secret = find_resource<istio::Secret>(sources.resources, namespace_name_, name);
+  const istio::Finding* refusal = refused(name);
   std::string tried(name);
-  if (!secret && roots) {
+  if (!secret && !refusal && roots) {
     const std::string_view base = name.substr(0, name.size() - ca_suffix.size());
-    secret = find_resource<istio::Secret>(resources, namespace_name_, base);
+    secret = find_resource<istio::Secret>(sources.resources, namespace_name_, base);
+    refusal = refused(base);
     tried = std::string(base) + " (or " + tried + ')';
   }
-  if (!secret) {
+  if (secret) {
+    material.place = place_of(*secret->metadata.ref);
+    material.pem = roots ? roots_in(secret->data) : certificate_in(secret->data);
+    material.refusal = refusal;
+  } else if (refusal) {
+    material.place = *refusal;
+    material.pem = missing(refusal->reason);
+  } else {
     material.place = {istio::Severity::error, "", 0, "Secret", namespace_name_, tried, "", ""};
     material.pem = missing("missing");
-    return material;
   }
-  material.place = place_of(*secret->metadata.ref);
-  material.pem = roots ? roots_in(secret->data) : certificate_in(secret->data);
   return material;
 }
 
-Secrets::Material Secrets::material_of(const std::string& name,
-                                       std::span<const ResourcePtr> resources) {
+Secrets::Material Secrets::material_of(const std::string& name, const Sources& sources) {
   if (name.starts_with(secret_prefix)) {
     const std::string_view secret = std::string_view(name).substr(secret_prefix.size());
-    return secret_material(secret, secret.ends_with(ca_suffix), resources);
+    return secret_material(secret, secret.ends_with(ca_suffix), sources);
   }
   Material material;
   material.is_roots = !name.starts_with(cert_prefix);
@@ -84,9 +103,13 @@ Secrets::Material Secrets::material_of(const std::string& name,
     const std::string namespace_name = path.substr(0, slash);
     const std::string map_name = slash < path.size() ? path.substr(slash + 1) : "";
     material.place = {istio::Severity::error, "", 0, "ConfigMap", namespace_name, map_name, "", ""};
-    const auto* map = find_resource<istio::ConfigMap>(resources, namespace_name, map_name);
+    const auto* map = find_resource<istio::ConfigMap>(sources.resources, namespace_name, map_name);
+    const auto* refusal = find_refusal(sources.refusals, "ConfigMap", namespace_name, map_name);
     if (map) material.place = place_of(*map->metadata.ref);
-    material.pem = map ? roots_in(map->data) : Result<Pem>(missing("missing"));
+    if (!map && refusal) material.place = *refusal;
+    material.pem =
+        map ? roots_in(map->data) : Result<Pem>(missing(refusal ? refusal->reason : "missing"));
+    material.refusal = map ? refusal : nullptr;
   } else if (name.starts_with(cert_prefix) || name.starts_with(root_prefix)) {
     const std::vector<std::string> paths = paths_in(name);
     files_.insert(files_.end(), paths.begin(), paths.end());
@@ -121,7 +144,7 @@ Result<void> Secrets::parse(Entry& entry, const Material& material) {
 void Secrets::take(Entry& entry, const WantedSecret& wanted, const Material& material) {
   Result<void> outcome = material.pem ? parse(entry, material) : Result<void>(material.pem.error());
   if (outcome) {
-    entry.value.problem.clear();
+    entry.value.problem = material.refusal ? material.refusal->text() : "";
     return;
   }
   istio::Finding finding = material.place;
@@ -133,7 +156,8 @@ void Secrets::take(Entry& entry, const WantedSecret& wanted, const Material& mat
 }
 
 std::shared_ptr<const certs::Vault> Secrets::build(std::span<const WantedSecret> wanted,
-                                                   std::span<const ResourcePtr> resources) {
+                                                   std::span<const ResourcePtr> resources,
+                                                   std::span<const istio::Finding> refusals) {
   findings_.clear();
   files_.clear();
   std::map<std::string, Entry, std::less<>> entries;
@@ -142,7 +166,7 @@ std::shared_ptr<const certs::Vault> Secrets::build(std::span<const WantedSecret>
     if (secret.name == "system" || entries.contains(secret.name)) continue;
     const auto before = entries_.find(secret.name);
     Entry entry = before != entries_.end() ? before->second : Entry{};
-    take(entry, secret, material_of(secret.name, resources));
+    take(entry, secret, material_of(secret.name, {resources, refusals}));
     vault->entries.emplace(secret.name, entry.value);
     entries.emplace(secret.name, std::move(entry));
   }

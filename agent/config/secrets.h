@@ -29,8 +29,11 @@ public:
   explicit Secrets(std::string namespace_name) : namespace_name_(std::move(namespace_name)) {}
 
   // The vault for `wanted`; the same pointer as last time when nothing changed. Reads PEM files.
+  // `refusals`: what was found wrong with the resources, so that a Secret that was refused is not
+  // called missing.
   std::shared_ptr<const certs::Vault> build(std::span<const WantedSecret> wanted,
-                                            std::span<const ResourcePtr> resources);
+                                            std::span<const ResourcePtr> resources,
+                                            std::span<const istio::Finding> refusals = {});
   // One finding for each wanted secret with a problem, of the last build.
   const std::vector<istio::Finding>& findings() const { return findings_; }
   // The PEM files that the last build read, to be watched.
@@ -43,9 +46,13 @@ private:
     certs::VaultEntry value;
   };
 
-  Material material_of(const std::string& name, std::span<const ResourcePtr> resources);
-  Material secret_material(std::string_view name, bool roots,
-                           std::span<const ResourcePtr> resources);
+  struct Sources {
+    std::span<const ResourcePtr> resources;
+    std::span<const istio::Finding> refusals;
+  };
+
+  Material material_of(const std::string& name, const Sources& sources);
+  Material secret_material(std::string_view name, bool roots, const Sources& sources) const;
   Result<void> parse(Entry& entry, const Material& material);
   void take(Entry& entry, const WantedSecret& wanted, const Material& material);
 

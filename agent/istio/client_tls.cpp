@@ -22,7 +22,10 @@ void check_skip_verify(const ClientTls& tls, Fields& fields) {
 }
 
 void check(const ClientTls& tls, Fields& fields) {
-  if (tls.insecure_skip_verify.value_or(false)) check_skip_verify(tls, fields);
+  if (tls.insecure_skip_verify.value_or(false)) {
+    check_skip_verify(tls, fields);
+    if (!tls.ca_crl.empty()) fields.warn("caCrl", "no effect: insecureSkipVerify checks nothing");
+  }
   const bool own = tls.mode == TlsMode::simple || tls.mode == TlsMode::mutual;
   if (own && !tls.credential_name.empty()) {
     if (!tls.client_certificate.empty() || !tls.ca_certificates.empty() ||

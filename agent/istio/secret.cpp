@@ -1,4 +1,5 @@
 // Secret and ConfigMap. No message may ever hold a value.
+#include "agent/core/limits.h"
 #include "agent/istio/base64.h"
 #include "agent/istio/kinds.h"
 #include "agent/istio/scalar.h"
@@ -20,6 +21,15 @@ void check_keys(const Data& data, std::string_view field, Fields& document) {
   }
 }
 
+// As the API server has it: a bigger one could not be in a cluster.
+void check_size(const Data& data, Fields& document) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : data) bytes += value.size();
+  if (bytes <= limits::secret_bytes) return;
+  document.error("data", "too long: " + std::to_string(bytes) + " bytes, may not be more than " +
+                             std::to_string(limits::secret_bytes));
+}
+
 Data decode_binary(std::string_view field, Fields& document) {
   Data out;
   for (auto& [key, value] : document.labels(field)) {
@@ -39,6 +49,7 @@ Secret decode_secret(Metadata metadata, Fields& document) {
   Secret secret{std::move(metadata), decode_binary("data", document)};
   for (auto& [key, value] : document.labels("stringData")) secret.data[key] = value;  // wins
   check_keys(secret.data, "data", document);
+  check_size(secret.data, document);
   document.ignore({"type", "immutable"});
   return secret;
 }
@@ -52,6 +63,7 @@ ConfigMap decode_config_map(Metadata metadata, Fields& document) {
     }
   }
   check_keys(map.data, "data", document);
+  check_size(map.data, document);
   document.ignore({"immutable"});
   return map;
 }

@@ -24,6 +24,8 @@ namespace sallyport::test {
 
 constexpr long hour_s = 3600, day_s = 24 * hour_s;
 
+enum class KeyKind { ec, rsa, ed25519 };
+
 struct CertificateSpec {
   std::string common_name = "leaf";
   std::vector<std::string> dns = {}, uris = {}, ips = {}, emails = {};
@@ -31,6 +33,7 @@ struct CertificateSpec {
   long valid_to_s = day_s;
   std::string extended_key_usage = "serverAuth,clientAuth";  // empty: no such extension
   bool rsa = false;  // RSA 2048 (slow to make) rather than P-256
+  KeyKind kind = KeyKind::ec;
 };
 
 struct Issued {
@@ -60,7 +63,10 @@ inline std::string text_of(BIO* bio) {
   return {data, static_cast<std::size_t>(size)};
 }
 
-inline Key make_key(bool rsa) {
+inline Key make_key(const CertificateSpec& spec) {
+  if (spec.kind == KeyKind::ed25519)
+    return {EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"), EVP_PKEY_free};
+  const bool rsa = spec.rsa || spec.kind == KeyKind::rsa;
   Key key(rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"), EVP_PKEY_free);
   must(key != nullptr, "key");
   return key;
@@ -141,7 +147,7 @@ public:
   }
 
   Issued issue(const CertificateSpec& spec) const {
-    const detail::Key key = detail::make_key(spec.rsa);
+    const detail::Key key = detail::make_key(spec);
     Issued issued;
     issued.serial = detail::next_serial();
     const detail::Certificate leaf = detail::make_unsigned(spec, key.get(), issued.serial);
@@ -158,6 +164,7 @@ public:
   }
 
   std::string pem() const { return detail::pem_of(certificate_.get()); }
+  long serial() const { return ASN1_INTEGER_get(X509_get0_serialNumber(certificate_.get())); }
   std::string key_pem() const { return detail::pem_of(key_.get()); }
 
   // A CRL of this authority that names `serials`, good since a day ago until `valid_to_s` from
@@ -189,7 +196,7 @@ public:
 
 private:
   Authority(const CertificateSpec& spec, const Authority* issuer)
-      : key_(detail::make_key(spec.rsa)),
+      : key_(detail::make_key(spec)),
         certificate_(detail::make_unsigned(spec, key_.get(), detail::next_serial())) {
     detail::add_extension(certificate_.get(), NID_basic_constraints, "critical,CA:TRUE");
     detail::add_extension(certificate_.get(), NID_key_usage, "critical,keyCertSign,cRLSign");

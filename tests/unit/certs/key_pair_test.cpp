@@ -95,6 +95,37 @@ TEST(KeyPair, TakesTraditionalKeysWithAndWithoutParameters) {
   }
 }
 
+TEST(KeyPair, TakesRsaEcAndEd25519) {
+  using test::KeyKind;
+  for (const KeyKind kind : {KeyKind::rsa, KeyKind::ec, KeyKind::ed25519}) {
+    const test::Issued issued = root().issue({.kind = kind});
+    const auto pair = KeyPair::parse(issued.chain_pem, issued.key_pem);
+    EXPECT_TRUE(pair) << static_cast<int>(kind) << ": " << pair.error().context;
+  }
+}
+
+TEST(KeyPair, TakesLinesThatEndAsOnWindows) {
+  const auto with_cr = [](const std::string& text) {
+    std::string out;
+    for (const char c : text) out += c == '\n' ? std::string("\r\n") : std::string(1, c);
+    return out;
+  };
+  const auto pair = KeyPair::parse(with_cr(leaf().chain_pem), with_cr(leaf().key_pem));
+  ASSERT_TRUE(pair) << pair.error().context;
+  EXPECT_EQ((*pair)->certificates().size(), 2u);
+}
+
+TEST(KeyPair, TakesAChainOfFiftyAndDescribesEachOfIt) {
+  std::string chain = leaf().chain_pem;
+  for (int i = 2; i < 50; ++i) chain += intermediate().pem();
+  const auto pair = KeyPair::parse(chain, leaf().key_pem);
+  ASSERT_TRUE(pair) << pair.error().context;
+  EXPECT_EQ((*pair)->intermediates().size(), 49u);
+  ASSERT_EQ((*pair)->certificates().size(), 50u);
+  EXPECT_EQ((*pair)->certificates()[0].subject, "CN=client.example.com");
+  EXPECT_EQ((*pair)->certificates()[49].subject, "CN=Test Intermediate");
+}
+
 struct Refusal {
   const char* name;
   std::string chain, key;
@@ -126,7 +157,7 @@ TEST(KeyPair, RefusesWithAReason) {
       {"issuer before the leaf", chain.substr(second) + chain.substr(0, second), key,
        "the leaf must come first: the private key belongs to certificate 2 (subject "
        "\"CN=client.example.com\")"},
-      {"more certificates than a chain may have", chain + many, key, "more than 32 certificates"},
+      {"more certificates than a chain may have", chain + many, key, "more than 101 certificates"},
       {"text beyond the limit", std::string(limits::pem_bytes + 1, ' '), key, "longer than"},
       {"key text beyond the limit", chain, std::string(limits::pem_bytes + 1, ' '), "longer than"},
   };

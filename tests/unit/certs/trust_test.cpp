@@ -81,12 +81,43 @@ TEST_F(Trust, ACrlAmongTheCasCountsToo) {
   EXPECT_EQ(verify(*trust(root_.pem() + root_.crl({bad.serial})), bad), X509_V_ERR_CERT_REVOKED);
 }
 
-TEST_F(Trust, OnlyIssuersWithACrlAreChecked) {
-  const test::Issued bad = intermediate_.issue({}), other = stranger_.issue({});
-  const auto checked = trust(root_.pem() + stranger_.pem(), intermediate_.crl({bad.serial}));
-  EXPECT_EQ(verify(*checked, bad), X509_V_ERR_CERT_REVOKED) << "the root has no CRL";
-  EXPECT_EQ(verify(*checked, intermediate_.issue({})), X509_V_OK);
-  EXPECT_EQ(verify(*checked, other), X509_V_OK);
+TEST_F(Trust, WithCrlsEveryCaOfAChainNeedsOneAsInEnvoy) {
+  const test::Issued bad = intermediate_.issue({}), good = intermediate_.issue({});
+  const std::string of_intermediate = intermediate_.crl({bad.serial});
+  EXPECT_EQ(verify(*trust(root_.pem(), of_intermediate), good), X509_V_ERR_UNABLE_TO_GET_CRL)
+      << "the root has no CRL";
+  EXPECT_EQ(verify(*trust(root_.pem(), root_.crl({})), good), X509_V_ERR_UNABLE_TO_GET_CRL)
+      << "the intermediate has no CRL";
+  const auto all = trust(root_.pem(), of_intermediate + root_.crl({}));
+  EXPECT_EQ(verify(*all, good), X509_V_OK);
+  EXPECT_EQ(verify(*all, bad), X509_V_ERR_CERT_REVOKED);
+}
+
+TEST_F(Trust, ARevokedIntermediateTakesWhatItIssuedWithIt) {
+  const auto checked =
+      trust(root_.pem(), root_.crl({intermediate_.serial()}) + intermediate_.crl({}));
+  EXPECT_EQ(verify(*checked, intermediate_.issue({})), X509_V_ERR_CERT_REVOKED);
+}
+
+TEST_F(Trust, ACrlOfAStrangerVouchesForNobody) {
+  EXPECT_EQ(verify(*trust(root_.pem(), stranger_.crl({})), root_.issue({})),
+            X509_V_ERR_UNABLE_TO_GET_CRL);
+}
+
+TEST_F(Trust, ACrlUnderAFalseNameIsNotBelieved) {
+  const Authority impostor = Authority::root("Root");
+  EXPECT_EQ(verify(*trust(root_.pem(), impostor.crl({})), root_.issue({})),
+            X509_V_ERR_CRL_SIGNATURE_FAILURE);
+}
+
+TEST_F(Trust, CrlsAreListedWithTheirTimes) {
+  const auto listed = trust(root_.pem() + root_.crl({}), stranger_.crl({}, -60));
+  ASSERT_EQ(listed->crls().size(), 2u);
+  EXPECT_EQ(listed->crls()[0].issuer, "CN=Root");
+  EXPECT_GT(listed->crls()[0].next_update, std::time(nullptr));
+  EXPECT_EQ(listed->crls()[1].issuer, "CN=Stranger");
+  EXPECT_LT(listed->crls()[1].next_update, std::time(nullptr));
+  EXPECT_LT(listed->crls()[1].last_update, listed->crls()[1].next_update);
 }
 
 TEST_F(Trust, AnExpiredCrlRefusesWhatItCannotVouchFor) {
@@ -113,6 +144,9 @@ TEST_F(Trust, RefusesWithAReason) {
        "CA: block 2 of the PEM text cannot be read"},
       {"a key for a CA", root_.key_pem(), "", "CA: no certificate in the PEM text"},
       {"a CRL that is none", ca, ca, "CRL: no CRL in the PEM text"},
+      {"a CRL cut off", ca, root_.crl({}).substr(0, 200), "CRL: block 1 of the PEM text cannot"},
+      {"a CRL with other bytes", ca, "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n",
+       "CRL: CRL 1 of the PEM text cannot be read"},
       {"text beyond the limit", std::string(limits::pem_bytes + 1, ' '), "", "CA: longer than"},
   };
   for (const Refusal& c : cases) {

@@ -48,6 +48,32 @@ TEST_F(Client, SpeaksTls12And13) {
   }
 }
 
+TEST_F(Client, TakesTheMeshsVersionCiphersAndCurves) {
+  Server tls12(serving(TLS1_2_VERSION)), tls13(serving(TLS1_3_VERSION));
+  ClientSettings settings = trusting();
+  settings.only_tls_1_3 = true;
+  EXPECT_FALSE(connect(tls12, settings).handshake());
+  EXPECT_TRUE(connect(tls13, settings).handshake());
+
+  settings = trusting();
+  settings.ciphers = "ECDHE-ECDSA-AES256-GCM-SHA384";
+  settings.curves = "P-384:P-256";
+  Pair one = connect(tls12, settings), other = connect(tls13, settings);
+  ASSERT_TRUE(one.handshake() && other.handshake());
+  EXPECT_EQ(cipher_name(*one.client), "ECDHE-ECDSA-AES256-GCM-SHA384");
+  EXPECT_EQ(SSL_get_negotiated_group(other.client.get()), NID_secp384r1);
+}
+
+TEST_F(Client, RefusesCiphersOfWhichNoneCanBeUsed) {
+  ClientSettings settings = trusting();
+  settings.ciphers = "DES-CBC3-SHA";
+  const auto ssl = context_.open(settings, nullptr);
+  ASSERT_FALSE(ssl);
+  EXPECT_NE(ssl.error().context.find("none of the cipher suites DES-CBC3-SHA can be used"),
+            std::string::npos)
+      << ssl.error().context;
+}
+
 TEST_F(Client, SendsTheNameButNeverAnIpLiteralAsSni) {
   const std::pair<const char*, const char*> cases[] = {
       {"a.example.com", "a.example.com"},

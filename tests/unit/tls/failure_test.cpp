@@ -93,14 +93,30 @@ std::vector<Case> revocation_cases() {
   char serial[32];
   std::snprintf(serial, sizeof serial, "%lx", revoked.serial);
   const auto with_crl = [](const std::string& crl) {
-    return [crl](ClientSettings& s) { s.roots = trust(root().pem(), crl); };
+    return [crl](ClientSettings& s) {
+      s.roots = trust(root().pem(), crl);
+      s.roots_name = "file-root:/ca~/crl";
+    };
   };
+  const std::string where = " (CRL of file-root:/ca~/crl)";
   return {
-      refused("revoked", revoked,
-              "certificate revoked: serial " + std::string(serial) + ", subject \"CN=server\"",
-              with_crl(root().crl({revoked.serial}))),
-      refused("stale CRL", good(), "CRL has expired: issuer \"CN=Test Root\"",
+      refused(
+          "revoked", revoked,
+          "certificate revoked: serial " + std::string(serial) + ", subject \"CN=server\"" + where,
+          with_crl(root().crl({revoked.serial}))),
+      refused("stale CRL", good(), "CRL has expired: issuer \"CN=Test Root\"" + where,
               with_crl(root().crl({}, -60))),
+      refused("a CRL of another issuer", good(),
+              "no CRL of its issuer \"CN=Test Root\" for subject \"CN=server\": with CRLs, every "
+              "CA of a chain needs one" +
+                  where,
+              with_crl(stranger().crl({}))),
+      refused("a CRL under a false name", good(),
+              "CRL was not signed by the CA that it names: issuer \"CN=Test Root\"" + where,
+              with_crl(test::Authority::root("Test Root").crl({}))),
+      refused("a CRL of a kind that is not used", good(),
+              "CRL cannot be used: issuer \"CN=Test Root\"" + where,
+              with_crl(root().crl({}, test::day_s, true))),
   };
 }
 
