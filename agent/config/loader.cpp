@@ -10,15 +10,19 @@ istio::Finding about(std::string file, std::string reason) {
   return {istio::Severity::error, std::move(file), 0, "", "", "", "", std::move(reason)};
 }
 
-// The first rule, by cluster name, that asks for a secret.
-std::string wanted_by(const mesh::Snapshot& snapshot, const std::string& secret) {
-  const mesh::Cluster* first = nullptr;
+// The first cluster, by name, that asks for each secret.
+std::map<std::string_view, const mesh::Cluster*> askers(const mesh::Snapshot& snapshot) {
+  std::map<std::string_view, const mesh::Cluster*> out;
+  const auto asks = [&out](const mesh::Cluster& cluster, std::string_view secret) {
+    const auto at = out.try_emplace(secret, &cluster).first;
+    if (cluster.name < at->second->name) at->second = &cluster;
+  };
   for (const auto& [name, cluster] : snapshot.clusters) {
-    const mesh::TlsOrigination& tls = cluster->tls;
-    if (!tls.rule || (tls.certificate != secret && tls.roots != secret)) continue;
-    if (!first || cluster->name < first->name) first = cluster.get();
+    if (!cluster->tls.rule) continue;
+    asks(*cluster, cluster->tls.certificate);
+    asks(*cluster, cluster->tls.roots);
   }
-  return first ? first->tls.rule->text() : "";
+  return out;
 }
 
 bool same_refused(const std::vector<istio::Refused>& a, const std::vector<istio::Refused>& b) {
@@ -76,7 +80,9 @@ Result<void> Loader::read_mesh(std::vector<istio::Finding>& findings) {
 }
 
 Result<void> Loader::read_resources(std::vector<istio::Finding>& findings) {
-  auto tree = read_tree(options_.directory);
+  auto tree = read_tree(options_.directory, [this](const auto& path, const FileStamp& stamp) {
+    return store_.holds(path, stamp);
+  });
   if (!tree && !in_force_) return tree.error();
   if (tree) {
     in_force_ = store_.update(*tree);
@@ -98,7 +104,9 @@ bool Loader::is_compiled() const {
 void Loader::compile() {
   if (is_compiled()) return;
   wanted_before_ = std::move(compiled_.secret_names);
-  input_ = mesh::CompileInput{*mesh_, options_.proxy, in_force_->resources, in_force_->refused};
+  const bool same_mesh = input_.has_value();  // read_mesh() resets it
+  input_ = mesh::CompileInput{*mesh_, options_.proxy, in_force_->resources, in_force_->refused,
+                              same_mesh};
   compiled_ = mesh::compile(*input_, compiled_.snapshot, ++version_);
 }
 
@@ -106,11 +114,13 @@ void Loader::compile() {
 // that snapshot.
 std::shared_ptr<const certs::Vault> Loader::build_vault() {
   std::vector<WantedSecret> wanted;
+  const auto first_asker = askers(*compiled_.snapshot);
   for (const std::string& name : compiled_.secret_names) {
-    wanted.push_back({name, wanted_by(*compiled_.snapshot, name)});
+    const auto at = first_asker.find(name);
+    wanted.push_back({name, at == first_asker.end() ? "" : at->second->tls.rule->text()});
   }
   for (const std::string& name : wanted_before_) wanted.push_back({name, ""});
-  return secrets_.build(wanted, in_force_->resources);
+  return secrets_.build(wanted, in_force_->resources, in_force_->findings);
 }
 
 Result<Load> Loader::load() {

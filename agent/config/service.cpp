@@ -1,12 +1,17 @@
 #include "agent/config/service.h"
 
+#include <malloc.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <ctime>
 #include <mutex>
 #include <set>
 
 #include "agent/config/loader.h"
 #include "agent/config/watcher.h"
+#include "agent/core/limits.h"
+#include "certs/expiry.h"
 
 namespace sallyport::config {
 namespace {
@@ -30,11 +35,13 @@ struct Service::State {
   State(boost::asio::io_context& io, Options given,
         std::function<void(const std::string&)> log_line)
       : log(std::move(log_line)),
+        now(given.now ? given.now : [] { return static_cast<int64_t>(std::time(nullptr)); }),
         snapshots(closed_snapshot(given)),
         vault(std::make_shared<certs::Vault>()),
         loader(std::move(given)),
         watcher(io, [this] { reload(); }),
-        sweep_timer(io) {}
+        sweep_timer(io),
+        expiry_timer(io) {}
 
   Result<void> load();
   void reload();
@@ -43,14 +50,18 @@ struct Service::State {
   std::optional<istio::Finding> watch(bool& again);
   void retire(mesh::SnapshotPtr old);
   void sweep(std::chrono::seconds wait);
+  void warn_of_expiry();
+  void await_expiry();
 
   std::function<void(const std::string&)> log;
+  std::function<int64_t()> now;
   std::function<void(const mesh::Snapshot&)> published;  // may be empty
   Published<mesh::Snapshot> snapshots;
   Published<certs::Vault> vault;
   Loader loader;
   Watcher watcher;
-  boost::asio::steady_timer sweep_timer;
+  boost::asio::steady_timer sweep_timer, expiry_timer;
+  certs::ExpiryWarnings expiry_warnings;
   std::vector<mesh::SnapshotPtr>
       retired;                    // kept until no worker has them: freed here, not on a worker
   std::set<std::string> told;     // texts of the findings of the newest load
@@ -86,6 +97,7 @@ Result<void> Service::State::load() {
     if (problem) load->findings.push_back(*problem);
     publish(*load);
     tell(std::move(load->findings), load->refusals);
+    warn_of_expiry();
     return {};
   }
 }
@@ -129,8 +141,10 @@ void Service::State::retire(mesh::SnapshotPtr old) {
 }
 
 void Service::State::sweep(std::chrono::seconds wait) {
-  std::erase_if(retired,
-                [](const mesh::SnapshotPtr& snapshot) { return snapshot.use_count() == 1; });
+  const auto freed = std::erase_if(
+      retired, [](const mesh::SnapshotPtr& snapshot) { return snapshot.use_count() == 1; });
+  // What reading and compiling used lies in holes between what stayed: given back to the kernel.
+  if (freed) ::malloc_trim(0);
   if (retired.empty()) return;
   sweep_timer.expires_after(wait);
   const auto guard = std::weak_ptr<int>(alive);
@@ -139,12 +153,33 @@ void Service::State::sweep(std::chrono::seconds wait) {
   });
 }
 
+void Service::State::warn_of_expiry() {
+  for (const std::string& line : expiry_warnings.due(*vault.current(), now())) {
+    if (log) log(line);
+  }
+}
+
+// One timer for all certificates: their ends are days away.
+void Service::State::await_expiry() {
+  expiry_timer.expires_after(limits::expiry_check);
+  const auto guard = std::weak_ptr<int>(alive);
+  expiry_timer.async_wait([this, guard](const boost::system::error_code& error) {
+    if (error || guard.expired()) return;
+    warn_of_expiry();
+    await_expiry();
+  });
+}
+
 Service::Service(boost::asio::io_context& io, Options options,
                  std::function<void(const std::string&)> log)
     : state_(std::make_unique<State>(io, std::move(options), std::move(log))) {}
 Service::~Service() = default;
 
-Result<void> Service::start() { return state_->load(); }
+Result<void> Service::start() {
+  auto loaded = state_->load();
+  if (loaded) state_->await_expiry();
+  return loaded;
+}
 void Service::reload() { state_->reload(); }
 void Service::on_publish(std::function<void(const mesh::Snapshot&)> call) {
   state_->published = std::move(call);

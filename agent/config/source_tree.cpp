@@ -33,16 +33,43 @@ Result<std::vector<std::string>> list_names(const std::string& path) {
   return names;
 }
 
+// A file system's clock ticks every few milliseconds; those of a network may lag.
+constexpr int64_t settle_ns = 2'000'000'000;
+
+int64_t nanoseconds(const timespec& time) {
+  return int64_t(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
+FileStamp stamp_of(const struct stat& status, int64_t now_ns) {
+  FileStamp stamp;
+  stamp.device = status.st_dev;
+  stamp.inode = status.st_ino;
+  stamp.size = status.st_size;
+  stamp.modified_ns = nanoseconds(status.st_mtim);
+  stamp.changed_ns = nanoseconds(status.st_ctim);
+  stamp.settled = std::max(stamp.modified_ns, stamp.changed_ns) + settle_ns < now_ns;
+  return stamp;
+}
+
+int64_t now_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return nanoseconds(now);
+}
+
 class Walk {
 public:
+  explicit Walk(const IsHeld& is_held) : is_held_(is_held) {}
   Result<void> directory(const std::string& path, int depth);
   SourceTree take() { return std::move(tree_); }
 
 private:
   void entry(const std::string& path, int depth);
   void subdirectory(const std::string& path, const struct stat& status, int depth);
-  void file(const std::string& path);
+  void file(const std::string& path, const struct stat& status);
 
+  const IsHeld& is_held_;
+  const int64_t begun_ns_ = now_ns();
   SourceTree tree_;
   std::set<std::pair<dev_t, ino_t>> seen_;
 };
@@ -71,7 +98,7 @@ void Walk::entry(const std::string& path, int depth) {
     }
   }
   if (S_ISDIR(status.st_mode)) return subdirectory(path, status, depth);
-  if (is_source(path)) file(path);
+  if (is_source(path)) file(path, status);
 }
 
 void Walk::subdirectory(const std::string& path, const struct stat& status, int depth) {
@@ -85,7 +112,7 @@ void Walk::subdirectory(const std::string& path, const struct stat& status, int 
   }
 }
 
-void Walk::file(const std::string& path) {
+void Walk::file(const std::string& path, const struct stat& status) {
   if (tree_.files.size() >= limits::config_files) {
     if (tree_.files.size() == limits::config_files) {
       tree_.files.push_back(
@@ -93,9 +120,15 @@ void Walk::file(const std::string& path) {
     }
     return;
   }
+  // Taken before the content is read: what changes meanwhile differs next time.
+  const auto stamp = stamp_of(status, begun_ns_);
+  if (is_held_ && is_held_(path, stamp)) {
+    tree_.files.push_back({path, "", "", stamp, true});
+    return;
+  }
   auto text = read_file(path, limits::config_file_bytes);
   if (text) {
-    tree_.files.push_back({path, std::move(*text), ""});
+    tree_.files.push_back({path, std::move(*text), "", stamp});
   } else {
     tree_.files.push_back({path, "", text.error().context});
   }
@@ -103,8 +136,8 @@ void Walk::file(const std::string& path) {
 
 }  // namespace
 
-Result<SourceTree> read_tree(const std::string& directory) {
-  Walk walk;
+Result<SourceTree> read_tree(const std::string& directory, const IsHeld& is_held) {
+  Walk walk(is_held);
   if (const auto read = walk.directory(directory, 0); !read) {
     return while_doing("configuration directory " + directory, read.error());
   }

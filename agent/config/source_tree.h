@@ -5,6 +5,9 @@
 // `..2026_11_21/rules.yaml`) each file is read once, under the name that the user knows. Links are
 // followed, to directories too, but never twice into the same one.
 #pragma once
+#include <sys/types.h>
+
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,10 +15,26 @@
 
 namespace sallyport::config {
 
+// Tells a file's content from another's without reading it. One that was changed a moment before
+// it was read says nothing (`settled` is false): a further change could carry the same times.
+struct FileStamp {
+  dev_t device = 0;
+  ino_t inode = 0;
+  off_t size = 0;
+  int64_t modified_ns = 0, changed_ns = 0;
+  bool settled = false;
+  bool operator==(const FileStamp& other) const {
+    return settled && other.settled && device == other.device && inode == other.inode &&
+           size == other.size && modified_ns == other.modified_ns && changed_ns == other.changed_ns;
+  }
+};
+
 struct SourceFile {
   std::string path;  // below the directory as it was given
   std::string text;
   std::string problem;  // why it could not be read; empty: it was
+  FileStamp stamp = {};
+  bool unchanged = false;  // not read: the caller holds what `stamp` stands for
 };
 
 struct SourceTree {
@@ -25,7 +44,11 @@ struct SourceTree {
   std::vector<SourceFile> unreadable;    // directories that could not be read, without text
 };
 
-// Error: the directory itself can't be read.
-Result<SourceTree> read_tree(const std::string& directory);
+// Whether the caller holds a file's content with that stamp.
+using IsHeld = std::function<bool(const std::string& path, const FileStamp& stamp)>;
+
+// Files that `is_held` (may be empty) knows are not read again. Error: the directory itself can't
+// be read.
+Result<SourceTree> read_tree(const std::string& directory, const IsHeld& is_held = {});
 
 }  // namespace sallyport::config

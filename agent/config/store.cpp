@@ -1,6 +1,8 @@
 #include "agent/config/store.h"
 
-#include "agent/config/file.h"
+#include <algorithm>
+#include <functional>
+#include <tuple>
 
 namespace sallyport::config {
 namespace {
@@ -19,31 +21,50 @@ bool is_below(const std::string& path, const std::string& directory) {
 
 }  // namespace
 
+bool Store::same_identity(const ResourceRef& a, const ResourceRef& b) {
+  return a.name == b.name && a.namespace_name == b.namespace_name && a.kind == b.kind;
+}
+
+std::size_t Store::HashIdentity::operator()(const ResourceRef* ref) const {
+  const std::hash<std::string_view> hash;
+  return (hash(ref->name) * 31 + hash(ref->namespace_name)) * 31 + hash(ref->kind);
+}
+
 struct Store::Update {
-  const std::map<Key, Held>& held;
+  struct Item {
+    std::size_t file = 0;  // its place in the tree
+    int line = 0;
+    ResourcePtr resource;
+  };
+  const Held& held;
   const SourceTree& tree;
   InForce result;
-  std::map<Key, Item> items;
+  std::vector<Item> items;
+  // By the ref of the resource, or of the refused document that it stands in for: both are there
+  // as long as this is.
+  std::unordered_map<const ResourceRef*, std::size_t, HashIdentity, EqualIdentity> places;
 
-  static Key key_of(const istio::Resource& resource) {
-    const ResourceRef& ref = *istio::metadata_of(resource).ref;
-    return {ref.kind, ref.namespace_name, ref.name};
-  }
-  void take_good(std::size_t file, const File& decoded);
-  void take_refused(std::size_t file, const File& decoded);
+  bool add(const ResourceRef* identity, Item item);
+  void take_good(std::size_t file, const DecodedFile& decoded);
+  void take_refused(std::size_t file, const DecodedFile& decoded);
   void take_unreadable(std::size_t file, const SourceFile& source);
   // Keeps what was in force and whose path fits; true when there was any.
   bool keep(std::size_t file, int line, const std::function<bool(const std::string& path)>& fits);
   void finish();
 };
 
-void Store::Update::take_good(std::size_t file, const File& decoded) {
+// False when there is one of that identity.
+bool Store::Update::add(const ResourceRef* identity, Item item) {
+  if (!places.try_emplace(identity, items.size()).second) return false;
+  items.push_back(std::move(item));
+  return true;
+}
+
+void Store::Update::take_good(std::size_t file, const DecodedFile& decoded) {
   for (const ResourcePtr& resource : decoded.resources) {
     const ResourceRef& ref = *istio::metadata_of(*resource).ref;
-    const auto [first, is_new] =
-        items.try_emplace(key_of(*resource), Item{file, ref.line, resource});
-    if (is_new) continue;
-    const ResourceRef& used = *istio::metadata_of(*first->second.resource).ref;
+    if (add(&ref, {file, ref.line, resource})) continue;
+    const ResourceRef& used = *istio::metadata_of(*items[places.at(&ref)].resource).ref;
     result.findings.push_back({istio::Severity::error, ref.file, ref.line, ref.kind,
                                ref.namespace_name, ref.name, "metadata.name",
                                "defined twice: " + used.file + ':' + std::to_string(used.line) +
@@ -54,25 +75,22 @@ void Store::Update::take_good(std::size_t file, const File& decoded) {
 bool Store::Update::keep(std::size_t file, int line,
                          const std::function<bool(const std::string& path)>& fits) {
   bool any = false;
-  for (const auto& [key, last_good] : held) {
-    if (!fits(last_good.path)) continue;
-    any = items.try_emplace(key, Item{file, line, last_good.resource}).second || any;
-  }
+  for (const auto& [identity, resource] : held)
+    if (fits(identity->file)) any = add(identity, {file, line, resource}) || any;
   return any;
 }
 
-void Store::Update::take_refused(std::size_t file, const File& decoded) {
+void Store::Update::take_refused(std::size_t file, const DecodedFile& decoded) {
   const std::string& path = tree.files[file].path;
   for (const istio::Refused& refused : decoded.refused) {
     result.refusals.push_back(refused.finding.text());
-    const Key key{refused.kind, refused.namespace_name, refused.name};
-    if (items.contains(key)) continue;  // a good one of the same name is elsewhere
+    if (places.contains(refused.ref.get())) continue;  // a good one of the same name is elsewhere
     bool stays_in_force = false;
     if (refused.kind.empty() || refused.name.empty()) {
       stays_in_force =
           keep(file, refused.ref->line, [&](const auto& from) { return from == path; });
-    } else if (const auto last_good = held.find(key); last_good != held.end()) {
-      items.emplace(key, Item{file, refused.ref->line, last_good->second.resource});
+    } else if (const auto last_good = held.find(refused.ref.get()); last_good != held.end()) {
+      add(last_good->first, {file, refused.ref->line, last_good->second});
       stays_in_force = true;
     }
     if (!stays_in_force) {
@@ -98,39 +116,31 @@ void Store::Update::take_unreadable(std::size_t file, const SourceFile& source) 
 
 void Store::Update::finish() {
   std::vector<const Item*> order;
-  for (const auto& [key, item] : items) order.push_back(&item);
+  order.reserve(items.size());
+  for (const auto& item : items) order.push_back(&item);
+  // What one unreadable document stands for shares its line, and is told apart as it once stood.
   std::sort(order.begin(), order.end(), [](const Item* a, const Item* b) {
-    return std::tie(a->file, a->line) < std::tie(b->file, b->line);
+    const auto& left = *istio::metadata_of(*a->resource).ref;
+    const auto& right = *istio::metadata_of(*b->resource).ref;
+    return std::tie(a->file, a->line, left.file, left.line, left.name) <
+           std::tie(b->file, b->line, right.file, right.line, right.name);
   });
+  result.resources.reserve(order.size());
   for (const Item* item : order) result.resources.push_back(item->resource);
 }
 
-std::shared_ptr<const Store::File> Store::decode(const SourceFile& source) const {
-  std::string sum = digest(source.text);
-  const auto known = files_.find(source.path);
-  if (known != files_.end() && known->second->digest == sum) return known->second;
-  istio::Decoded decoded = istio::decode(source.text, source.path);
-  auto file = std::make_shared<File>();
-  file->digest = std::move(sum);
-  for (istio::Resource& resource : decoded.resources) {
-    file->resources.push_back(std::make_shared<istio::Resource>(std::move(resource)));
-  }
-  file->refused = std::move(decoded.refused);
-  file->findings = std::move(decoded.findings);
-  return file;
-}
-
 InForce Store::update(const SourceTree& tree) {
-  Update update{held_, tree, {}, {}};
-  std::map<std::string, std::shared_ptr<const File>> files;
-  std::vector<std::shared_ptr<const File>> decoded(tree.files.size());
+  Update update{held_, tree, {}, {}, {}};
+  update.places.reserve(held_.size());
+  update.items.reserve(held_.size());
+  std::vector<DecodedFilePtr> decoded(tree.files.size());
   for (std::size_t at = 0; at < tree.files.size(); ++at) {
     const SourceFile& source = tree.files[at];
     if (!source.problem.empty()) continue;
-    decoded[at] = files[source.path] = decode(source);
+    decoded[at] = files_.take(source);
     update.take_good(at, *decoded[at]);
-    for (const istio::Finding& finding : decoded[at]->findings)
-      update.result.findings.push_back(finding);
+    const auto& findings = decoded[at]->findings;
+    update.result.findings.insert(update.result.findings.end(), findings.begin(), findings.end());
   }
   for (std::size_t at = 0; at < tree.files.size(); ++at) {
     if (decoded[at]) {
@@ -143,14 +153,11 @@ InForce Store::update(const SourceTree& tree) {
     update.take_unreadable(tree.files.size(), directory);
   }
   update.finish();
-  files_ = std::move(files);
-  std::map<Key, Held> held;
-  for (auto& [key, item] : update.items) {
-    const auto before = held_.find(key);
-    const bool is_old = before != held_.end() && before->second.resource == item.resource;
-    std::string path = is_old ? before->second.path : istio::metadata_of(*item.resource).ref->file;
-    held.emplace(key, Held{std::move(item.resource), std::move(path)});
-  }
+  files_.finish();
+  Held held;
+  held.reserve(update.items.size());
+  for (const auto& item : update.items)
+    held.emplace(istio::metadata_of(*item.resource).ref.get(), item.resource);
   held_ = std::move(held);
   return std::move(update.result);
 }

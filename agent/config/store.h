@@ -11,19 +11,13 @@
 //
 // Pure: no file is read here. One thread.
 #pragma once
-#include <map>
-#include <memory>
-#include <set>
 #include <string>
-#include <tuple>
+#include <unordered_map>
 #include <vector>
 
-#include "agent/config/source_tree.h"
-#include "agent/istio/decode.h"
+#include "agent/config/decoded_files.h"
 
 namespace sallyport::config {
-
-using ResourcePtr = std::shared_ptr<const istio::Resource>;
 
 struct InForce {
   std::vector<ResourcePtr>
@@ -36,31 +30,29 @@ struct InForce {
 
 class Store {
 public:
+  // Whether update() takes that file as unchanged, without its text.
+  bool holds(std::string_view path, const FileStamp& stamp) const {
+    return files_.holds(path, stamp);
+  }
   InForce update(const SourceTree& tree);
 
 private:
-  using Key = std::tuple<std::string, std::string, std::string>;  // kind, namespace, name
-  struct File {
-    std::string digest;
-    std::vector<ResourcePtr> resources;
-    std::vector<istio::Refused> refused;
-    std::vector<istio::Finding> findings;
+  // A resource is who it is by kind, namespace and name.
+  static bool same_identity(const ResourceRef& a, const ResourceRef& b);
+  struct HashIdentity {
+    std::size_t operator()(const ResourceRef* ref) const;
   };
-  struct Item {
-    std::size_t file = 0;  // its place in the tree
-    int line = 0;
-    ResourcePtr resource;
+  struct EqualIdentity {
+    bool operator()(const ResourceRef* a, const ResourceRef* b) const {
+      return same_identity(*a, *b);
+    }
   };
-  struct Held {
-    ResourcePtr resource;
-    std::string path;  // the file that gave it
-  };
+  // Each under the ref of its own: it names the file that gave it.
+  using Held = std::unordered_map<const ResourceRef*, ResourcePtr, HashIdentity, EqualIdentity>;
   struct Update;  // one update() at work
 
-  std::shared_ptr<const File> decode(const SourceFile& source) const;
-
-  std::map<std::string, std::shared_ptr<const File>> files_;  // by path
-  std::map<Key, Held> held_;                                  // in force since the last update
+  DecodedFiles files_;
+  Held held_;  // in force since the last update
 };
 
 }  // namespace sallyport::config

@@ -22,6 +22,17 @@ ResourcePtr secret(const std::string& name, SecretData data,
   return std::make_shared<istio::Resource>(std::move(out));
 }
 
+ResourcePtr config_map(const std::string& name, SecretData data,
+                       const std::string& namespace_name) {
+  istio::ConfigMap out;
+  out.metadata.name = name;
+  out.metadata.namespace_name = namespace_name;
+  out.metadata.ref =
+      std::make_shared<ResourceRef>(ResourceRef{"ConfigMap", namespace_name, name, "s.yaml", 3});
+  out.data = std::move(data);
+  return std::make_shared<istio::Resource>(std::move(out));
+}
+
 std::shared_ptr<const certs::Vault> build(Secrets& secrets, const std::string& name,
                                           std::vector<ResourcePtr> resources) {
   const std::vector<WantedSecret> wanted = {{name, "DestinationRule default/x (f.yaml:1)"}};
@@ -49,6 +60,27 @@ const Case cases[] = {
      true,
      false,
      ""},
+    {"an empty generic pair gives way to the other style",
+     "kubernetes://a",
+     {secret("a",
+             {{"cert", ""}, {"key", ""}, {"tls.crt", one.chain_pem}, {"tls.key", one.key_pem}})},
+     true,
+     false,
+     ""},
+    {"half a generic pair gives way too",
+     "kubernetes://a",
+     {secret("a", {{"cert", "x"}, {"tls.crt", one.chain_pem}, {"tls.key", one.key_pem}})},
+     true,
+     false,
+     ""},
+    {"the styles are not mixed",
+     "kubernetes://a",
+     {secret("a", {{"cert", one.chain_pem}, {"tls.key", one.key_pem}})},
+     false,
+     false,
+     "s.yaml:3: Secret default/a: found secret, but didn't have expected keys (cert and key) or "
+     "(tls.crt and tls.key); found: cert, tls.key" +
+         needed},
     {"generic keys win",
      "kubernetes://a",
      {secret("a",
@@ -96,6 +128,63 @@ const Case cases[] = {
      false,
      true,
      ""},
+    {"a twin without a CA counts, though the Secret itself has one",
+     "kubernetes://a-cacert",
+     {secret("a", {{"cacert", ca.pem()}}), secret("a-cacert", {{"other", "x"}})},
+     false,
+     false,
+     "s.yaml:3: Secret default/a-cacert: found secret, but didn't have expected keys cacert or "
+     "ca.crt; found: other" +
+         needed},
+    {"an empty generic CA gives way to the other style",
+     "kubernetes://a-cacert",
+     {secret("a", {{"cacert", ""}, {"ca.crt", ca.pem()}})},
+     false,
+     true,
+     ""},
+    {"an empty CA",
+     "kubernetes://a-cacert",
+     {secret("a", {{"ca.crt", ""}})},
+     false,
+     false,
+     "s.yaml:3: Secret default/a: found key \"ca.crt\", but it was empty" + needed},
+    {"a broken CRL: never unchecked",
+     "kubernetes://a-cacert",
+     {secret("a", {{"ca.crt", ca.pem()}, {"ca.crl", "junk"}})},
+     false,
+     false,
+     "s.yaml:3: Secret default/a: CRL: no CRL in the PEM text" + needed},
+    {"the CRL of the other style is not this CA's",
+     "kubernetes://a-cacert",
+     {secret("a", {{"cacert", ca.pem()}, {"ca.crl", "junk"}})},
+     false,
+     true,
+     ""},
+    {"an encrypted key",
+     "kubernetes://a",
+     {secret("a", {{"cert", one.chain_pem}, {"key", test::encrypted(one.key_pem)}})},
+     false,
+     false,
+     "s.yaml:3: Secret default/a: private key: it is encrypted; store it without a pass phrase" +
+         needed},
+    {"the CA of a ConfigMap",
+     "configmap://shared/cas",
+     {config_map("cas", {{"ca.crt", ca.pem()}}, "shared")},
+     false,
+     true,
+     ""},
+    {"the CA of a ConfigMap under its generic name",
+     "configmap://shared/cas",
+     {config_map("cas", {{"cacert", ca.pem()}}, "shared")},
+     false,
+     true,
+     ""},
+    {"no ConfigMap",
+     "configmap://shared/cas",
+     {config_map("cas", {{"ca.crt", ca.pem()}}, "default")},
+     false,
+     false,
+     "ConfigMap shared/cas: missing" + needed},
     {"a CA with its CRL",
      "kubernetes://a-cacert",
      {secret("a", {{"ca.crt", ca.pem()}, {"ca.crl", ca.crl({one.serial})}})},
@@ -168,6 +257,54 @@ TEST(SecretRotation, KeepsTheGoodOldVersionAndSaysWhy) {
                               {secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}})});
     EXPECT_EQ(healed->find("kubernetes://a")->problem, "");
   }
+}
+
+TEST(SecretRotation, ARefusedSecretIsNotCalledMissing) {
+  const istio::Finding refusal = {
+      istio::Severity::error, "s.yaml", 9, "Secret", "default", "a", "data", "too long"};
+  const std::vector<WantedSecret> wanted = {{"kubernetes://a", ""}, {"kubernetes://b", ""}};
+  const ResourcePtr other = secret("b", {{"cert", one.chain_pem}, {"key", one.key_pem}});
+  Secrets secrets("default");
+  const auto vault = secrets.build(wanted, std::vector{other}, std::vector{refusal});
+  EXPECT_EQ(vault->find("kubernetes://a")->problem, "s.yaml:9: Secret default/a: data: too long");
+  EXPECT_TRUE(vault->find("kubernetes://b")->active()) << "others are not affected";
+  EXPECT_EQ(vault->find("kubernetes://b")->problem, "");
+
+  const ResourcePtr last_good = secret("a", {{"cert", one.chain_pem}, {"key", one.key_pem}});
+  const auto kept = secrets.build(wanted, std::vector{last_good, other}, std::vector{refusal});
+  EXPECT_TRUE(kept->find("kubernetes://a")->active());
+  EXPECT_EQ(kept->find("kubernetes://a")->problem, "s.yaml:9: Secret default/a: data: too long");
+}
+
+TEST(SecretRotation, AChangedCrlIsAnotherSetOfCas) {
+  Secrets secrets("default");
+  const auto roots = [&](const std::string& crl) {
+    return build(secrets, "kubernetes://a-cacert",
+                 {secret("a", {{"ca.crt", ca.pem()}, {"ca.crl", crl}})})
+        ->find("kubernetes://a-cacert")
+        ->roots;
+  };
+  const auto before = roots(ca.crl({}));
+  const auto after = roots(ca.crl({one.serial}));
+  EXPECT_NE(before->id(), after->id()) << "pools and TLS sessions hang on it";
+  EXPECT_EQ(roots("junk"), after) << "a broken one leaves the last good one in force";
+}
+
+TEST(SecretFiles, KeyAndCertificateReplacedOneAfterTheOther) {
+  const test::TemporaryDirectory files;
+  files.write("c", one.chain_pem);
+  files.write("k", one.key_pem);
+  const std::string name = "file-cert:" + files.path("c") + "~" + files.path("k");
+  Secrets secrets("default");
+  const auto old_pair = build(secrets, name, {})->find(name)->pair;
+  files.replace("c", two.chain_pem);
+  const auto between = build(secrets, name, {});
+  EXPECT_EQ(between->find(name)->pair, old_pair) << "until both match";
+  EXPECT_NE(between->find(name)->problem.find("does not match"), std::string::npos);
+  files.replace("k", two.key_pem);
+  const auto after = build(secrets, name, {});
+  EXPECT_EQ(after->find(name)->pair->info().subject, "CN=two");
+  EXPECT_EQ(after->find(name)->problem, "");
 }
 
 TEST(SecretFiles, AreReadAndListed) {

@@ -257,6 +257,57 @@ TEST_F(ConfigService, LoadsPemFilesAndFollowsThem) {
   EXPECT_EQ(find(certificate).pair->info().subject, "CN=two");
 }
 
+TEST_F(ConfigService, ReplacedFilesAreUsedTogetherOrNotAtAll) {
+  const auto ca = test::Authority::root("Test Root");
+  const auto one = ca.issue({.common_name = "one"}), two = ca.issue({.common_name = "two"});
+  files_.write("c", one.chain_pem);
+  files_.write("k", one.key_pem);
+  const std::string name = "file-cert:" + files_.path("c") + "~" + files_.path("k");
+  files_.write("config/web.yaml", entry + "---\n" + rule_head +
+                                      "{mode: MUTUAL, clientCertificate: " + files_.path("c") +
+                                      ", privateKey: " + files_.path("k") + "}\n");
+  start();
+  const auto find = [&] { return *service_->vault().current()->find(name); };
+  ASSERT_TRUE(find().pair) << find().problem;
+  files_.replace("k", two.key_pem);
+  await([&] { return !find().problem.empty(); });
+  EXPECT_EQ(find().pair->info().subject, "CN=one");
+  EXPECT_TRUE(logged("private key: does not match the certificate"));
+  files_.replace("c", two.chain_pem);
+  await([&] { return find().pair->info().subject == "CN=two"; });
+  EXPECT_EQ(find().problem, "");
+  for (const std::string& line : log_) {
+    for (const auto& issued : {one, two})
+      EXPECT_EQ(line.find(issued.key_pem.substr(40, 20)), line.npos) << "no key in a log";
+  }
+}
+
+TEST_F(ConfigService, WarnsOfCertificatesThatExpire) {
+  const auto ca = test::Authority::root("Test Root", {.valid_to_s = 9 * 365 * test::day_s});
+  const auto issued = ca.issue(
+      {.common_name = "one", .valid_from_s = -365 * test::day_s, .valid_to_s = 40 * test::day_s});
+  files_.write("c", issued.chain_pem);
+  files_.write("k", issued.key_pem);
+  files_.write("config/web.yaml", entry + "---\n" + rule_head +
+                                      "{mode: MUTUAL, clientCertificate: " + files_.path("c") +
+                                      ", privateKey: " + files_.path("k") + "}\n");
+  int64_t now = issued.not_after - 31 * test::day_s;
+  options_.now = [&now] { return now; };
+  start();
+  const std::size_t before = log_.size();
+  const std::pair<int64_t, std::size_t> steps[] = {{30, 1}, {29, 1}, {6, 2},
+                                                   {1, 3},  {0, 4},  {-9, 4}};
+  for (const auto& [days, lines] : steps) {
+    now = issued.not_after + 2 - days * test::day_s;  // the PEM was made a moment before
+    service_->reload();
+    EXPECT_EQ(log_.size() - before, lines) << days;
+  }
+  EXPECT_FALSE(logged("expires in 31 days"));
+  EXPECT_TRUE(logged("file-cert:" + files_.path("c") + "~" + files_.path("k") +
+                     ": certificate \"CN=one\", serial "));
+  EXPECT_TRUE(logged(" has expired: it was good until "));
+}
+
 TEST_F(ConfigService, MayBeDestroyedAtAnyMoment) {
   files_.write("config/web.yaml", entry);
   start();

@@ -112,5 +112,45 @@ TEST(WatchPoints, OfLinksThatGoRoundAreFew) {
   EXPECT_EQ(points, (WatchPoints{{root.path(), {"a", "b"}}}));
 }
 
+// The stamp of the only file, as a later look would see it.
+FileStamp stamp_of_only_file(const TemporaryDirectory& root, const IsHeld& is_held = {}) {
+  const auto tree = read_tree(root.path(), is_held);
+  return tree && tree->files.size() == 1 ? tree->files[0].stamp : FileStamp{};
+}
+
+TEST(FileStamps, OfAFileWrittenAMomentAgoSayNothing) {
+  const TemporaryDirectory root;
+  root.write("a.yaml", "x");
+  const auto stamp = stamp_of_only_file(root);
+  EXPECT_FALSE(stamp.settled) << "a second write could carry the same times";
+  EXPECT_FALSE(stamp == stamp);
+}
+
+TEST(FileStamps, OfAnOldFileTellItFromEveryOther) {
+  FileStamp one{.device = 1, .inode = 2, .size = 3, .modified_ns = 4, .changed_ns = 5};
+  one.settled = true;
+  EXPECT_TRUE(one == one);
+  for (const auto differ : {&FileStamp::modified_ns, &FileStamp::changed_ns}) {
+    auto other = one;
+    other.*differ += 1;
+    EXPECT_FALSE(one == other);
+  }
+  auto other = one;
+  other.inode = 9;
+  EXPECT_FALSE(one == other);
+  other = one;
+  other.size = 9;
+  EXPECT_FALSE(one == other);
+}
+
+TEST(SourceTree, DoesNotReadWhatTheCallerHolds) {
+  const TemporaryDirectory root;
+  root.write("a.yaml", "x");
+  const auto tree = read_tree(root.path(), [](const auto&, const FileStamp&) { return true; });
+  ASSERT_TRUE(tree && tree->files.size() == 1);
+  EXPECT_TRUE(tree->files[0].unchanged);
+  EXPECT_EQ(tree->files[0].text, "");
+}
+
 }  // namespace
 }  // namespace sallyport::config

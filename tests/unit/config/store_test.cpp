@@ -169,5 +169,39 @@ TEST(StoreLoads, DecodeOnlyFilesThatChanged) {
   EXPECT_NE(first.resources.at(1), second.resources.at(1));
 }
 
+TEST(StoreLoads, DecodeOnlyDocumentsThatChanged) {
+  Store store;
+  const auto three = [](const std::string& middle) {
+    return tree({{"a", entry("x", "x.a") + entry("w", middle) + entry("z", "z.a", bad_port)}});
+  };
+  const InForce first = store.update(three("y.a"));
+  const InForce second = store.update(three("new.a"));
+  EXPECT_EQ(first.resources.at(0), second.resources.at(0));
+  EXPECT_NE(first.resources.at(1), second.resources.at(1));
+  EXPECT_EQ(in_force(second), (Names{"x=x.a", "w=new.a"}));
+  EXPECT_EQ(closed(second), (Names{"ServiceEntry z.a"})) << "what did not change is still bad";
+  EXPECT_EQ(second.findings.size(), first.findings.size());
+}
+
+TEST(StoreLoads, DecodeAgainWhatMovedToAnotherLine) {
+  Store store;
+  store.update(tree({{"a", entry("x", "x.a") + entry("w", "w.a")}}));
+  const InForce moved = store.update(tree({{"a", "# new\n" + entry("x", "x.a")}}));
+  EXPECT_EQ(istio::metadata_of(*moved.resources.at(0)).ref->line, 3);
+}
+
+TEST(StoreLoads, TakeAFileThatDidNotChangeWithoutItsText) {
+  Store store;
+  auto now = tree({{"a", entry("x", "x.a")}});
+  FileStamp stamp{.inode = 7, .size = 100, .settled = true};
+  now.files[0].stamp = stamp;
+  const InForce first = store.update(now);
+  EXPECT_TRUE(store.holds("a", stamp));
+  EXPECT_FALSE(store.holds("b", stamp));
+  EXPECT_FALSE(store.holds("a", FileStamp{.inode = 8, .size = 100, .settled = true}));
+  now.files[0] = {"a", "", "", stamp, true};
+  EXPECT_EQ(store.update(now).resources, first.resources);
+}
+
 }  // namespace
 }  // namespace sallyport::config

@@ -1,0 +1,55 @@
+// What each file's documents gave, decoded once for as long as a document stays as it is: of ten
+// thousand in one file, only the one that was edited is parsed again.
+//
+// Pure: no file is read here. One thread.
+#pragma once
+#include <array>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/config/source_tree.h"
+#include "agent/istio/decode.h"
+
+namespace sallyport::istio {
+struct Document;
+}
+
+namespace sallyport::config {
+
+using ResourcePtr = std::shared_ptr<const istio::Resource>;
+
+struct DecodedFile {
+  struct Part {  // a document, and how much of the lists below is its
+    std::array<char, 16> digest{};
+    int line = 0;  // a document that moved to another line is decoded again: its resources name it
+    uint32_t resources = 0, refused = 0, findings = 0;
+  };
+  FileStamp stamp;
+  std::vector<Part> parts;
+  std::vector<ResourcePtr> resources;
+  std::vector<istio::Refused> refused;
+  std::vector<istio::Finding> findings;
+};
+using DecodedFilePtr = std::shared_ptr<const DecodedFile>;
+
+class DecodedFiles {
+public:
+  // True when `path` was read with that stamp last time, so that its text need not be read again.
+  bool holds(std::string_view path, const FileStamp& stamp) const;
+  // `source` was read, or is unchanged (then it gives what it gave before).
+  DecodedFilePtr take(const SourceFile& source);
+  // After every file of a load was taken: what is gone is forgotten.
+  void finish();
+
+private:
+  struct Known {
+    DecodedFilePtr file;
+    uint64_t load = 0;  // the last that took it
+  };
+  std::map<std::string, Known, std::less<>> files_;  // by path
+  uint64_t load_ = 0;
+};
+
+}  // namespace sallyport::config
