@@ -32,7 +32,8 @@ _sallyport() {
   local command=${COMP_WORDS[1]} words= path=()
   COMPREPLY=()
   case $previous in
-    -o|--output) words="short table json yaml text" ;;
+    -o|--output) words="short table json yaml text log" ;;
+    --failure-threshold|--output-threshold) words="Info Warning Error" ;;
     -f|--file|--filename|--config|--mesh-config) ;;
     *)
       if [[ $COMP_CWORD -gt 1 ]]; then path=("$command"); fi
@@ -50,13 +51,15 @@ _sallyport() {
 complete -o default -F _sallyport sallyport
 )sh";
 
-constexpr const char* zsh_script =
-    R"sh(#compdef sallyport
+// clang-format reads what stands in this one as code.
+// clang-format off
+constexpr const char* zsh_script = R"sh(#compdef sallyport
 # zsh completion of sallyport
 _sallyport() {
   local -a found arguments
   case ${words[CURRENT-1]} in
-    -o|--output) compadd -- short table json yaml text; return ;;
+    -o|--output) compadd -- short table json yaml text log; return ;;
+    --failure-threshold|--output-threshold) compadd -- Info Warning Error; return ;;
     -f|--file|--filename|--config|--mesh-config) _files; return ;;
   esac
   (( CURRENT > 2 )) && arguments+=("${words[2]}")
@@ -66,15 +69,13 @@ _sallyport() {
   if (( CURRENT > 2 )) && [[ ${words[2]} == completion ]]; then
     compadd -- bash zsh fish; return
   fi
-  found=(${(f)" $(sallyport $arguments-- help 2 > / dev / null |
-                      sed - n - e 's/^  \([a-z][a-z-]*\)[ ,].*/\1/p' - e 's/^  \(-[^ ]*\).*/\1/p' |
-                      tr,
-                  '\n') "})
-    compadd-- $found ||
-    _files
+  found=(${(f)"$(sallyport $arguments --help 2>/dev/null |
+    sed -n -e 's/^  \([a-z][a-z-]*\)[ ,].*/\1/p' -e 's/^  \(-[^ ]*\).*/\1/p' | tr , '\n')"})
+  compadd -- $found || _files
 }
 compdef _sallyport sallyport
 )sh";
+// clang-format on
 
 constexpr const char* fish_script = R"sh(# fish completion of sallyport
 function __sallyport_words
@@ -82,7 +83,10 @@ function __sallyport_words
   set -l arguments
   switch "$given[-1]"
     case -o --output
-      printf '%s\n' short table json yaml text
+      printf '%s\n' short table json yaml text log
+      return
+    case --failure-threshold --output-threshold
+      printf '%s\n' Info Warning Error
       return
   end
   if test (count $given) -gt 1

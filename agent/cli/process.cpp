@@ -169,6 +169,7 @@ Result<void> Process::open_admin() {
 dns::ResolverOptions Process::dns_options() const {
   dns::ResolverOptions dns;
   dns.servers = options_.dns_servers;
+  dns.warn = [](const std::string& line) { log_warning(line); };
   const auto& own = options_.proxy.addresses;
   if (own.empty()) return dns;
   const auto has = [&own](bool v4) {

@@ -1,0 +1,66 @@
+// What a proxy says when it compiles the resources, as far as no analyzer has said it: one proxy a
+// namespace with rules, and one a workloadSelector.
+#include <set>
+
+#include "agent/analyze/checks.h"
+#include "agent/core/limits.h"
+
+namespace sallyport::analyze {
+namespace {
+
+std::set<std::pair<std::string, istio::Labels>> views(const World& world) {
+  std::set<std::pair<std::string, istio::Labels>> out;
+  for (const auto& object : world.objects()) {
+    if (!object.resource || out.size() >= limits::validated_proxies) continue;
+    const auto* rule = std::get_if<istio::DestinationRule>(object.resource.get());
+    const bool counts = rule || std::holds_alternative<istio::ServiceEntry>(*object.resource) ||
+                        std::holds_alternative<istio::VirtualService>(*object.resource);
+    if (!counts) continue;
+    out.emplace(object.ref->namespace_name, istio::Labels{});
+    if (rule && rule->workload_selector) {
+      out.emplace(object.ref->namespace_name, *rule->workload_selector);
+    }
+  }
+  return out;
+}
+
+bool is_limit(const std::string& reason) {
+  return reason.find("not available") != reason.npos || reason.find(" yet") != reason.npos;
+}
+
+}  // namespace
+
+bool Checks::has_about(const istio::Finding& finding) const {
+  for (const auto& one : found_) {
+    const bool same = one.kind == finding.kind && one.name == finding.name &&
+                      one.namespace_name == finding.namespace_name;
+    const std::string_view a = one.field, b = finding.field;
+    // A proxy names a rule's tls without saying which of them.
+    const bool both_tls = b.ends_with(".tls") && a.find(".tls") != a.npos;
+    if (same && (both_tls || a.starts_with(b) || b.starts_with(a))) return true;
+  }
+  return false;
+}
+
+void check_proxy(Checks& checks) {
+  std::set<std::string> told;
+  std::vector<istio::Finding> left;
+  for (const auto& [space, labels] : views(checks.world)) {
+    istio::Proxy proxy;
+    proxy.namespace_name = space;
+    proxy.labels = labels;
+    const auto compiled = mesh::compile(checks.world.input_for(proxy), nullptr, 1);
+    for (const auto& finding : compiled.findings) {
+      const bool known = finding.namespace_name != space || finding.reason.starts_with("IST") ||
+                         checks.has_about(finding);
+      if (!known && told.insert(finding.text()).second) left.push_back(finding);
+    }
+  }
+  for (const auto& finding : left) {
+    const bool error = finding.severity == istio::Severity::error;
+    const bool limit = is_limit(finding.reason);
+    checks.add(error ? "SLP0901" : limit ? "SLP0903" : "SLP0902", finding, finding.reason);
+  }
+}
+
+}  // namespace sallyport::analyze

@@ -1,0 +1,178 @@
+// Who speaks TLS to whom: twice, not at all, or to the wrong port.
+#include <algorithm>
+#include <set>
+
+#include "agent/analyze/checks.h"
+#include "agent/mesh/host_names.h"
+
+namespace sallyport::analyze {
+namespace {
+
+const char* name_of(istio::TlsMode mode) {
+  return mode == istio::TlsMode::mutual ? "MUTUAL" : "SIMPLE";
+}
+
+std::string place(const Host& host, std::size_t port) {
+  const auto& object = host.object();
+  ResourceRef at = *object.ref;
+  at.line = line_of(*object.node, item("spec.ports", port));
+  return at.text();
+}
+
+// Where the rule says that tls.
+std::string field_of(const std::vector<TlsBlock>& blocks, const istio::ClientTls* tls) {
+  for (const auto& block : blocks) {
+    if (block.tls == tls) return block.field;
+  }
+  return "spec.trafficPolicy.tls";
+}
+
+// The ports that servers are spoken to at.
+std::set<uint16_t> server_ports(const Host& host, const istio::ServicePort& port) {
+  const uint16_t usual = port.target_port ? port.target_port : port.number;
+  std::set<uint16_t> out;
+  if (host.entry.value) {
+    for (const auto& endpoint : host.entry->endpoints) {
+      const auto own = endpoint.ports.find(port.name);
+      out.insert(own == endpoint.ports.end() ? usual : own->second);
+    }
+  }
+  if (out.empty()) out.insert(usual);
+  return out;
+}
+
+class Modes {
+public:
+  explicit Modes(Checks& checks) : checks_(checks), blocks_(tls_blocks(checks.world)) {}
+  void look_at(const Host& host);
+
+private:
+  void twice(const Host& host, std::size_t index, const std::vector<Effective>& all);
+  void plaintext(const Host& host, std::size_t index);
+  void to_plaintext(const Host& host, std::size_t index, const std::vector<Effective>& all);
+
+  Checks& checks_;
+  const std::vector<TlsBlock> blocks_;
+  std::set<std::pair<const void*, std::string_view>> told_;  // one finding a tls block and code
+};
+
+void Modes::twice(const Host& host, std::size_t index, const std::vector<Effective>& all) {
+  const auto& port = host.ports()[index];
+  for (const auto& [rule, tls] : all) {
+    if (!is_originating(tls) || !told_.emplace(tls, "SLP0201").second) continue;
+    const auto field = field_of(blocks_, tls);
+    std::string cure;
+    if (field == "spec.trafficPolicy.tls" && host.ports().size() > 1) {
+      cure = "move tls into portLevelSettings of the port that is declared HTTP, so that port " +
+             std::to_string(port.number) + " keeps the client's own TLS";
+    }
+    checks_.add("SLP0201", *rule.object, field,
+                "TLS inside TLS: port " + std::to_string(port.number) + " of " + host.name +
+                    " is declared " + port.protocol + " (" + place(host, index) +
+                    "), so that clients speak TLS themselves, and this rule wraps it again (mode " +
+                    name_of(tls->mode) + ")",
+                std::move(cure));
+  }
+}
+
+void Modes::plaintext(const Host& host, std::size_t index) {
+  const auto& port = host.ports()[index];
+  for (const uint16_t number : server_ports(host, port)) {
+    const bool tls_there = host.entry.value ? is_tls_number(number) : number == 443;
+    if (number == port.number || !tls_there) continue;
+    checks_.add("SLP0202", host.object(), item("spec.ports", index),
+                "plain HTTP of port " + std::to_string(port.number) + " of " + host.name +
+                    " is sent to port " + std::to_string(number) +
+                    ", where the server speaks TLS: no DestinationRule originates TLS for it",
+                "add a DestinationRule with host " + host.name + " and portLevelSettings: port " +
+                    std::to_string(port.number) + ", tls.mode SIMPLE or MUTUAL");
+    return;
+  }
+}
+
+void Modes::to_plaintext(const Host& host, std::size_t index, const std::vector<Effective>& all) {
+  const auto& port = host.ports()[index];
+  const auto numbers = server_ports(host, port);
+  const bool plain = std::any_of(numbers.begin(), numbers.end(),
+                                 [](uint16_t number) { return number == 80 || number == 8080; });
+  if (!plain || !host.entry.value) return;
+  for (const auto& [rule, tls] : all) {
+    if (!is_originating(tls) || !told_.emplace(tls, "SLP0203").second) continue;
+    checks_.add("SLP0203", *rule.object, field_of(blocks_, tls),
+                std::string("TLS (mode ") + name_of(tls->mode) + ") is sent to port " +
+                    std::to_string(*numbers.begin()) + " of " + host.name +
+                    ", where servers usually speak plaintext (" + place(host, index) + ")",
+                "set targetPort: 443 at port " + std::to_string(port.number) + " of " +
+                    host.object().ref->kind + " " + host.object().ref->name);
+  }
+}
+
+void Modes::look_at(const Host& host) {
+  for (std::size_t i = 0; i < host.ports().size(); i++) {
+    const auto& port = host.ports()[i];
+    const auto all = effective_tls(checks_.world, host, port);
+    const bool originated = std::any_of(all.begin(), all.end(),
+                                        [](const auto& one) { return is_originating(one.tls); });
+    if (is_tls(port)) {
+      twice(host, i, all);
+    } else if (is_http(port) && !originated) {
+      plaintext(host, i);
+    } else if (is_http(port)) {
+      to_plaintext(host, i, all);
+    }
+  }
+}
+
+// Ports of all resources that tell of the rule's host.
+struct KnownPorts {
+  std::set<uint16_t> numbers;
+  std::string listed, hint;
+};
+
+KnownPorts known_ports(const World& world, const Typed<istio::DestinationRule>& rule,
+                       uint16_t asked) {
+  const auto& from = rule->metadata.namespace_name;
+  KnownPorts out;
+  for (const auto* host : world.hosts_called(world.full_name(rule->host, from), from)) {
+    for (const auto& port : host->ports()) {
+      if (out.numbers.insert(port.number).second) {
+        out.listed += (out.listed.empty() ? "" : ", ") + std::to_string(port.number);
+      }
+      if (port.target_port == asked && port.number != asked) {
+        out.hint = "write " + std::to_string(port.number) + ": " + std::to_string(asked) +
+                   " is its targetPort, and portLevelSettings take the port that clients dial";
+      }
+    }
+  }
+  return out;
+}
+
+void check_ports(Checks& checks, const Typed<istio::DestinationRule>& rule, const auto& policy,
+                 const std::string& at) {
+  if (!policy || mesh::is_wildcard(rule->host)) return;
+  for (std::size_t i = 0; i < policy->port_level_settings.size(); i++) {
+    const auto asked = policy->port_level_settings[i].port;
+    const auto known = known_ports(checks.world, rule, asked);
+    if (known.numbers.empty() || known.numbers.contains(asked)) continue;
+    checks.add("SLP0204", *rule.object, item(at + ".portLevelSettings", i) + ".port.number",
+               rule->host + " has no port " + std::to_string(asked) + " (it has " + known.listed +
+                   "): what this entry says, tls too, has no effect",
+               known.hint);
+  }
+}
+
+}  // namespace
+
+void check_tls_modes(Checks& checks) {
+  Modes modes(checks);
+  for (const auto& host : checks.world.hosts()) modes.look_at(host);
+  for (const auto& rule : checks.world.all<istio::DestinationRule>()) {
+    check_ports(checks, rule, rule->traffic_policy, "spec.trafficPolicy");
+    for (std::size_t i = 0; i < rule->subsets.size(); i++) {
+      check_ports(checks, rule, rule->subsets[i].traffic_policy,
+                  item("spec.subsets", i) + ".trafficPolicy");
+    }
+  }
+}
+
+}  // namespace sallyport::analyze

@@ -1,0 +1,72 @@
+// What every analyzer gets, and the analyzers.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/analyze/codes.h"
+#include "agent/analyze/world.h"
+
+namespace sallyport::analyze {
+
+class Checks {
+public:
+  Checks(const World& all, int64_t now_s) : world(all), now(now_s) {}
+  Checks(const Checks&) = delete;
+
+  // `field`: path in the document; its line is looked up. `cure`: more exactly than the code's.
+  void add(std::string_view id, const Object& about, std::string field, std::string cause,
+           std::string cure = {});
+  // A finding whose place is known.
+  void add(std::string_view id, const istio::Finding& finding, std::string cause);
+  std::vector<Finding> take() { return std::move(found_); }
+  // There is a finding about that resource and field, or one in it, or around it.
+  bool has_about(const istio::Finding& finding) const;
+
+  const World& world;
+  const int64_t now;  // seconds since 1970
+
+private:
+  std::vector<Finding> found_;
+};
+
+// One entry of a DestinationRule's tls: of the host, of a port, of a subset.
+struct TlsBlock {
+  Typed<istio::DestinationRule> rule;
+  const istio::ClientTls* tls = nullptr;
+  std::string field;   // "spec.trafficPolicy.tls"
+  uint16_t port = 0;   // of portLevelSettings; 0: every port
+  std::string subset;  // its name; empty: the host's
+};
+std::vector<TlsBlock> tls_blocks(const World& world);
+
+// The tls that holds for a port of a service as clients of `from` see it; null: none. Simplified to
+// what holds whatever the client's labels are: rules with a workloadSelector count too.
+struct Effective {
+  Typed<istio::DestinationRule> rule;
+  const istio::ClientTls* tls = nullptr;
+};
+std::vector<Effective> effective_tls(const World& world, const Host& host,
+                                     const istio::ServicePort& port);
+
+bool is_originating(const istio::ClientTls* tls);  // SIMPLE or MUTUAL
+bool is_http(const istio::ServicePort& port);
+bool is_tls(const istio::ServicePort& port);  // HTTPS, TLS
+// Ports where servers speak TLS from the first byte.
+bool is_tls_number(uint16_t port);
+std::string item(std::string_view list, std::size_t index);  // "list[3]"
+
+void check_schema(Checks& checks);        // what validation says, twice defined resources
+void check_services(Checks& checks);      // ServiceEntries and Services among each other
+void check_rules(Checks& checks);         // DestinationRules: hosts, subsets, selectors, conflicts
+void check_tls_modes(Checks& checks);     // who speaks TLS to whom
+void check_tls_settings(Checks& checks);  // what a tls block leaves out
+void check_credentials(Checks& checks);   // Secrets and certificates
+void check_routes(Checks& checks);        // VirtualServices: hosts, destinations, gateways
+void check_matches(Checks& checks);       // VirtualServices: rules that are never used
+void check_delegates(Checks& checks);
+void check_workloads(Checks& checks);
+void check_proxy(Checks& checks);  // what compiling for a proxy tells beyond that; the last one
+
+}  // namespace sallyport::analyze

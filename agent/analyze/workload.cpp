@@ -1,0 +1,105 @@
+#include "agent/analyze/workload.h"
+
+#include <charconv>
+
+namespace sallyport::analyze {
+namespace {
+
+struct Kind {
+  std::string_view name;
+  const char* path;
+};
+constexpr Kind kinds[] = {{"Pod", ""},
+                          {"Deployment", "spec.template"},
+                          {"StatefulSet", "spec.template"},
+                          {"DaemonSet", "spec.template"},
+                          {"ReplicaSet", "spec.template"},
+                          {"Job", "spec.template"},
+                          {"CronJob", "spec.jobTemplate.spec.template"}};
+
+// Takes "key", "[3]" off the front of a path.
+std::string_view next_step(std::string_view& path) {
+  if (path.starts_with('.')) path.remove_prefix(1);
+  const bool index = path.starts_with('[');
+  const auto end = index ? path.find(']') + 1 : std::min(path.find_first_of(".["), path.size());
+  const auto step = path.substr(0, end);
+  path.remove_prefix(end);
+  return step;
+}
+
+const istio::Node::Entry* child(const istio::Node& node, std::string_view step) {
+  if (step.starts_with('[')) {
+    std::size_t index = 0;
+    std::from_chars(step.data() + 1, step.data() + step.size(), index);
+    const bool is_list = node.kind == istio::Node::Kind::sequence;
+    return is_list && index < node.entries.size() ? &node.entries[index] : nullptr;
+  }
+  if (node.kind != istio::Node::Kind::mapping) return nullptr;
+  for (const auto& entry : node.entries) {
+    if (entry.key == step) return &entry;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const char* pod_path(std::string_view kind) {
+  for (const auto& one : kinds) {
+    if (one.name == kind) return one.path;
+  }
+  return nullptr;
+}
+
+const istio::Node* find(const istio::Node& node, std::string_view path) {
+  const istio::Node* at = &node;
+  while (at && !path.empty()) {
+    const auto* entry = child(*at, next_step(path));
+    at = entry ? entry->value : nullptr;
+  }
+  return at;
+}
+
+int line_of(const istio::Node& node, std::string_view path) {
+  const istio::Node* at = &node;
+  int line = node.line;
+  while (at && !path.empty()) {
+    const auto* entry = child(*at, next_step(path));
+    if (!entry) break;
+    line = entry->line;
+    at = entry->value;
+  }
+  return line;
+}
+
+std::string scalar(const istio::Node* node) {
+  return node && node->is_scalar() ? node->text : std::string();
+}
+
+istio::Labels string_map(const istio::Node* node) {
+  istio::Labels out;
+  if (!node || node->kind != istio::Node::Kind::mapping) return out;
+  for (const auto& entry : node->entries) out.emplace(entry.key, scalar(entry.value));
+  return out;
+}
+
+Workload read_workload(const istio::Node& document, ResourceRefPtr ref) {
+  Workload out;
+  const char* path = pod_path(ref->kind);
+  out.ref = std::move(ref);
+  out.path = path ? path : "";
+  out.pod = find(document, out.path);
+  if (!out.pod) return out;
+  out.labels = string_map(find(*out.pod, "metadata.labels"));
+  out.annotations = string_map(find(*out.pod, "metadata.annotations"));
+  if (auto account = scalar(find(*out.pod, "spec.serviceAccountName")); !account.empty()) {
+    out.service_account = std::move(account);
+  }
+  out.host_network = scalar(find(*out.pod, "spec.hostNetwork")) == "true";
+  for (const auto* where : {&out.labels, &out.annotations}) {
+    const auto at = where->find("sidecar.istio.io/inject");
+    out.refuses_sidecar = out.refuses_sidecar || (at != where->end() && at->second == "false");
+  }
+  return out;
+}
+
+}  // namespace sallyport::analyze

@@ -1,0 +1,112 @@
+// All resources of an analysis, as text and as types.
+//
+// Ownership: a World owns the trees that its objects point into. Neither copied nor moved.
+#pragma once
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/analyze/workload.h"
+#include "agent/istio/decode.h"
+#include "agent/istio/tree.h"
+#include "agent/mesh/compile.h"
+
+namespace sallyport::analyze {
+
+struct Source {
+  std::string path, text;
+};
+
+// A document.
+struct Object {
+  ResourceRefPtr ref;
+  const istio::Node* node = nullptr;
+  std::shared_ptr<const istio::Resource> resource;  // null: of another kind, or refused
+  istio::Labels annotations;
+};
+
+// A resource of type T with its document.
+template <class T>
+struct Typed {
+  const T* value = nullptr;
+  const Object* object = nullptr;
+  const T* operator->() const { return value; }
+};
+
+// One host of a ServiceEntry, or a Service.
+struct Host {
+  std::string name;  // lower case, FQDN; may be a wildcard
+  Typed<istio::ServiceEntry> entry;
+  Typed<istio::Service> service;
+  const Object& object() const { return *(entry.object ? entry.object : service.object); }
+  const std::string& namespace_name() const { return object().ref->namespace_name; }
+  const std::vector<istio::ServicePort>& ports() const {
+    return entry.value ? entry->ports : service->ports;
+  }
+};
+
+class World {
+public:
+  // `mesh`: null: that of the ConfigMap `istio` among the sources (key mesh), else the defaults.
+  World(const std::vector<Source>& sources, const istio::MeshConfig* mesh);
+  World(const World&) = delete;
+
+  const std::deque<Object>& objects() const { return objects_; }
+  const istio::MeshConfig& mesh() const { return mesh_; }
+  const std::vector<istio::Finding>& decode_findings() const { return decode_findings_; }
+  const std::vector<istio::Refused>& refused() const { return refused_; }
+  const std::vector<Workload>& workloads() const { return workloads_; }
+  const std::vector<Host>& hosts() const { return hosts_; }
+
+  template <class T>
+  std::vector<Typed<T>> all() const {
+    std::vector<Typed<T>> out;
+    for (const auto& object : objects_) {
+      if (!object.resource) continue;
+      if (const auto* value = std::get_if<T>(object.resource.get()))
+        out.push_back({value, &object});
+    }
+    return out;
+  }
+  // Null: there is none.
+  const Object* find(std::string_view kind, std::string_view namespace_name,
+                     std::string_view name) const;
+  bool has_kind(std::string_view kind) const;
+
+  // Those that a proxy of `from` sees under that name: exactly so called, else by wildcard.
+  std::vector<const Host*> hosts_called(std::string_view name, std::string_view from) const;
+  // Those that a rule for `name` (perhaps a wildcard) covers.
+  std::vector<const Host*> hosts_under(std::string_view name, std::string_view from) const;
+  // `written` as a resource of that namespace means it.
+  std::string full_name(std::string_view written, std::string_view namespace_name) const;
+  std::vector<const Workload*> selected(const istio::Labels& selector,
+                                        std::string_view namespace_name) const;
+  // As a proxy reads it.
+  mesh::CompileInput input_for(const istio::Proxy& proxy) const;
+
+private:
+  void read(const Source& source);
+  void add_documents(const Source& source);
+  void add_document(const Source& source, const istio::Node& node, int depth);
+  void read_mesh();
+  void add_hosts();
+  bool sees(const Host& host, std::string_view from) const;
+
+  istio::MeshConfig mesh_;
+  std::deque<istio::Trees> trees_;
+  std::deque<Object> objects_;
+  std::map<std::pair<std::string, int>, std::shared_ptr<const istio::Resource>>
+      decoded_;  // by file and line
+  std::vector<istio::Finding> decode_findings_;
+  std::vector<istio::Refused> refused_;
+  std::vector<Workload> workloads_;
+  std::vector<Host> hosts_;
+};
+
+bool selects(const istio::Labels& selector, const istio::Labels& labels);
+std::string text_of(const istio::Labels& labels);  // "app=sleep,version=v1"
+
+}  // namespace sallyport::analyze

@@ -1,0 +1,154 @@
+#include "agent/cli/explain.h"
+
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <ctime>
+
+#include "agent/cli/command_line.h"
+#include "agent/cli/explain_live.h"
+#include "agent/cli/explain_load.h"
+#include "agent/cli/explain_output.h"
+#include "agent/cli/explain_question.h"
+#include "agent/cli/explain_tls.h"
+#include "agent/cli/identity.h"
+
+namespace sallyport::cli {
+namespace {
+
+constexpr int exit_refused = 1;
+// Where the injector mounts them.
+constexpr const char* usual_config = "/etc/istio/config";
+constexpr const char* usual_mesh_config = "/etc/istio/mesh/mesh";
+
+constexpr const char* footer = R"(
+Examples:
+    kubectl exec POD -c istio-proxy -- sallyport explain --to http://api.example.com/v1
+    sallyport explain --to http://api.example.com/ --from sleep rules/ deployment.yaml
+    sallyport explain --to https://api.example.com/ --namespace shop --labels app=cart rules/
+    sallyport explain --to tcp://db.example.com:5432 --live -o json rules/
+
+Each step names the resource and FILE:LINE that decided it; "-" lines say what was not chosen and
+why. --live also resolves, connects and shakes hands as the plan says, without sending a request.
+
+Exit codes: 0 it goes through, 1 it would be refused (or nothing can be read), 2 wrong command
+line)";
+
+struct Flags {
+  std::string to, from, method = "GET", mesh_config, dialled, domain, output = "text";
+  std::vector<std::string> paths, config, headers;
+  IdentityFlags identity;
+  bool live = false;
+};
+
+void add_options(CLI::App& app, Flags& f) {
+  app.add_option("--to", f.to, "http://HOST[:PORT][/PATH], https://..., tcp://HOST:PORT")
+      ->required();
+  app.add_option("PATH", f.paths, "files or directories with resources and manifests; - is stdin");
+  app.add_option("--config", f.config,
+                 "the same, as sidecar has it (default: /etc/istio/config, the sidecar's)");
+  app.add_option("--mesh-config", f.mesh_config,
+                 "MeshConfig file (else a ConfigMap istio with key mesh among the PATHs)");
+  app.add_option("--from", f.from,
+                 "pod or Deployment among the PATHs: its labels, namespace and annotations count");
+  app.add_option("-X,--method", f.method, "method of the request")->capture_default_str();
+  app.add_option("-H,--header", f.headers, "\"Name: value\" of the request; may be repeated")
+      ->allow_extra_args(false);
+  app.add_option("--dialled", f.dialled, "the address that the application dials (else a guess)");
+  app.add_flag("--live", f.live, "make the connection and show what the server presents");
+  app.add_option("-o,--output", f.output, "text, json or yaml")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"text", "json", "yaml"}));
+  app.add_option("--domain", f.domain, "cluster domain (default cluster.local)");
+  app.add_option("-n,--namespace", f.identity.namespace_name, "of the proxy (else POD_NAMESPACE)");
+  app.add_option("--labels", f.identity.labels, "key=value,... of the proxy")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app.add_option("--labels-file", f.identity.labels_file,
+                 "downward API file (else /etc/istio/pod/labels)");
+}
+
+bool exists(const char* path) {
+  struct stat status {};
+  return ::stat(path, &status) == 0;
+}
+
+LoadRequest request_for(const Flags& flags, istio::Proxy proxy) {
+  LoadRequest out;
+  out.paths = flags.paths;
+  out.paths.insert(out.paths.end(), flags.config.begin(), flags.config.end());
+  out.mesh_config = flags.mesh_config;
+  if (out.paths.empty()) {
+    out.paths.emplace_back(usual_config);
+    if (out.mesh_config.empty() && exists(usual_mesh_config)) out.mesh_config = usual_mesh_config;
+  }
+  out.domain = flags.domain;
+  out.from = flags.from;
+  out.proxy = std::move(proxy);
+  return out;
+}
+
+std::string asked(const Flags& flags, const Url& url, const istio::Proxy& proxy) {
+  std::string out = url.scheme == "http" ? flags.method + " " : "";
+  out += url.text() + " from " + proxy.namespace_name;
+  if (!proxy.name.empty()) out += "/" + proxy.name;
+  const auto labels = analyze::text_of(proxy.labels);
+  return out + (labels.empty() ? " (no labels)" : " (" + labels + ")");
+}
+
+Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded& loaded) {
+  Told told;
+  const auto& proxy = loaded.input.proxy;
+  told.asked = asked(flags, url, proxy);
+  auto to = dialled(*loaded.world, url, proxy.namespace_name, flags.dialled);
+  told.before.push_back({"dialled", to.address.text() + ": " + to.how, "", {}});
+  auto taken = capture(loaded.pod, loaded.input.mesh, to.address);
+  told.before.push_back(std::move(taken.step));
+  told.captured = taken.captured;
+  if (!told.captured) return told;
+  told.plan = mesh::explain(loaded.input, *loaded.snapshot, request.question(to.address));
+  for (auto& target : told.plan.targets) {
+    explain_secrets(target, loaded.input, *loaded.vault, std::time(nullptr));
+    if (flags.live) {
+      told.live.push_back(try_live(target, *loaded.vault, url.host, to.address));
+    }
+  }
+  return told;
+}
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "sallyport explain: %s\n", error.context.c_str());
+  return exit_refused;
+}
+
+}  // namespace
+
+int run_explain(int argc, char** argv) {
+  CLI::App app("Says where a request would go, how, and which lines of which resources say so.",
+               "sallyport explain");
+  app.footer(footer);
+  Flags flags;
+  add_options(app, flags);
+  if (const auto code = parse(app, argc, argv)) return *code;
+  const auto url = parse_url(flags.to);
+  if (!url) return wrong_usage(app, url.error().context);
+  if (!flags.dialled.empty() && !IpAddress::parse(flags.dialled)) {
+    return wrong_usage(app, "--dialled: \"" + flags.dialled + "\" is no IP address");
+  }
+  const Asked request(*url, flags.method, flags.headers);
+  if (const auto wrong = request.problem()) return wrong_usage(app, *wrong);
+  auto proxy = find_identity(
+      flags.identity, [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
+  if (!proxy) return wrong_usage(app, proxy.error().context);
+  const auto loaded = load(request_for(flags, std::move(*proxy)));
+  if (!loaded) return fail(loaded.error());
+  const auto told = tell(flags, *url, request, *loaded);
+  const auto shown = flags.output == "text"   ? explanation_text(told)
+                     : flags.output == "json" ? explanation_document(told, Output::json)
+                                              : explanation_document(told, Output::yaml);
+  const bool written = std::fputs(shown.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+  return written && told.goes_through() ? 0 : exit_refused;
+}
+
+}  // namespace sallyport::cli

@@ -1,0 +1,230 @@
+#include "agent/cli/explain_live.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "agent/mesh/host_names.h"
+#include "agent/upstream/identity.h"
+#include "certs/describe.h"
+#include "tls/client.h"
+
+namespace sallyport::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A connected socket that waits by poll().
+class Line final : public tls::Transport {
+public:
+  explicit Line(Clock::time_point deadline) : deadline_(deadline) {}
+  ~Line() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Line(const Line&) = delete;
+
+  // Why it failed; empty: it is connected.
+  std::string connect(const SocketAddress& to);
+  bool wait(tls::Want want);  // false: the time is over
+
+  tls::IoStep transport_read(char* into, std::size_t size) override {
+    return step(::recv(fd_, into, size, 0), tls::Want::read);
+  }
+  tls::IoStep transport_write(const char* from, std::size_t size) override {
+    return step(::send(fd_, from, size, MSG_NOSIGNAL), tls::Want::write);
+  }
+
+private:
+  static tls::IoStep step(ssize_t count, tls::Want again) {
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return {0, again};
+    return {count, tls::Want::nothing};
+  }
+  int fd_ = -1;
+  Clock::time_point deadline_;
+};
+
+bool Line::wait(tls::Want want) {
+  pollfd entry{fd_, static_cast<short>(want == tls::Want::read ? POLLIN : POLLOUT), 0};
+  for (;;) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
+    if (left <= 0) return false;
+    const int ready = ::poll(&entry, 1, static_cast<int>(left));
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) return false;
+  }
+}
+
+std::string Line::connect(const SocketAddress& to) {
+  sockaddr_storage storage{};
+  const auto size = to.fill(storage);
+  fd_ = ::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd_ < 0) return std::strerror(errno);
+  if (::connect(fd_, reinterpret_cast<const sockaddr*>(&storage), size) == 0) return {};
+  if (errno != EINPROGRESS) return std::strerror(errno);
+  if (!wait(tls::Want::write)) return "no answer in time";
+  int error = 0;
+  socklen_t length = sizeof error;
+  ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
+  return error ? std::strerror(error) : std::string();
+}
+
+struct Names {
+  std::vector<SocketAddress> addresses;
+  std::string problem;
+};
+
+Names resolve(const std::string& host, uint16_t port) {
+  Names out;
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_socktype = SOCK_STREAM;
+  const int failed = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
+  if (failed) {
+    out.problem = ::gai_strerror(failed);
+    return out;
+  }
+  for (const auto* at = found; at; at = at->ai_next) {
+    const auto address = SocketAddress::from(at->ai_addr);
+    if (address.is_set()) out.addresses.emplace_back(address.ip(), port);
+  }
+  ::freeaddrinfo(found);
+  if (out.addresses.empty()) out.problem = "no address";
+  return out;
+}
+
+std::string listed(const std::vector<SocketAddress>& addresses) {
+  std::string out;
+  for (const auto& address : addresses) out += (out.empty() ? "" : ", ") + address.text();
+  return out;
+}
+
+class Attempt {
+public:
+  Attempt(const mesh::ExplainedTarget& target, const certs::Vault& vault)
+      : target_(target), cluster_(*target.cluster), vault_(vault) {}
+  LiveResult run(const std::string& host, const SocketAddress& destination);
+
+private:
+  void add(std::string name, std::string text, bool good = true) {
+    out_.steps.push_back({std::move(name), std::move(text), good});
+  }
+  std::vector<SocketAddress> places(const std::string& host, const SocketAddress& destination);
+  void shake_hands(Line& line);
+  void show(SSL& ssl);
+  void certificates(SSL& ssl);
+
+  const mesh::ExplainedTarget& target_;
+  const mesh::Cluster& cluster_;
+  const certs::Vault& vault_;
+  LiveResult out_;
+};
+
+std::vector<SocketAddress> Attempt::places(const std::string& host,
+                                           const SocketAddress& destination) {
+  std::vector<SocketAddress> out;
+  const auto add_name = [&](const std::string& name, uint16_t port) {
+    const auto found = resolve(name, port);
+    if (found.problem.empty()) {
+      add("resolve", name + ": " + listed(found.addresses));
+    } else {
+      add("resolve", name + ": " + found.problem, false);
+    }
+    out.insert(out.end(), found.addresses.begin(), found.addresses.end());
+  };
+  if (cluster_.discovery == mesh::Discovery::original_dst ||
+      cluster_.discovery == mesh::Discovery::dynamic_dns) {
+    const auto port = cluster_.original_dst_port ? cluster_.original_dst_port : destination.port();
+    add_name(host, port);  // an address resolves to itself
+    return out;
+  }
+  for (const auto& endpoint : cluster_.endpoints) {
+    if (endpoint.ip.is_set()) {
+      out.emplace_back(endpoint.ip, endpoint.port);
+    } else if (!endpoint.host.empty()) {
+      add_name(endpoint.host, endpoint.port);
+    }
+  }
+  return out;
+}
+
+LiveResult Attempt::run(const std::string& host, const SocketAddress& destination) {
+  const auto all = places(host, destination);
+  if (all.empty() && out_.good()) add("resolve", "no endpoint", false);
+  for (const auto& place : all) {
+    Line line(Clock::now() + cluster_.connect_timeout);
+    if (const auto failed = line.connect(place); !failed.empty()) {
+      add("connect", place.text() + ": " + failed, &place != &all.back());
+      continue;
+    }
+    add("connect", place.text() + ": connected");
+    if (cluster_.tls.mode != mesh::Originate::none) shake_hands(line);
+    break;
+  }
+  return std::move(out_);
+}
+
+void Attempt::shake_hands(Line& line) {
+  mesh::HostRoom room;
+  const auto identity =
+      upstream::make_identity(cluster_, mesh::host_key(target_.authority, room), vault_);
+  if (!identity) return add("handshake", identity.error().context, false);
+  tls::ClientContext context;
+  const auto ssl = context.open(**identity, nullptr);
+  if (!ssl) return add("handshake", ssl.error().context, false);
+  tls::attach(**ssl, line);
+  for (;;) {
+    const auto step = tls::handshake_step(**ssl);
+    if (step.want != tls::Want::nothing) {
+      if (line.wait(step.want)) continue;
+      return add("handshake", "no answer in time: perhaps the server speaks no TLS there", false);
+    }
+    if (step.bytes > 0) return show(**ssl);
+    const auto error = tls::failure_of(**ssl, Side::upstream);
+    certificates(**ssl);
+    return add("handshake", error.context, false);
+  }
+}
+
+void Attempt::show(SSL& ssl) {
+  add("handshake",
+      std::string(tls::protocol_version(ssl)) + ", " + std::string(tls::cipher_name(ssl)));
+  certificates(ssl);
+  const auto& tls = cluster_.tls;
+  if (tls.skip_verify) return add("verification", "not asked for (insecureSkipVerify)");
+  add("verification", tls.names.empty() && !tls.auto_san
+                          ? "the chain is good; no name was asked for"
+                          : "chain and name are good");
+}
+
+// What the server presented, leaf first; nothing where it showed none.
+void Attempt::certificates(SSL& ssl) {
+  auto* chain = SSL_get_peer_cert_chain(&ssl);
+  for (int i = 0; chain && i < sk_X509_num(chain); i++) {
+    const auto info = certs::describe(*sk_X509_value(chain, i));
+    std::string names;
+    for (const auto* list : {&info.dns_names, &info.uris, &info.ips, &info.emails}) {
+      for (const auto& name : *list) names += (names.empty() ? "" : ", ") + name;
+    }
+    std::string text = info.subject;
+    if (!names.empty()) text += "; names " + names;
+    text += "; issued by " + info.issuer + "; valid " + certs::date_text(info.not_before) + " to " +
+            certs::date_text(info.not_after);
+    add("presented", std::move(text));
+  }
+}
+
+}  // namespace
+
+LiveResult try_live(const mesh::ExplainedTarget& target, const certs::Vault& vault,
+                    const std::string& host, const SocketAddress& destination) {
+  if (!target.cluster || (!target.refused.empty() && !target.tls_inside_tls)) return {};
+  return Attempt(target, vault).run(host, destination);
+}
+
+}  // namespace sallyport::cli

@@ -1,0 +1,86 @@
+#include "agent/cli/explain_load.h"
+
+#include <algorithm>
+
+#include "agent/cli/input.h"
+#include "agent/cli/validation.h"
+#include "agent/config/secrets.h"
+#include "agent/config/store.h"
+
+namespace sallyport::cli {
+namespace {
+
+Result<istio::MeshConfig> read_mesh(const std::string& path) {
+  const auto text = read_input(path);
+  if (!text) return text.error();
+  auto read = istio::decode_mesh_config(*text, path);
+  for (const auto& finding : read.findings) {
+    if (finding.severity == istio::Severity::error) return Error{.context = finding.text()};
+  }
+  return std::move(read.config);
+}
+
+std::vector<analyze::Source> sources_of(const config::SourceTree& tree) {
+  std::vector<analyze::Source> out;
+  for (const auto& file : tree.files) out.push_back({file.path, file.text});
+  return out;
+}
+
+Result<const analyze::Workload*> find_pod(const analyze::World& world, const std::string& from) {
+  std::string all;
+  for (const auto& workload : world.workloads()) {
+    const auto& ref = *workload.ref;
+    if (from == ref.name || from == ref.namespace_name + "/" + ref.name ||
+        from == ref.name + "." + ref.namespace_name)
+      return &workload;
+    all += (all.empty() ? "" : ", ") + ref.namespace_name + "/" + ref.name;
+  }
+  return Error{.context = "--from: no pod or workload is called " + from +
+                          (all.empty() ? "; give its manifest as a PATH" : "; there are " + all)};
+}
+
+std::shared_ptr<const certs::Vault> build_vault(const mesh::Compiled& compiled,
+                                                const config::InForce& in_force,
+                                                const std::string& namespace_name) {
+  std::vector<config::WantedSecret> wanted;
+  for (const auto& name : compiled.secret_names) wanted.push_back({name, ""});
+  config::Secrets secrets(namespace_name);
+  return secrets.build(wanted, in_force.resources, in_force.findings);
+}
+
+}  // namespace
+
+Result<Loaded> load(LoadRequest request) {
+  std::optional<istio::MeshConfig> mesh;
+  if (!request.mesh_config.empty()) {
+    auto read = read_mesh(request.mesh_config);
+    if (!read) return read.error();
+    mesh = std::move(*read);
+  }
+  const auto tree = read_sources(request.paths);
+  if (!tree) return tree.error();
+  Loaded out;
+  out.world = std::make_unique<analyze::World>(sources_of(*tree), mesh ? &*mesh : nullptr);
+  out.input.mesh = out.world->mesh();
+  if (!request.domain.empty()) out.input.mesh.cluster_domain = request.domain;
+  out.input.proxy = std::move(request.proxy);
+  if (!request.from.empty()) {
+    const auto pod = find_pod(*out.world, request.from);
+    if (!pod) return pod.error();
+    out.pod = *pod;
+    out.input.proxy.name = out.pod->ref->name;
+    out.input.proxy.namespace_name = out.pod->ref->namespace_name;
+    out.input.proxy.service_account = out.pod->service_account;
+    out.input.proxy.labels = out.pod->labels;
+  }
+  config::Store store;
+  const auto in_force = store.update(*tree);
+  out.input.resources = in_force.resources;
+  out.input.refused = in_force.refused;
+  auto compiled = mesh::compile(out.input, nullptr, 1);
+  out.vault = build_vault(compiled, in_force, out.input.proxy.namespace_name);
+  out.snapshot = std::move(compiled.snapshot);
+  return out;
+}
+
+}  // namespace sallyport::cli

@@ -1,0 +1,32 @@
+// An explanation as text and as JSON or YAML.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "agent/cli/json_output.h"
+#include "agent/mesh/explain.h"
+
+namespace sallyport::cli {
+
+struct LiveStep {
+  std::string name, text;
+  bool good = true;
+};
+struct LiveResult {
+  std::vector<LiveStep> steps;  // resolve, connect, handshake, certificates, verification
+  bool good() const;
+};
+
+struct Told {
+  std::string asked;                        // "GET http://a.test/ from default/sleep"
+  std::vector<mesh::ExplainedStep> before;  // dialled, capture
+  bool captured = true;                     // false: nothing else was asked
+  mesh::Explanation plan;
+  std::vector<LiveResult> live;  // of each target; empty: not asked for
+  bool goes_through() const;
+};
+
+std::string explanation_text(const Told& told);
+std::string explanation_document(const Told& told, Output output);
+
+}  // namespace sallyport::cli

@@ -1,0 +1,60 @@
+// What an application would ask for, and whether the pod's redirects hand it to the sidecar.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/analyze/world.h"
+#include "agent/core/error.h"
+#include "agent/http/message/head.h"
+#include "agent/mesh/explain.h"
+
+namespace sallyport::cli {
+
+struct Url {
+  std::string scheme;  // http, https, tcp
+  std::string host;    // lower case, without brackets
+  std::string path = "/";
+  uint16_t port = 0;
+  std::string authority() const;  // as a client writes Host
+  std::string text() const;
+};
+// "http://host[:port][/path]", https the same, "tcp://host:port".
+Result<Url> parse_url(std::string_view text);
+
+struct Dialled {
+  SocketAddress address;
+  std::string how;  // "the address of ServiceEntry default/x (rules.yaml:3)", ...
+};
+// Where the application's connection goes: `given`, the URL's address, that of the service it
+// names, or else an address that stands for what DNS will say (RFC 5737).
+Dialled dialled(const analyze::World& world, const Url& url, const std::string& from,
+                const std::string& given);
+
+// What the pod's annotations make of a connection, as `sallyport init` and Istio's injector do.
+struct Capture {
+  bool captured = true;
+  mesh::ExplainedStep step;
+};
+Capture capture(const analyze::Workload* pod, const istio::MeshConfig& mesh,
+                const SocketAddress& destination);
+
+// Bytes of the request and its head, whose address stays the same.
+class Asked {
+public:
+  Asked(const Url& url, std::string method, const std::vector<std::string>& headers);
+  Asked(const Asked&) = delete;
+  // What is wrong with it; none: nothing.
+  std::optional<std::string> problem() const;
+  mesh::Question question(const SocketAddress& destination) const;
+
+private:
+  const Url& url_;
+  std::string bytes_;
+  http::Head head_;
+  http::Parse parsed_ = http::Parse::done;
+};
+
+}  // namespace sallyport::cli

@@ -1,0 +1,93 @@
+#include "agent/cli/explain_tls.h"
+
+#include <algorithm>
+
+#include "agent/mesh/host_names.h"
+#include "agent/upstream/identity.h"
+#include "certs/describe.h"
+
+namespace sallyport::cli {
+namespace {
+
+// Where a vault name's material comes from: the Secret's place, or the files themselves.
+std::string source_of(const std::string& name, const mesh::CompileInput& input) {
+  constexpr std::string_view scheme = "kubernetes://", ca = "-cacert";
+  if (!name.starts_with(scheme)) return name == "system" ? "the operating system's bundle" : name;
+  const auto wanted = name.substr(scheme.size());
+  const auto base = wanted.ends_with(ca) ? wanted.substr(0, wanted.size() - ca.size()) : wanted;
+  std::string found;
+  for (const auto& resource : input.resources) {
+    const auto* secret = std::get_if<istio::Secret>(resource.get());
+    if (!secret || secret->metadata.namespace_name != input.proxy.namespace_name) continue;
+    if (secret->metadata.name == wanted) return secret->metadata.ref->text();
+    if (secret->metadata.name == base) found = secret->metadata.ref->text();
+  }
+  if (!found.empty()) return found;
+  return "Secret " + input.proxy.namespace_name + "/" + base + " (not there)";
+}
+
+void check_time(const certs::CertificateInfo& info, int64_t now, mesh::ExplainedStep& step) {
+  if (now < info.not_before) {
+    step.notes.push_back("not valid before " + certs::date_text(info.not_before));
+  }
+  if (now > info.not_after) {
+    step.notes.push_back("EXPIRED on " + certs::date_text(info.not_after) +
+                         ": replace it; servers refuse it");
+  }
+}
+
+std::string told(const certs::CertificateInfo& info) {
+  return info.subject + ", issued by " + info.issuer + ", valid until " +
+         certs::date_text(info.not_after);
+}
+
+mesh::ExplainedStep step_for(const char* what, const std::string& name,
+                             const mesh::CompileInput& input, const certs::Vault& vault,
+                             int64_t now) {
+  mesh::ExplainedStep step{what, name, source_of(name, input), {}};
+  if (name == "system") return step;
+  const auto* entry = vault.find(name);
+  if (entry && entry->pair) {
+    step.text += ": " + told(entry->pair->info()) + "; the key belongs to it";
+    check_time(entry->pair->info(), now, step);
+  } else if (entry && entry->roots) {
+    const auto& all = entry->roots->certificates();
+    step.text += ": " + std::to_string(all.size()) +
+                 (all.size() == 1 ? " CA certificate" : " CA certificates");
+    if (!all.empty()) step.text += ", " + told(all.front());
+    for (const auto& one : all) check_time(one, now, step);
+  } else {
+    step.text +=
+        ": NOT THERE: " +
+        (entry && !entry->problem.empty() ? entry->problem : std::string("no such secret"));
+  }
+  return step;
+}
+
+}  // namespace
+
+void explain_secrets(mesh::ExplainedTarget& target, const mesh::CompileInput& input,
+                     const certs::Vault& vault, int64_t now) {
+  if (!target.cluster || target.cluster->refused) return;
+  const auto& tls = target.cluster->tls;
+  if (tls.mode == mesh::Originate::none) return;
+  std::vector<mesh::ExplainedStep> steps;
+  if (!tls.certificate.empty()) {
+    steps.push_back(step_for("certificate", tls.certificate, input, vault, now));
+  }
+  if (!tls.roots.empty()) steps.push_back(step_for("CA", tls.roots, input, vault, now));
+  const auto at = std::find_if(target.steps.begin(), target.steps.end(),
+                               [](const auto& step) { return step.name == "TLS"; });
+  target.steps.insert(at == target.steps.end() ? at : at + 1, steps.begin(), steps.end());
+  mesh::HostRoom room;
+  const auto host = mesh::host_key(target.authority, room);
+  const auto identity = upstream::make_identity(*target.cluster, host, vault);
+  if (identity || !target.refused.empty()) return;
+  target.refused = identity.error().context;
+  const auto& because = identity.error().resource;
+  if (!because.empty() && target.refused.find(because) == target.refused.npos) {
+    target.refused += "; " + because;
+  }
+}
+
+}  // namespace sallyport::cli

@@ -1,0 +1,173 @@
+// What a cluster means, in words.
+#include "agent/mesh/explain.h"
+#include "agent/mesh/host_names.h"
+
+namespace sallyport::mesh {
+namespace {
+
+std::string text_of(const ResourceRefPtr& ref, int line = 0) {
+  if (!ref) return {};
+  ResourceRef at = *ref;
+  if (line > 0) at.line = line;
+  return at.text();
+}
+
+std::string duration(std::chrono::milliseconds time) {
+  const auto count = time.count();
+  if (count % 3'600'000 == 0 && count > 0) return std::to_string(count / 3'600'000) + "h";
+  if (count % 1000 == 0) return std::to_string(count / 1000) + "s";
+  return std::to_string(count) + "ms";
+}
+
+ExplainedStep rule_step(const CompileInput& input, const Cluster& cluster) {
+  ExplainedStep step{"rule", "", text_of(cluster.rule), rules_not_chosen(input, cluster)};
+  if (cluster.rule) {
+    step.text = "this DestinationRule decides";
+  } else {
+    step.text = step.notes.empty() ? "no DestinationRule names this host"
+                                   : "no DestinationRule decides for this proxy";
+  }
+  return step;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const auto& name : names) out += (out.empty() ? "" : " or ") + name;
+  return out;
+}
+
+std::string verified(const TlsOrigination& tls, const std::string& host) {
+  if (tls.skip_verify) return "nothing is verified (insecureSkipVerify)";
+  if (!tls.names.empty()) return "the certificate must name " + joined(tls.names);
+  if (tls.auto_san) return "the certificate must name " + (host.empty() ? "the Host" : host);
+  return "the chain is verified, but no name: any certificate of that CA will do";
+}
+
+void beware(const TlsOrigination& tls, ExplainedStep& step) {
+  if (tls.skip_verify) {
+    step.notes.emplace_back(
+        "insecureSkipVerify: whoever answers is believed; give caCertificates instead");
+  } else if (tls.names.empty() && !tls.auto_san) {
+    step.notes.emplace_back("sni without subjectAltNames: give subjectAltNames to check the name");
+  }
+}
+
+ExplainedStep tls_step(const Cluster& cluster, std::string_view authority) {
+  const auto& tls = cluster.tls;
+  ExplainedStep step{"TLS", "", text_of(tls.rule ? tls.rule : cluster.rule, tls.line), {}};
+  if (cluster.refused) {
+    step.text = "none: " + cluster.refused->context;
+    return step;
+  }
+  if (tls.mode == Originate::none) {
+    step.text = cluster.rule ? "none is added: the rule says no tls, or DISABLE, for this port"
+                             : "none is added: bytes leave as they came";
+    return step;
+  }
+  HostRoom room;
+  const std::string host(host_key(authority, room));
+  step.text = tls.mode == Originate::mutual ? "MUTUAL" : "SIMPLE";
+  const auto sni = !tls.sni.empty() ? tls.sni : tls.auto_sni ? host : std::string();
+  step.text += sni.empty() ? "; no SNI" : "; SNI " + sni;
+  if (tls.sni.empty() && tls.auto_sni) step.text += " (from Host)";
+  step.text += "; " + verified(tls, host);
+  beware(tls, step);
+  return step;
+}
+
+std::string_view discovery_text(Discovery discovery) {
+  switch (discovery) {
+    case Discovery::original_dst:
+      return "the address that was dialled";
+    case Discovery::static_:
+      return "addresses as configured";
+    case Discovery::strict_dns:
+      return "every address of a DNS name";
+    case Discovery::logical_dns:
+      return "one address of a DNS name";
+    case Discovery::dynamic_dns:
+      return "the addresses of the host that the client names, by DNS";
+    default:
+      return "found at run time";
+  }
+}
+
+std::string place(const Endpoint& endpoint) {
+  std::string out;
+  if (endpoint.ip.is_set()) {
+    out = SocketAddress(endpoint.ip, endpoint.port).text();
+  } else {
+    out = endpoint.host + ":" + std::to_string(endpoint.port);
+  }
+  return endpoint.weight > 1 ? out + " (weight " + std::to_string(endpoint.weight) + ")" : out;
+}
+
+// Ports on which servers speak TLS from the first byte (IANA: https, ldaps, ...).
+bool is_tls_port(uint16_t port) {
+  return port == 443 || port == 6443 || port == 8443 || port == 636 || port == 993 || port == 5671;
+}
+
+std::string_view balancing_text(const Cluster& cluster) {
+  if (cluster.load && cluster.load->hash) return "consistent hash";
+  switch (cluster.balancing) {
+    case Balancing::round_robin:
+      return "round robin";
+    case Balancing::random:
+      return "at random";
+    default:
+      return "the less busy of two";
+  }
+}
+
+ExplainedStep endpoints_step(const Cluster& cluster) {
+  constexpr std::size_t listed_most = 10;
+  ExplainedStep step{
+      "endpoints", std::string(discovery_text(cluster.discovery)), text_of(cluster.service), {}};
+  if (cluster.original_dst_port) {
+    step.text += ", at port " + std::to_string(cluster.original_dst_port);
+  }
+  std::size_t count = 0;
+  for (const auto& endpoint : cluster.endpoints) {
+    if (count == listed_most) break;
+    step.text += (count++ == 0 ? ": " : ", ") + place(endpoint);
+    if (cluster.tls.mode == Originate::none && cluster.port != endpoint.port &&
+        is_tls_port(endpoint.port)) {
+      step.notes.push_back("plaintext goes to port " + std::to_string(endpoint.port) +
+                           ", where servers speak TLS: a DestinationRule with tls for port " +
+                           std::to_string(cluster.port) + " of " + cluster.host + " is missing");
+    }
+  }
+  const auto more = cluster.endpoints.size() - count;
+  if (more > 0) step.text += " and " + std::to_string(more) + " more";
+  if (cluster.endpoints.size() > 1) {
+    step.text += "; chosen: " + std::string(balancing_text(cluster));
+  }
+  if (cluster.endpoints.empty() && cluster.discovery != Discovery::original_dst &&
+      cluster.discovery != Discovery::dynamic_dns && !cluster.refused) {
+    step.text += ": none is configured (503 UH)";
+  }
+  return step;
+}
+
+ExplainedStep limits_step(const Cluster& cluster) {
+  ExplainedStep step{"connection", "", text_of(cluster.rule), {}};
+  step.text = "connect and handshake within " + duration(cluster.connect_timeout) +
+              ", idle at most " + duration(cluster.http_idle);
+  if (cluster.max_connections) {
+    step.text += ", at most " + std::to_string(*cluster.max_connections) + " connections";
+  }
+  if (cluster.max_requests_per_connection) {
+    step.text += ", " + std::to_string(*cluster.max_requests_per_connection) + " requests on each";
+  }
+  return step;
+}
+
+}  // namespace
+
+std::vector<ExplainedStep> explain_cluster(const CompileInput& input, const Cluster& cluster,
+                                           std::string_view authority) {
+  return {rule_step(input, cluster), tls_step(cluster, authority), endpoints_step(cluster),
+          limits_step(cluster)};
+}
+
+}  // namespace sallyport::mesh
