@@ -4,7 +4,9 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/cli/analyze.h"
 #include "agent/cli/completion.h"
+#include "agent/cli/explain.h"
 #include "agent/cli/init.h"
 #include "agent/cli/inject.h"
 #include "agent/cli/proxy_config.h"
@@ -30,6 +32,10 @@ constexpr Command commands[] = {
      "add the init container and the sidecar to pod templates"},
     {"validate", sallyport::cli::run_validate,
      "say what a proxy would refuse of files, directories or stdin"},
+    {"analyze", sallyport::cli::run_analyze,
+     "find mistakes in files, directories or stdin: TLS twice, missing Secrets, unused rules ..."},
+    {"explain", sallyport::cli::run_explain,
+     "say where a request would go, how, and which lines of which resources say so"},
     {"proxy-config", sallyport::cli::run_proxy_config,
      "listeners, routes, clusters, endpoints, secrets, log levels of this pod's proxy (pc)", "pc"},
     {"completion", sallyport::cli::run_completion,
@@ -46,6 +52,8 @@ void print_help(FILE* to) {
       "  version      print the version\n\n"
       "Examples:\n"
       "    sallyport validate rules/\n"
+      "    sallyport analyze rules/ deployment.yaml\n"
+      "    sallyport explain --to http://api.example.com/ --from sleep rules/ deployment.yaml\n"
       "    sallyport inject -f deployment.yaml | kubectl apply -f -\n"
       "    kubectl exec sleep-0 -c istio-proxy -- sallyport proxy-config secret\n\n"
       "sallyport COMMAND --help tells a command's options.\n",

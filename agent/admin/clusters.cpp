@@ -23,6 +23,8 @@ void add(ClusterInfo& sum, const ClusterInfo& one) {
     } else {
       known->active += endpoint.active;
       known->idle += endpoint.idle;
+      // Each worker ejects for itself: one that does is shown.
+      if (known->state == "healthy") known->state = endpoint.state;
     }
   }
 }
@@ -51,7 +53,7 @@ void thresholds_text(std::string& out, const std::string& name, std::string_view
   const std::optional<uint32_t> unset;
   line("max_connections", cluster ? cluster->max_connections : unset);
   line("max_pending_requests", cluster ? cluster->max_pending_requests : unset);
-  line("max_requests", unset);
+  line("max_requests", cluster && cluster->load ? cluster->load->max_requests : unset);
   line("max_retries", cluster ? cluster->max_retries : unset);
 }
 
@@ -60,7 +62,7 @@ void endpoint_text(std::string& out, const std::string& name, const EndpointInfo
   out += head + "cx_active::" + std::to_string(endpoint.active + endpoint.idle) + "\n";
   out += head + "rq_active::" + std::to_string(endpoint.active) + "\n";
   out += head + "health_flags::" + endpoint.state + "\n";
-  out += head + "priority::0\n";
+  out += head + "priority::" + std::to_string(endpoint.priority) + "\n";
 }
 
 const mesh::Cluster* find(const mesh::Snapshot& snapshot, const std::string& name) {

@@ -2,6 +2,7 @@
 
 #include "agent/admin/config_dump.h"
 #include "agent/admin/json.h"
+#include "agent/mesh/locality.h"
 
 namespace sallyport::admin {
 namespace {
@@ -14,6 +15,8 @@ std::string_view type_of(mesh::Discovery discovery) {
       return "STRICT_DNS";
     case mesh::Discovery::logical_dns:
       return "LOGICAL_DNS";
+    case mesh::Discovery::dynamic_dns:
+      return "DYNAMIC_DNS";
     case mesh::Discovery::static_:
       break;
   }
@@ -22,6 +25,10 @@ std::string_view type_of(mesh::Discovery discovery) {
 
 std::string_view policy_of(const mesh::Cluster& cluster) {
   if (cluster.discovery == mesh::Discovery::original_dst) return "CLUSTER_PROVIDED";
+  if (cluster.load && cluster.load->hash) {
+    const bool maglev = cluster.load->hash->table == mesh::HashPolicy::Table::maglev;
+    return maglev ? "MAGLEV" : "RING_HASH";
+  }
   switch (cluster.balancing) {
     case mesh::Balancing::round_robin:
       return "ROUND_ROBIN";
@@ -33,25 +40,68 @@ std::string_view policy_of(const mesh::Cluster& cluster) {
   return "LEAST_REQUEST";
 }
 
+// Those of one locality and priority, as Envoy groups them.
+void dump_locality(JsonWriter& json, const mesh::Cluster& cluster, const mesh::Endpoint& first) {
+  if (!first.locality.empty()) {
+    json.object("locality", [&] {
+      const auto parts = mesh::Locality::parse(first.locality);
+      json.field("region", parts.region);
+      if (!parts.zone.empty()) json.field("zone", parts.zone);
+      if (!parts.subzone.empty()) json.field("sub_zone", parts.subzone);
+    });
+  }
+  if (!cluster.load || first.group >= cluster.load->groups.size()) return;
+  const auto& group = cluster.load->groups[first.group];
+  if (group.weight != 0) json.field("load_balancing_weight", group.weight);
+  if (group.priority != 0) json.field("priority", group.priority);
+}
+
+void dump_outlier_detection(JsonWriter& json, const mesh::Cluster& cluster) {
+  if (!cluster.load || !cluster.load->outlier) return;
+  const auto& outlier = *cluster.load->outlier;
+  json.object("outlier_detection", [&] {
+    json.field("consecutive_5xx", outlier.consecutive_5xx);
+    json.field("interval", seconds_text(outlier.interval));
+    json.field("base_ejection_time", seconds_text(outlier.base_ejection_time));
+    json.field("max_ejection_percent", outlier.max_ejection_percent);
+    json.field("consecutive_gateway_failure", outlier.consecutive_gateway);
+    if (!outlier.split_local_origin) return;
+    json.field("split_external_local_origin_errors", true);
+    json.field("consecutive_local_origin_failure", outlier.consecutive_local_origin);
+  });
+}
+
+bool same_group(const mesh::Endpoint& a, const mesh::Endpoint& b) {
+  return a.group == b.group && a.locality == b.locality;
+}
+
+void dump_group(JsonWriter& json, const mesh::Cluster& cluster, const mesh::Endpoint& first) {
+  dump_locality(json, cluster, first);
+  json.array("lb_endpoints", [&] {
+    for (const mesh::Endpoint& endpoint : cluster.endpoints) {
+      if (!same_group(endpoint, first)) continue;
+      json.object([&] {
+        json.object("endpoint", [&] {
+          dump_address(json, "address", endpoint.ip.is_set() ? endpoint.ip.text() : endpoint.host,
+                       endpoint.port);
+        });
+        json.field("load_balancing_weight", endpoint.weight);
+      });
+    }
+  });
+}
+
 void dump_endpoints(JsonWriter& json, const mesh::Cluster& cluster) {
   if (cluster.endpoints.empty()) return;
+  std::vector<const mesh::Endpoint*> firsts;  // of each group
+  for (const auto& endpoint : cluster.endpoints) {
+    const auto same = [&](const auto* first) { return same_group(*first, endpoint); };
+    if (std::none_of(firsts.begin(), firsts.end(), same)) firsts.push_back(&endpoint);
+  }
   json.object("load_assignment", [&] {
     json.field("cluster_name", cluster.name);
     json.array("endpoints", [&] {
-      json.object([&] {
-        json.array("lb_endpoints", [&] {
-          for (const mesh::Endpoint& endpoint : cluster.endpoints) {
-            json.object([&] {
-              json.object("endpoint", [&] {
-                dump_address(json, "address",
-                             endpoint.ip.is_set() ? endpoint.ip.text() : endpoint.host,
-                             endpoint.port);
-              });
-              json.field("load_balancing_weight", endpoint.weight);
-            });
-          }
-        });
-      });
+      for (const auto* first : firsts) json.object([&] { dump_group(json, cluster, *first); });
     });
   });
 }
@@ -98,7 +148,10 @@ void dump_tls(JsonWriter& json, const mesh::TlsOrigination& tls) {
 }
 
 void dump_thresholds(JsonWriter& json, const mesh::Cluster& cluster) {
-  if (!cluster.max_connections && !cluster.max_pending_requests && !cluster.max_retries) return;
+  const uint32_t max_requests = cluster.load ? cluster.load->max_requests : 0;
+  const bool any = cluster.max_connections || cluster.max_pending_requests || cluster.max_retries ||
+                   max_requests != 0;
+  if (!any) return;
   json.object("circuit_breakers", [&] {
     json.array("thresholds", [&] {
       json.object([&] {
@@ -106,6 +159,7 @@ void dump_thresholds(JsonWriter& json, const mesh::Cluster& cluster) {
         if (cluster.max_pending_requests) {
           json.field("max_pending_requests", *cluster.max_pending_requests);
         }
+        if (max_requests != 0) json.field("max_requests", max_requests);
         if (cluster.max_retries) json.field("max_retries", *cluster.max_retries);
       });
     });
@@ -120,6 +174,7 @@ void dump_cluster(JsonWriter& json, const mesh::Cluster& cluster) {
     json.field("connect_timeout", seconds_text(cluster.connect_timeout));
     json.field("lb_policy", policy_of(cluster));
     dump_thresholds(json, cluster);
+    dump_outlier_detection(json, cluster);
     dump_endpoints(json, cluster);
     dump_tls(json, cluster.tls);
     dump_origin(json, cluster.rule);

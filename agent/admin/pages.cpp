@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <ctime>
+#include <set>
 
 #include "agent/admin/certificates.h"
 #include "agent/admin/clusters.h"
 #include "agent/admin/config_dump.h"
 #include "agent/admin/json.h"
+#include "certs/expiry.h"
 
 namespace sallyport::admin {
 namespace {
@@ -39,10 +41,13 @@ std::string quoted(std::string_view text) {
 void put_expiries(std::string& out, const certs::Vault& vault, int64_t now) {
   constexpr std::string_view name = "istio_agent_cert_expiry_seconds";
   std::string lines;
-  for (const auto& [secret, entry] : vault.entries) {
-    if (!entry.pair) continue;
-    lines += std::string(name) + "{resource_name=" + quoted(secret) + "} " +
-             std::to_string(entry.pair->info().not_after - now) + "\n";
+  std::set<std::string> seen;  // a bundle may hold a certificate twice; a series is listed once
+  for (const certs::Expiry& expiry : certs::expiries(vault)) {
+    if (expiry.serial.empty()) continue;  // a CRL
+    const std::string series = std::string(name) + "{resource_name=" + quoted(expiry.resource) +
+                               ",serial_number=" + quoted(expiry.serial) +
+                               ",subject=" + quoted(expiry.subject) + "} ";
+    if (seen.insert(series).second) lines += series + std::to_string(expiry.until - now) + "\n";
   }
   if (!lines.empty()) out += "# TYPE " + std::string(name) + " gauge\n" + lines;
 }

@@ -26,6 +26,7 @@ enum class Fault : uint8_t {
   overflow,        // a limit was reached
   protocol,        // bytes that no standard allows
   internal,        // no descriptors left, a bug
+  unresolved,      // dynamic DNS: the host that the client named has no address
 };
 
 struct Error {

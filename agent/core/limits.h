@@ -21,7 +21,8 @@ inline constexpr auto linger_time = 2s;  // after our last answer, for what the 
 inline constexpr std::size_t linger_bytes = 1024 * 1024;
 // A body of which no byte moves (Envoy's stream idle default)
 inline constexpr auto body_stall = 5min;
-inline constexpr auto tcp_idle = 1h;  // Envoy's tcp_proxy
+inline constexpr auto mirror_time = 60s;  // of a mirrored request whose route has no timeout
+inline constexpr auto tcp_idle = 1h;      // Envoy's tcp_proxy
 
 // Sniffing
 // A ClientHello may be that long (RFC 8446 allows more)
@@ -35,24 +36,43 @@ inline constexpr std::size_t alpn_protocols = 32;
 inline constexpr auto connect_timeout = 10s;      // Istio's default; covers TCP and TLS
 inline constexpr int retries = 2;                 // Istio's default policy: two more tries
 inline constexpr auto retry_backoff_base = 25ms;  // Envoy; jittered, at most ten times the base
+// Endpoints that consistent hashing tells apart (an index of 16 bits)
+inline constexpr std::size_t hash_endpoints = 65'535;
 inline constexpr std::size_t pool_idle_per_key = 512;
 inline constexpr std::size_t tls_sessions_per_key = 4;
 inline constexpr std::size_t connections_per_worker = 65536;
-inline constexpr std::size_t pending_requests = 16384;  // of one cluster and worker
+inline constexpr std::size_t mirrored_bytes = 1024 * 1024;  // of one request; Envoy's buffer limit
+inline constexpr std::size_t pending_requests = 16384;      // of one cluster and worker
 // Hosts of a wildcard cluster with SNI from Host
 inline constexpr std::size_t tls_identities_per_cluster = 1024;
 // Addresses dialled through one cluster
 inline constexpr std::size_t original_dst_endpoints = 10'000;
 // A cluster's runtime, a host's TLS sessions are dropped after
 inline constexpr auto upstream_unused = 5min;
+// RFC 8305 section 5: before the next address of a name is dialled beside the one before
+inline constexpr auto connect_attempt_delay = 250ms;
+inline constexpr std::size_t connect_addresses = 8;  // of one name, dialled for one connection
+// The family of a name that answered later than the other, or not at all, is last choice for
+inline constexpr auto slow_family = 60s;
+// Host names of one DYNAMIC_DNS cluster (Envoy's DNS cache holds as many)
+inline constexpr std::size_t dynamic_hosts = 1024;
 inline constexpr auto dns_overdue = 5s;  // an idle cluster's addresses are resolved anew before use
 
 // DNS (meshConfig.dnsRefreshRate)
 inline constexpr auto dns_refresh_on_error = 60s;
-inline constexpr auto dns_query_timeout = 5s;
-inline constexpr auto dns_ttl_min = 1s;       // a TTL of 0 must not become a query a request
-inline constexpr auto dns_ttl_max = 24h;      // RFC 8767 section 4 lets a cache bound it
+// Of a server's first try, then twice as long: the next server's turn comes while a client waits
+inline constexpr auto dns_query_timeout = 2s;
+inline constexpr auto dns_wait = 15s;     // of a client, for a name of which nothing is known yet
+inline constexpr auto dns_ttl_min = 1s;   // a TTL of 0 must not become a query a request
+inline constexpr auto dns_ttl_max = 24h;  // RFC 8767 section 4 lets a cache bound it
 inline constexpr auto dns_negative_ttl = 5s;  // no answer, or "no such name", is asked again after
+// RFC 2308: "no such name" by its SOA, but no longer (CoreDNS keeps denials as long)
+inline constexpr auto dns_negative_ttl_max = 30s;
+// RFC 8767 section 4: a last good answer is kept through failures for one to three days
+inline constexpr auto dns_keep_stale = 24h;
+inline constexpr int dns_log_lines = 10;               // a worker and minute
+inline constexpr auto resolv_conf_recheck = 1s;        // whether it has changed
+inline constexpr std::size_t dns_search_domains = 32;  // glibc's
 // RFC 8767 section 5: then an expired answer is better than none
 inline constexpr auto dns_client_wait = 1800ms;
 inline constexpr auto dns_family_wait = 300ms;  // for the other family once one has answered
@@ -60,9 +80,10 @@ inline constexpr auto dns_family_wait = 300ms;  // for the other family once one
 inline constexpr auto dns_keep_fresh = 5min;
 inline constexpr auto dns_hosts_file_ttl = 5s;  // /etc/hosts is read again after
 inline constexpr std::size_t dns_cached_names = 10'000;
-inline constexpr std::size_t dns_queries = 1024;   // names asked for at the same time
-inline constexpr std::size_t dns_addresses = 256;  // of one name and family
-inline constexpr std::size_t dns_records = 4096;   // read of one answer (a TCP one holds 64 KiB)
+inline constexpr std::size_t dns_queries_at_once = 64;  // names; CoreDNS serves 1,000 clients so
+inline constexpr std::size_t dns_queries = 10'000;      // names asked for or waiting for their turn
+inline constexpr std::size_t dns_addresses = 256;       // of one name and family; the first ones
+inline constexpr std::size_t dns_records = 4096;  // read of one answer (a TCP one holds 64 KiB)
 
 // Logs
 // Per worker; beyond it lines are dropped, counted
@@ -92,12 +113,16 @@ inline constexpr std::size_t config_file_bytes = 64 * 1024 * 1024;
 inline constexpr std::size_t config_files = 20'000;
 inline constexpr int config_directory_depth = 16;
 inline constexpr std::size_t pem_file_bytes = 1024 * 1024;  // Kubernetes: a Secret holds 1 MiB
-inline constexpr std::size_t validated_proxies = 100;       // points of view that `validate` takes
-inline constexpr auto config_debounce = 100ms;              // istio-agent's, for changed files
+inline constexpr std::size_t secret_bytes = 1024 * 1024;  // its values together; a ConfigMap's too
+inline constexpr int pem_reads = 3;                    // of files that change while they are read
+inline constexpr auto expiry_check = 1h;               // how often certificates' ends are looked at
+inline constexpr std::size_t validated_proxies = 100;  // points of view that `validate` takes
+inline constexpr auto config_debounce = 100ms;         // istio-agent's, for changed files
 
 // Certificates (a Kubernetes Secret holds 1 MiB; a system's CA bundle 220 KiB, 140 certificates)
 inline constexpr std::size_t pem_bytes = 4 * 1024 * 1024;
-inline constexpr std::size_t certificates_per_chain = 32;
+// Beyond the leaf and 100 CAs no verifier follows a chain (OpenSSL's and BoringSSL's depth)
+inline constexpr std::size_t certificates_per_chain = 101;
 inline constexpr std::size_t certificates_per_bundle = 4096;
 
 // TLS: tickets and key updates in a row without application data (BoringSSL: 32 key updates)

@@ -70,7 +70,8 @@ void keep_fields(const Head& head, uint32_t from, Pieces& pieces, Drops drops) {
 
 void write_request(const Head& head, const RequestAdds& adds, Outgoing& out) {
   Pieces pieces(out);
-  const bool as_it_is = head.minor == 1 && head.path_begin == head.target && head.path_size;
+  const bool as_it_is =
+      head.minor == 1 && head.path_begin == head.target && head.path_size == head.target_size;
   if (!as_it_is) {
     pieces.view({head.base + head.begin, head.method_size + 1});
     pieces.view(head.origin_path());

@@ -194,6 +194,9 @@ void Decoder::read(Fields& document, Metadata metadata, Report& report, const No
   if (ref->kind == "VirtualService") {
     return keep(decode_virtual_service(std::move(metadata), document));
   }
+  if (ref->kind == "WorkloadEntry") {
+    return keep(decode_workload_entry(std::move(metadata), document));
+  }
   if (ref->kind == "Service") return keep(decode_service(std::move(metadata), document));
   if (ref->kind == "Secret") return keep(decode_secret(std::move(metadata), document));
   keep(decode_config_map(std::move(metadata), document));
@@ -204,6 +207,12 @@ void Decoder::read(Fields& document, Metadata metadata, Report& report, const No
 Decoded decode(std::string_view text, std::string_view file) {
   Decoder decoder(file);
   for (const Document& document : split_documents(text)) decoder.document(document);
+  return decoder.take();
+}
+
+Decoded decode(const Document& document, std::string_view file) {
+  Decoder decoder(file);
+  decoder.document(document);
   return decoder.take();
 }
 

@@ -44,6 +44,8 @@ struct Decoded {
 // ours (other kinds) is a warning, EnvoyFilter and the like name themselves unsupported; a broken
 // one never hides the next where the parser can find the next `---`.
 Decoded decode(std::string_view text, std::string_view file);
+struct Document;  // istio/documents.h
+Decoded decode(const Document& document, std::string_view file);
 
 struct MeshConfigResult {
   MeshConfig config;

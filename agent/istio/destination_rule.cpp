@@ -42,8 +42,7 @@ void check_export_to(const DestinationRule& rule, Fields& spec) {
   }
 }
 
-void check_credential(const std::optional<ClientTls>& given, const DestinationRule& rule,
-                      Fields& spec) {
+void check_credential(const Boxed<ClientTls>& given, const DestinationRule& rule, Fields& spec) {
   if (!given) return;
   const ClientTls& tls = *given;
   constexpr std::string_view prefix = "configmap://";
@@ -59,7 +58,7 @@ void check_credential(const std::optional<ClientTls>& given, const DestinationRu
                           quoted(rule.metadata.namespace_name));
 }
 
-void check_credentials(const std::optional<TrafficPolicy>& policy, const DestinationRule& rule,
+void check_credentials(const Boxed<TrafficPolicy>& policy, const DestinationRule& rule,
                        Fields& spec) {
   if (!policy) return;
   check_credential(policy->tls, rule, spec);

@@ -108,7 +108,6 @@ std::vector<HttpMirror> decode_mirrors(Fields& route) {
   }
   one.percent = percentage(route, "mirrorPercentage", one.percent);
   if (given) mirrors.push_back(one);
-  if (!mirrors.empty()) route.warn("mirror", "not supported yet, has no effect");
   return mirrors;
 }
 

@@ -9,6 +9,7 @@ namespace sallyport::istio {
 
 ServiceEntry decode_service_entry(Metadata metadata, Fields& document);
 DestinationRule decode_destination_rule(Metadata metadata, Fields& document);
+Workload decode_workload_entry(Metadata metadata, Fields& document);
 VirtualService decode_virtual_service(Metadata metadata, Fields& document);
 Service decode_service(Metadata metadata, Fields& document);
 Secret decode_secret(Metadata metadata, Fields& document);
@@ -17,6 +18,13 @@ ConfigMap decode_config_map(Metadata metadata, Fields& document);
 // Shared pieces.
 TrafficPolicy decode_traffic_policy(Fields& fields);  // host level or of a subset
 ClientTls decode_client_tls(Fields& fields);
+std::shared_ptr<const TlsDefaults> decode_tls_defaults(Fields& fields);
+LoadBalancer decode_load_balancer(Fields& fields);
+ConnectionPool decode_connection_pool(Fields& fields);
+OutlierDetection decode_outlier_detection(Fields& fields);
+TcpKeepalive decode_tcp_keepalive(Fields& fields);
+LocalityLb decode_locality_lb(Fields& fields);
+WorkloadEntry decode_workload(Fields& fields);  // a ServiceEntry's endpoint, a WorkloadEntry's spec
 // Istio's validation of a whole ServiceEntry (istio-api.md 1.1).
 void check_service_entry(const ServiceEntry& entry, Fields& spec);
 // `labels` or `matchLabels`: equality only.

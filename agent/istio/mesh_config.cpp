@@ -4,6 +4,7 @@
 #include "agent/istio/documents.h"
 #include "agent/istio/fields.h"
 #include "agent/istio/json.h"
+#include "agent/istio/kinds.h"
 #include "agent/istio/names.h"
 
 namespace sallyport::istio {
@@ -82,6 +83,36 @@ void decode_identity(MeshConfig& config, Fields& fields) {
   }
 }
 
+// What a DestinationRule says for one service, for all.
+void decode_traffic_defaults(MeshConfig& config, Fields& fields) {
+  fields.object("tcpKeepalive",
+                [&](Fields& block) { config.tcp_keepalive = decode_tcp_keepalive(block); });
+  fields.object("localityLbSetting",
+                [&](Fields& block) { config.locality = decode_locality_lb(block); });
+  fields.object("defaultTrafficPolicy", [&](Fields& policy) {
+    auto& defaults = config.default_traffic_policy.emplace();
+    policy.object("connectionPool",
+                  [&](Fields& block) { defaults.connection_pool = decode_connection_pool(block); });
+    policy.object("outlierDetection", [&](Fields& block) {
+      defaults.outlier_detection = decode_outlier_detection(block);
+    });
+  });
+}
+
+constexpr Choice normalizations[] = {{"DEFAULT", 0},
+                                     {"NONE", 1},
+                                     {"BASE", 2},
+                                     {"MERGE_SLASHES", 3},
+                                     {"DECODE_AND_MERGE_SLASHES", 4}};
+
+void decode_path_normalization(MeshConfig& config, Fields& fields) {
+  constexpr PathNormalization by_number[] = {
+      PathNormalization::base, PathNormalization::none, PathNormalization::base,
+      PathNormalization::merge_slashes, PathNormalization::decode_and_merge_slashes};
+  const auto chosen = fields.choice("normalization", normalizations);
+  if (chosen) config.path_normalization = by_number[*chosen];
+}
+
 void decode_mesh_fields(MeshConfig& config, Fields& fields) {
   fields.object(
       "outboundTrafficPolicy", [&](Fields& policy) { decode_outbound_policy(config, policy); },
@@ -95,18 +126,22 @@ void decode_mesh_fields(MeshConfig& config, Fields& fields) {
     retry.unsupported({"perTryTimeout", "retryOn", "retryRemoteLocalities",
                        "retryIgnorePreviousHosts", "backoff"});
   });
+  fields.object("tlsDefaults",
+                [&](Fields& tls) { config.tls_defaults = decode_tls_defaults(tls); });
   fields.object("defaultConfig",
                 [&](Fields& proxy) { decode_proxy_fields(config.default_config, proxy); });
+  decode_traffic_defaults(config, fields);
+  fields.object("pathNormalization",
+                [&](Fields& paths) { decode_path_normalization(config, paths); });
   // No matter without a control plane, or the same as what is done anyway.
   fields.ignore({"enablePrometheusMerge", "defaultProviders", "configSources", "ingressClass",
                  "ingressService", "ingressControllerMode", "ingressSelector", "caCertificates",
                  "ca", "certificates", "discoverySelectors", "disableEnvoyListenerLog",
                  "enableEnvoyAccessLogService", "verifyCertificateAtClient",
                  "defaultVirtualServiceExportTo", "thriftConfig", "enableTracing"});
-  fields.unsupported({"proxyHttpPort", "tcpKeepalive", "inboundTrafficPolicy", "enableAutoMtls",
-                      "trustDomainAliases", "extensionProviders", "meshMTLS", "tlsDefaults",
-                      "h2UpgradePolicy", "localityLbSetting", "defaultTrafficPolicy",
-                      "pathNormalization", "serviceSettings", "serviceEntryVisibility"});
+  fields.unsupported({"proxyHttpPort", "inboundTrafficPolicy", "enableAutoMtls",
+                      "trustDomainAliases", "extensionProviders", "meshMTLS", "h2UpgradePolicy",
+                      "serviceSettings", "serviceEntryVisibility"});
 }
 
 // The line of the file where a block scalar's text begins; a one-line text stands where its node

@@ -11,6 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include "agent/core/boxed.h"
+#include "agent/istio/load_policies.h"
 #include "agent/istio/metadata.h"
 #include "agent/istio/virtual_service.h"
 
@@ -38,6 +40,12 @@ struct WorkloadEntry {
   int line = 0;
 };
 
+// A WorkloadEntry of its own, for the workloadSelectors of its namespace.
+struct Workload {
+  Metadata metadata;
+  WorkloadEntry entry;  // its labels with the metadata's over them
+};
+
 struct ServiceEntry {
   Metadata metadata;
   std::vector<std::string> hosts;
@@ -61,32 +69,21 @@ struct ClientTls {
   int line = 0;
 };
 
-enum class SimpleLb : uint8_t { unspecified, round_robin, random, least_request, passthrough };
-
-struct LoadBalancer {
-  SimpleLb simple = SimpleLb::unspecified;
-  int line = 0;
-};
-
-struct ConnectionPool {
-  std::optional<std::chrono::milliseconds> connect_timeout, tcp_idle_timeout, http_idle_timeout;
-  std::optional<uint32_t> max_connections, http1_max_pending_requests, max_requests_per_connection,
-      max_retries;
-  int line = 0;
-};
-
 struct PortPolicy {
   uint16_t port = 0;
-  std::optional<LoadBalancer> load_balancer;
-  std::optional<ConnectionPool> connection_pool;
-  std::optional<ClientTls> tls;
+  Boxed<LoadBalancer> load_balancer;
+  Boxed<ConnectionPool> connection_pool;
+  Boxed<OutlierDetection> outlier_detection;
+  Boxed<ClientTls> tls;
   int line = 0;
 };
 
 struct TrafficPolicy {
-  std::optional<LoadBalancer> load_balancer;
-  std::optional<ConnectionPool> connection_pool;
-  std::optional<ClientTls> tls;
+  Boxed<LoadBalancer> load_balancer;
+  Boxed<ConnectionPool> connection_pool;
+  Boxed<OutlierDetection> outlier_detection;
+  Boxed<ClientTls> tls;
+  Boxed<RetryBudget> retry_budget;
   std::vector<PortPolicy> port_level_settings;
   int line = 0;
 };
@@ -94,14 +91,14 @@ struct TrafficPolicy {
 struct Subset {
   std::string name;
   Labels labels;  // of the endpoints that are in it
-  std::optional<TrafficPolicy> traffic_policy;
+  Boxed<TrafficPolicy> traffic_policy;
   int line = 0;
 };
 
 struct DestinationRule {
   Metadata metadata;
   std::string host;  // as written; short names are expanded in mesh/
-  std::optional<TrafficPolicy> traffic_policy;
+  Boxed<TrafficPolicy> traffic_policy;
   std::vector<Subset> subsets;
   std::vector<std::string> export_to;
   std::optional<Labels> workload_selector;  // matchLabels
@@ -125,8 +122,8 @@ struct ConfigMap {
   std::map<std::string, std::string, std::less<>> data;
 };
 
-using Resource =
-    std::variant<ServiceEntry, DestinationRule, VirtualService, Service, Secret, ConfigMap>;
+using Resource = std::variant<ServiceEntry, DestinationRule, VirtualService, Workload, Service,
+                              Secret, ConfigMap>;
 
 inline const Metadata& metadata_of(const Resource& resource) {
   return std::visit([](const auto& r) -> const Metadata& { return r.metadata; }, resource);
@@ -134,11 +131,18 @@ inline const Metadata& metadata_of(const Resource& resource) {
 
 enum class OutboundMode : uint8_t { registry_only, allow_any };
 enum class LogEncoding : uint8_t { text, json };
+enum class PathNormalization : uint8_t { none, base, merge_slashes, decode_and_merge_slashes };
 
 struct ProxyConfig {  // meshConfig.defaultConfig and PROXY_CONFIG, as far as read
   std::optional<int> concurrency;
   std::chrono::milliseconds drain_duration{45'000}, termination_drain_duration{5'000};
   std::map<std::string, std::string> proxy_metadata;
+};
+
+// meshConfig.tlsDefaults: of all TLS but Istio's own mutual TLS. Empty lists: our defaults.
+struct TlsDefaults {
+  bool only_tls_1_3 = false;  // minProtocolVersion: TLSV1_3
+  std::vector<std::string> cipher_suites, ecdh_curves;
 };
 
 struct MeshConfig {
@@ -155,8 +159,13 @@ struct MeshConfig {
   std::string cluster_domain = "cluster.local";  // from --domain, not a mesh config field
   uint16_t proxy_listen_port = 15001, proxy_inbound_listen_port = 15006;
   int retry_attempts = 2;  // defaultHttpRetryPolicy.attempts
+  PathNormalization path_normalization = PathNormalization::base;
+  Boxed<TcpKeepalive> tcp_keepalive;
+  Boxed<LocalityLb> locality;
+  Boxed<DefaultTrafficPolicy> default_traffic_policy;
   std::vector<std::string> default_destination_rule_export_to, default_service_export_to,
       default_virtual_service_export_to;
+  std::shared_ptr<const TlsDefaults> tls_defaults;  // null: not set
   ProxyConfig default_config;
 };
 

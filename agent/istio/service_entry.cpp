@@ -1,4 +1,4 @@
-// ServiceEntry and its WorkloadEntries (istio-api.md 1.1, 1.2).
+// ServiceEntry (istio-api.md 1.1).
 #include "agent/istio/kinds.h"
 #include "agent/istio/names.h"
 #include "agent/istio/scalar.h"
@@ -25,27 +25,6 @@ ServicePort decode_port(Fields& fields) {
   return port;
 }
 
-WorkloadEntry decode_endpoint(Fields& fields) {
-  WorkloadEntry entry;
-  entry.line = fields.line();
-  entry.address = fields.text("address");
-  fields.object("ports", [&](Fields& ports) {
-    for (const auto& port : fields.find("ports")->entries) {
-      entry.ports[port.key] = ports.port(port.key);
-      if (auto problem = port_name_problem(port.key)) ports.error(port.key, *problem);
-    }
-  });
-  entry.labels = fields.labels("labels");
-  entry.network = fields.text("network");
-  entry.locality = fields.text("locality");
-  entry.service_account = fields.text("serviceAccount");
-  entry.weight = static_cast<uint32_t>(fields.integer("weight", 0, UINT32_MAX).value_or(0));
-  if (!entry.network.empty() || !entry.locality.empty()) {
-    fields.unsupported({"network", "locality"});
-  }
-  return entry;
-}
-
 void decode_spec(ServiceEntry& entry, Fields& spec) {
   entry.hosts = spec.texts("hosts");
   for (std::string& host : entry.hosts) host = lower_case(host);
@@ -54,7 +33,7 @@ void decode_spec(ServiceEntry& entry, Fields& spec) {
   entry.location = static_cast<Location>(spec.choice("location", locations).value_or(0));
   entry.resolution = static_cast<Resolution>(spec.choice("resolution", resolutions).value_or(0));
   spec.each("endpoints",
-            [&](Fields& fields) { entry.endpoints.push_back(decode_endpoint(fields)); });
+            [&](Fields& fields) { entry.endpoints.push_back(decode_workload(fields)); });
   spec.object("workloadSelector",
               [&](Fields& fields) { entry.workload_selector = decode_selector(fields, "labels"); });
   entry.export_to = spec.texts("exportTo");

@@ -12,6 +12,7 @@
 #include "agent/core/error.h"
 #include "agent/core/limits.h"
 #include "agent/core/resource_ref.h"
+#include "agent/mesh/load_policy.h"
 
 namespace sallyport {
 
@@ -20,9 +21,19 @@ inline bool operator==(const Error& a, const Error& b) {
          a.context == b.context && a.resource == b.resource;
 }
 
+namespace istio {
+struct TlsDefaults;
+}
+
 namespace mesh {
 
-enum class Discovery : uint8_t { original_dst, static_, strict_dns, logical_dns };
+enum class Discovery : uint8_t {
+  original_dst,
+  static_,
+  strict_dns,
+  logical_dns,
+  dynamic_dns,  // the host that the client names (Host, SNI), at the port that it dialled
+};
 enum class Balancing : uint8_t { least_request, round_robin, random };
 enum class Originate : uint8_t { none, simple, mutual };
 
@@ -32,6 +43,8 @@ struct Endpoint {
   std::string host;
   uint16_t port = 0;
   uint32_t weight = 1;
+  uint16_t group = 0;    // of LoadPolicy::groups, where there are any
+  std::string locality;  // "region/zone/subzone"
   bool operator==(const Endpoint&) const = default;
 };
 
@@ -45,8 +58,9 @@ struct TlsOrigination {
   std::string certificate;  // certs::Vault name; empty: none
   // certs::Vault name, "system" for the OS bundle; empty only with skip_verify.
   std::string roots;
-  ResourceRefPtr rule;  // the DestinationRule
-  int line = 0;         // of its tls block
+  std::shared_ptr<const istio::TlsDefaults> parameters;  // of the mesh config; null: defaults
+  ResourceRefPtr rule;                                   // the DestinationRule
+  int line = 0;                                          // of its tls block
   bool operator==(const TlsOrigination&) const = default;
 };
 
@@ -65,14 +79,19 @@ struct Cluster {
   uint16_t original_dst_port = 0;
   TlsOrigination tls;
   std::chrono::milliseconds connect_timeout = limits::connect_timeout;
+  // How soon a name is asked for again when the DNS servers failed (meshConfig.dnsRefreshRate).
+  std::chrono::milliseconds dns_refresh_rate = limits::dns_refresh_on_error;
   std::chrono::milliseconds tcp_idle = limits::tcp_idle, http_idle = limits::http_idle;
   // connectionPool; unset: no limit but our own.
   std::optional<uint32_t> max_requests_per_connection, max_connections, max_pending_requests;
   std::optional<uint32_t> max_retries;
+  Boxed<LoadPolicy> load;  // none: a plain cluster
   ResourceRefPtr service;  // ServiceEntry or Service; null for PassthroughCluster
   ResourceRefPtr rule;     // DestinationRule that applied; null when none
   // Fail closed: nobody may be sent to, and why (a broken rule or resource).
   std::optional<Error> refused;
+  // Made of `service` and `rule` alone and without a finding: it holds for as long as they do.
+  bool settled = false;
   bool operator==(const Cluster&) const = default;
 };
 using ClusterPtr = std::shared_ptr<const Cluster>;

@@ -22,7 +22,11 @@ public:
 private:
   ClusterPtr keep(Cluster next);
   void add_clusters(const KnownService& service, RuleIndex& rules);
-  ClusterPtr add_cluster(Cluster next);
+  ClusterPtr unchanged(const std::string& name, const KnownService& service,
+                       const RuleChoice& choice, const SubsetChoice* subset) const;
+  ClusterPtr add_cluster(const KnownService& service, const KnownPort& port,
+                         const RuleChoice& choice, const SubsetChoice* subset);
+  bool has_port(const KnownService& service, uint16_t port);
   void close_refused(const RuleIndex& rules, ListenerBuilder& listeners);
   void close(const istio::Refused& refused, ListenerBuilder& listeners);
   void check_port_settings(const istio::DestinationRule& rule, const KnownService& service);
@@ -32,6 +36,7 @@ private:
   const CompileInput& input_;
   const Snapshot* previous_;
   std::vector<istio::Finding> findings_;
+  std::vector<KnownService> services_;
   struct Served {
     const KnownService* service;
     const KnownPort* port;
@@ -40,7 +45,7 @@ private:
   std::vector<Served> served_;
   std::shared_ptr<Snapshot> next_ = std::make_shared<Snapshot>();
   std::set<std::string> secrets_;
-  ByText<std::set<uint16_t>> ports_of_host_;  // of all resources that tell of a host
+  ByText<std::set<uint16_t>> ports_of_host_;  // made when first asked for
 };
 
 // The previous snapshot's object where nothing changed; entered by name.
@@ -65,7 +70,7 @@ void Compiler::check_port_settings(const istio::DestinationRule& rule,
                                    const KnownService& service) {
   if (!rule.traffic_policy || is_wildcard(rule.host)) return;
   for (const auto& entry : rule.traffic_policy->port_level_settings) {
-    if (ports_of_host_.find(service.host)->second.contains(entry.port)) continue;
+    if (has_port(service, entry.port)) continue;
     std::string hint;
     for (const auto& port : service.ports) {
       if (port.port->target_port == entry.port) {
@@ -79,9 +84,44 @@ void Compiler::check_port_settings(const istio::DestinationRule& rule,
   }
 }
 
-ClusterPtr Compiler::add_cluster(Cluster next) {
-  auto cluster = keep(std::move(next));
-  for (auto& name : secret_names(cluster->tls)) secrets_.insert(std::move(name));
+// Of all resources that tell of the service's host.
+bool Compiler::has_port(const KnownService& service, uint16_t port) {
+  const auto is_it = [port](const KnownPort& one) { return one.port->number == port; };
+  if (std::any_of(service.ports.begin(), service.ports.end(), is_it)) return true;
+  if (ports_of_host_.empty()) {
+    for (const auto& one : services_)
+      for (const auto& [each, kind] : one.ports) ports_of_host_[one.host].insert(each->number);
+  }
+  return ports_of_host_[service.host].contains(port);
+}
+
+// Last time's, where it was made of the same objects and nothing else.
+ClusterPtr Compiler::unchanged(const std::string& name, const KnownService& service,
+                               const RuleChoice& choice, const SubsetChoice* subset) const {
+  if (!previous_ || !input_.same_mesh || choice.broken || service.decorated) return nullptr;
+  if (subset && subset->rule != choice.rule) return nullptr;
+  const auto at = previous_->clusters.find(name);
+  if (at == previous_->clusters.end() || !at->second->settled) return nullptr;
+  const auto& rule = choice.rule ? choice.rule->metadata.ref : nullptr;
+  const bool same = at->second->service == service.metadata->ref && at->second->rule == rule;
+  return same ? at->second : nullptr;
+}
+
+ClusterPtr Compiler::add_cluster(const KnownService& service, const KnownPort& port,
+                                 const RuleChoice& choice, const SubsetChoice* subset) {
+  const auto name = outbound_name(port.port->number, service.host,
+                                  subset ? std::string_view(subset->subset->name) : "");
+  auto cluster = unchanged(name, service, choice, subset);
+  if (cluster) {
+    next_->clusters.try_emplace(name, cluster);
+  } else {
+    const auto found = findings_.size();
+    auto next = compile_cluster(service, port, choice, subset, input_, findings_);
+    next.settled = findings_.size() == found && !choice.broken && !service.decorated &&
+                   (!subset || subset->rule == choice.rule);
+    cluster = keep(std::move(next));
+  }
+  for (auto& secret : secret_names(cluster->tls)) secrets_.insert(std::move(secret));
   return cluster;
 }
 
@@ -91,10 +131,8 @@ void Compiler::add_clusters(const KnownService& service, RuleIndex& rules) {
   if (choice.rule) check_port_settings(*choice.rule, service);
   for (const auto& port : service.ports) {
     if (port.kind == PortKind::other) continue;
-    auto cluster = add_cluster(compile_cluster(service, port, choice, nullptr, input_, findings_));
-    served_.push_back({&service, &port, std::move(cluster)});
-    for (const auto& subset : choice.subsets)
-      add_cluster(compile_cluster(service, port, choice, &subset, input_, findings_));
+    served_.push_back({&service, &port, add_cluster(service, port, choice, nullptr)});
+    for (const auto& subset : choice.subsets) add_cluster(service, port, choice, &subset);
   }
 }
 
@@ -161,12 +199,8 @@ Compiled Compiler::run(uint64_t version) {
   next_->black_hole = keep(black_hole_cluster());
   next_->inbound_passthrough = keep(inbound_passthrough_cluster(input_.mesh));
   RuleIndex rules(input_);
-  const auto services = known_services(input_, findings_);
-  for (const auto& service : services) {
-    auto& ports = ports_of_host_[service.host];
-    for (const auto& port : service.ports) ports.insert(port.port->number);
-  }
-  for (const auto& service : services) add_clusters(service, rules);
+  services_ = known_services(input_, findings_);
+  for (const auto& service : services_) add_clusters(service, rules);
   const VirtualServiceIndex virtual_services(input_, findings_);
   const RouteCompiler routes(input_, next_->clusters);
   ListenerBuilder listeners({input_, previous_, virtual_services, routes}, findings_);

@@ -14,6 +14,9 @@ struct CompileInput {
   std::vector<std::shared_ptr<const istio::Resource>>
       resources;                        // in a stable order: "oldest" is first
   std::vector<istio::Refused> refused;  // of kinds that protect: their hosts are closed
+  // `mesh` and `proxy` are those that the previous snapshot was compiled with: what it made of
+  // resources that are the same objects still holds.
+  bool same_mesh = false;
 };
 struct Compiled {
   SnapshotPtr snapshot;

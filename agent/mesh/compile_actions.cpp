@@ -93,8 +93,6 @@ Rewrite compile_rewrite(const istio::HttpRewrite& from, const istio::HttpMatch* 
   return out;
 }
 
-uint32_t share(double percent) { return static_cast<uint32_t>(std::lround(percent * 10'000)); }
-
 FaultInjection compile_fault(const istio::HttpFault& from) {
   FaultInjection out;
   if (from.delay) {
@@ -179,8 +177,11 @@ std::string take_authority(istio::Headers& headers) {
   return authority;
 }
 
+uint32_t share(double percent) { return static_cast<uint32_t>(std::lround(percent * 10'000)); }
+
 std::shared_ptr<const RouteActions> compile_actions(const istio::HttpRoute& rule,
-                                                    const istio::HttpMatch* match) {
+                                                    const istio::HttpMatch* match,
+                                                    std::vector<Mirror> mirrors) {
   RouteActions out;
   out.headers = rule.headers;
   const auto authority = take_authority(out.headers);
@@ -193,6 +194,7 @@ std::shared_ptr<const RouteActions> compile_actions(const istio::HttpRoute& rule
   }
   if (rule.fault) out.fault = compile_fault(*rule.fault);
   if (rule.cors) out.cors = compile_cors(*rule.cors);
+  out.mirrors = std::move(mirrors);
   if (out == RouteActions{}) return nullptr;
   return std::make_shared<const RouteActions>(std::move(out));
 }

@@ -18,9 +18,13 @@ std::shared_ptr<const RouteMatch> compile_match(const istio::HttpMatch* match);
 // `attempts`: the mesh's default where the rule says nothing.
 RetryPolicy compile_retry(const istio::HttpRoute& rule, int attempts);
 
-// Null: the rule has none of them. `match`: the one under which it is reached, or null.
+// Null: the rule has none of them. `match`: the one under which it is reached, or null. `mirrors`:
+// the rule's, as far as their clusters are there.
 std::shared_ptr<const RouteActions> compile_actions(const istio::HttpRoute& rule,
-                                                    const istio::HttpMatch* match);
+                                                    const istio::HttpMatch* match,
+                                                    std::vector<Mirror> mirrors = {});
+// A percentage in parts of a million.
+uint32_t share(double percent);
 
 // Takes a Host that is set away from `headers`; empty when there is none.
 std::string take_authority(istio::Headers& headers);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "agent/mesh/compile_load.h"
 #include "agent/mesh/compile_tls.h"
 #include "agent/mesh/host_names.h"
+#include "agent/mesh/locality.h"
 
 namespace sallyport::mesh {
 namespace {
@@ -21,6 +23,7 @@ Error closed(std::string why, const ResourceRefPtr& because) {
 struct Selection {
   const istio::Labels* labels = nullptr;
   const istio::DestinationRule* rule = nullptr;  // whose subset it is
+  LocalityPlan* localities = nullptr;            // sorts them
   bool takes(const istio::Labels& of) const {
     return !labels || std::all_of(labels->begin(), labels->end(), [&](const auto& wanted) {
       const auto at = of.find(wanted.first);
@@ -40,8 +43,9 @@ Discovery discovery_of(const KnownService& service) {
     case istio::Resolution::static_:
       return Discovery::static_;
     case istio::Resolution::dns:
-    case istio::Resolution::dynamic_dns:
       return Discovery::strict_dns;
+    case istio::Resolution::dynamic_dns:
+      return Discovery::dynamic_dns;
     case istio::Resolution::dns_round_robin:
       return Discovery::logical_dns;
   }
@@ -67,38 +71,52 @@ void add_cluster_ips(const KnownService& service, const istio::ServicePort& port
   }
 }
 
-// Precedence of ports: the endpoint's own by name, targetPort, number (1.1).
+// Precedence of ports: the endpoint's own by name, targetPort, number (1.1). `metadata`: of the
+// resource that the workload stands in.
+void add_workload(const istio::WorkloadEntry& workload, const istio::Metadata& metadata,
+                  const istio::ServicePort& port, const Selection& selection, Cluster& out,
+                  std::vector<istio::Finding>& findings) {
+  if (!selection.takes(workload.labels)) return;
+  Endpoint endpoint;
+  const auto own = workload.ports.find(port.name);
+  const uint16_t usual = port.target_port ? port.target_port : port.number;
+  endpoint.port = own == workload.ports.end() ? usual : own->second;
+  endpoint.weight = std::max<uint32_t>(workload.weight, 1);
+  if (const auto ip = IpAddress::parse(workload.address)) {
+    endpoint.ip = *ip;
+  } else if (out.discovery == Discovery::static_ || workload.address.starts_with("unix:") ||
+             workload.address.empty()) {
+    findings.push_back(finding(
+        istio::Severity::warning, metadata, "address",
+        "'" + workload.address + "' can't be used by " + out.name + ": left out", workload.line));
+    return;
+  } else {
+    endpoint.host = lower(workload.address);
+  }
+  selection.localities->place(workload, endpoint);
+  out.endpoints.push_back(std::move(endpoint));
+}
+
 void add_entry_endpoints(const KnownService& service, const istio::ServicePort& port,
                          const Selection& selection, Cluster& out,
                          std::vector<istio::Finding>& findings) {
-  const uint16_t usual = port.target_port ? port.target_port : port.number;
   const auto& entry = *service.entry;
-  for (const auto& workload : entry.endpoints) {
-    if (!selection.takes(workload.labels)) continue;
-    Endpoint endpoint;
-    const auto own = workload.ports.find(port.name);
-    endpoint.port = own == workload.ports.end() ? usual : own->second;
-    endpoint.weight = std::max<uint32_t>(workload.weight, 1);
-    if (const auto ip = IpAddress::parse(workload.address)) {
-      endpoint.ip = *ip;
-    } else if (out.discovery == Discovery::static_ || workload.address.starts_with("unix:")) {
-      findings.push_back(finding(istio::Severity::warning, entry.metadata, "spec.endpoints",
-                                 "address '" + workload.address + "' can't be used; left out",
-                                 workload.line));
-      continue;
-    } else {
-      endpoint.host = lower(workload.address);
-    }
-    out.endpoints.push_back(std::move(endpoint));
-  }
-  if (entry.workload_selector && entry.endpoints.empty()) {
+  for (const auto& workload : entry.endpoints)
+    add_workload(workload, entry.metadata, port, selection, out, findings);
+  for (const auto* workload : service.workloads)
+    add_workload(workload->entry, workload->metadata, port, selection, out, findings);
+  if (entry.workload_selector && service.workloads.empty()) {
     findings.push_back(finding(istio::Severity::warning, entry.metadata, "spec.workloadSelector",
-                               out.name + " has no endpoints: workloads are not watched yet"));
+                               out.name + " has no endpoints: no WorkloadEntry of namespace " +
+                                   entry.metadata.namespace_name +
+                                   " has these labels (pods are not watched yet)"));
   }
   const bool by_name =
       out.discovery == Discovery::strict_dns || out.discovery == Discovery::logical_dns;
-  if (entry.endpoints.empty() && by_name && selection.takes({}))
+  if (entry.endpoints.empty() && !entry.workload_selector && by_name && selection.takes({})) {
+    const uint16_t usual = port.target_port ? port.target_port : port.number;
     out.endpoints.push_back({{}, service.host, usual, 1});
+  }
 }
 
 void add_endpoints(const KnownService& service, const istio::ServicePort& port,
@@ -108,6 +126,8 @@ void add_endpoints(const KnownService& service, const istio::ServicePort& port,
     const bool none = service.entry && service.entry->resolution == istio::Resolution::none;
     if (none)
       out.original_dst_port = port.target_port;  // A PASSTHROUGH balancer keeps the port too.
+  } else if (out.discovery == Discovery::dynamic_dns) {
+    out.original_dst_port = port.target_port;
   } else if (service.entry) {
     add_entry_endpoints(service, port, selection, out, findings);
   } else if (out.discovery == Discovery::strict_dns) {
@@ -118,37 +138,6 @@ void add_endpoints(const KnownService& service, const istio::ServicePort& port,
     findings.push_back(finding(istio::Severity::warning, selection.rule->metadata, "spec.subsets",
                                out.name + " has no endpoints: the pods of a Service are not "
                                           "watched yet, so that its subsets can't be told apart"));
-  }
-}
-
-void apply_pool(const istio::ConnectionPool* pool, Cluster& out) {
-  if (!pool) return;
-  out.connect_timeout = pool->connect_timeout.value_or(out.connect_timeout);
-  out.tcp_idle = pool->tcp_idle_timeout.value_or(out.tcp_idle);
-  // http.idleTimeout wins over tcp.idleTimeout, which counts for HTTP too (1.3).
-  out.http_idle = pool->http_idle_timeout.value_or(pool->tcp_idle_timeout.value_or(out.http_idle));
-  const auto requests = pool->max_requests_per_connection.value_or(0);
-  if (requests > 0) out.max_requests_per_connection = requests;  // 0: unlimited
-  out.max_connections = pool->max_connections;
-  out.max_pending_requests = pool->http1_max_pending_requests;
-  out.max_retries = pool->max_retries;
-}
-
-void apply_load_balancer(const istio::LoadBalancer* balancer, Cluster& out) {
-  if (!balancer) return;
-  switch (balancer->simple) {
-    case istio::SimpleLb::unspecified:
-    case istio::SimpleLb::least_request:
-      break;
-    case istio::SimpleLb::round_robin:
-      out.balancing = Balancing::round_robin;
-      break;
-    case istio::SimpleLb::random:
-      out.balancing = Balancing::random;
-      break;
-    case istio::SimpleLb::passthrough:
-      out.discovery = Discovery::original_dst;
-      break;
   }
 }
 
@@ -195,20 +184,27 @@ Cluster compile_cluster(const KnownService& service, const KnownPort& known,
   out.port = port.number;
   out.service = service.metadata->ref;
   out.connect_timeout = input.mesh.connect_timeout;
+  out.dns_refresh_rate = input.mesh.dns_refresh_rate;
   out.discovery = discovery_of(service);
   if (choice.rule) out.rule = choice.rule->metadata.ref;
   const auto rules = rules_for_port(choice.rule, subset, port.number);
-  apply_pool(rules.connection_pool, out);
+  apply_pool(rules.connection_pool, rules.retry_budget, input.mesh, out);
   apply_load_balancer(rules.load_balancer, out);
+  const auto* outlier = outlier_detection_of(rules, input.mesh);
+  apply_outlier_detection(outlier, out);
+  LocalityPlan localities(rules.load_balancer && rules.load_balancer->locality
+                              ? &*rules.load_balancer->locality
+                              : nullptr,
+                          input.mesh, input.proxy, outlier != nullptr);
+  Selection selection{.localities = &localities};
   if (subset) {
-    add_endpoints(service, port, {&subset->subset->labels, subset->rule}, input, out, findings);
-  } else {
-    add_endpoints(service, port, {}, input, out, findings);
+    selection.labels = &subset->subset->labels;
+    selection.rule = subset->rule;
   }
+  add_endpoints(service, port, selection, input, out, findings);
+  localities.finish(out);
   apply_tls({rules.tls_rule, rules.tls, service, known, input.proxy}, out, findings);
-  if (service.entry && service.entry->resolution == istio::Resolution::dynamic_dns) {
-    out.refused = closed("resolution DYNAMIC_DNS is not available yet", service.metadata->ref);
-  }
+  if (out.tls.mode != Originate::none) out.tls.parameters = input.mesh.tls_defaults;
   return out;
 }
 
@@ -235,13 +231,16 @@ Cluster passthrough_cluster(std::string_view name, const istio::MeshConfig& mesh
   out.discovery = Discovery::original_dst;
   out.connect_timeout = mesh.connect_timeout;
   out.http_idle = limits::http_passthrough_idle;
+  apply_pool(nullptr, nullptr, mesh, out);
   return out;
 }
 
 // From 127.0.0.6 and ::6, which the redirect rules let pass: from the pod's own address it would be
-// captured again.
+// captured again. What limits upstreams of the mesh does not limit the pod's own server.
 Cluster inbound_passthrough_cluster(const istio::MeshConfig& mesh) {
-  Cluster out = passthrough_cluster("InboundPassthroughCluster", mesh);
+  istio::MeshConfig own;
+  own.connect_timeout = mesh.connect_timeout;
+  Cluster out = passthrough_cluster("InboundPassthroughCluster", own);
   out.source_v4 = *IpAddress::parse("127.0.0.6");
   out.source_v6 = *IpAddress::parse("::6");
   return out;

@@ -105,24 +105,32 @@ std::vector<Route> ListenerBuilder::routes_of(const KnownService& service, uint1
   return routes;
 }
 
+ListenerBuilder::HostPtr ListenerBuilder::old_host(const KnownService& service,
+                                                   uint16_t port) const {
+  if (!previous_) return nullptr;
+  auto listener = find_or_null(previous_->by_port, port);
+  if (!listener && !service.addresses.empty()) {
+    listener = find_or_null(previous_->by_address, SocketAddress(service.addresses.front(), port));
+  }
+  const auto* found =
+      listener && listener->http ? listener->http->hosts.find(service.host) : nullptr;
+  return found ? *found : nullptr;
+}
+
 ListenerBuilder::HostPtr ListenerBuilder::virtual_host(const KnownService& service,
                                                        const KnownPort& port,
                                                        const ClusterPtr& cluster) {
+  const auto old = old_host(service, port.port->number);
+  // Of last time's, where only its plain route to the same cluster is in it.
+  if (old && input_.same_mesh && old->from == service.metadata->ref && old->routes.size() == 1 &&
+      old->routes.front().cluster == cluster && !old->routes.front().from &&
+      !virtual_services_.find(service.host)) {
+    return old;
+  }
   VirtualHost next;
   next.name = service.host + ":" + std::to_string(port.port->number);
   next.routes = routes_of(service, port.port->number, cluster);
   next.from = service.metadata->ref;
-  HostPtr old;
-  if (previous_) {
-    auto listener = find_or_null(previous_->by_port, port.port->number);
-    if (!listener && !service.addresses.empty()) {
-      listener = find_or_null(previous_->by_address,
-                              SocketAddress(service.addresses.front(), port.port->number));
-    }
-    const auto* found =
-        listener && listener->http ? listener->http->hosts.find(service.host) : nullptr;
-    if (found) old = *found;
-  }
   if (old) reuse_refs(next, *old);
   return reuse(std::move(next), old);
 }

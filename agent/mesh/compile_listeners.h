@@ -53,6 +53,7 @@ private:
   Draft& port_draft(uint16_t port);
   Draft& address_draft(const IpAddress& ip, uint16_t port);
   CidrRoute& cidr_route(Draft& draft, const Cidr& block);
+  HostPtr old_host(const KnownService& service, uint16_t port) const;
   HostPtr virtual_host(const KnownService& service, const KnownPort& port,
                        const ClusterPtr& cluster);
   std::vector<Route> routes_of(const KnownService& service, uint16_t port,

@@ -70,6 +70,18 @@ void RouteCompiler::add_destinations(const Rule& rule, const istio::HttpRoute& h
   route.split.clear();
 }
 
+std::vector<Mirror> RouteCompiler::mirrors(const Rule& rule, const istio::HttpRoute& http) const {
+  std::vector<Mirror> out;
+  Rule of_mirrors = rule;
+  of_mirrors.field = "spec.http.mirrors.destination";
+  for (const auto& one : http.mirrors) {
+    const istio::RouteDestination to{.destination = one.destination};
+    if (auto cluster = destination(of_mirrors, to).cluster)
+      out.push_back({std::move(cluster), share(one.percent)});
+  }
+  return out;
+}
+
 Route RouteCompiler::route_of(const Rule& rule, const istio::HttpRoute& http,
                               const istio::HttpMatch* match) const {
   Route route;
@@ -78,7 +90,7 @@ Route RouteCompiler::route_of(const Rule& rule, const istio::HttpRoute& http,
   route.match = compile_match(match);
   route.timeout = http.timeout.value_or(route.timeout);
   route.retry = compile_retry(http, input_.mesh.retry_attempts);
-  route.actions = compile_actions(http, match);
+  route.actions = compile_actions(http, match, mirrors(rule, http));
   route.from = rule.service.metadata.ref;
   route.line = http.line;
   if (http.redirect) {

@@ -33,6 +33,7 @@ private:
   void add_destinations(const Rule& rule, const istio::HttpRoute& http, Route& route) const;
   std::vector<WeightedCluster> destinations(const Rule& rule,
                                             const std::vector<istio::RouteDestination>& all) const;
+  std::vector<Mirror> mirrors(const Rule& rule, const istio::HttpRoute& http) const;
   WeightedCluster destination(const Rule& rule, const istio::RouteDestination& to) const;
 
   const CompileInput& input_;

@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::string_view system_roots = "system";
 constexpr std::string_view secret_prefix = "kubernetes://";
+constexpr std::string_view map_prefix = "configmap://";
 constexpr std::string_view ca_suffix = "-cacert";
 
 Error refusal(const TlsQuestion& question, std::string why) {
@@ -23,46 +24,88 @@ Error refusal(const TlsQuestion& question, std::string why) {
   return error;
 }
 
+// What istiod's name forms mean here, but for those that name a Secret or a ConfigMap (2.9).
+struct Form {
+  std::string_view prefix, reason;
+};
+constexpr Form unavailable[] = {
+    {"builtin://", "it is the workload's own mesh certificate, which this proxy does not have"},
+    {"invalid://", "it is the name that never leads to anything"},
+    {"sds://", "external SDS servers are not supported; put it in a Secret"},
+    {"kubernetes-gateway://", "it is for gateways only"},
+};
+
+std::string quoted_name(const TlsQuestion& question) {
+  return "credentialName '" + question.tls->credential_name + "'";
+}
+
+Error unavailable_form(const TlsQuestion& question) {
+  for (const Form& form : unavailable) {
+    if (question.tls->credential_name.starts_with(form.prefix)) {
+      return refusal(question,
+                     quoted_name(question) + " is not available: " + std::string(form.reason));
+    }
+  }
+  return refusal(question, quoted_name(question) +
+                               " is not available: only NAME, "
+                               "kubernetes://[NAMESPACE/]NAME and configmap://NAMESPACE/NAME are");
+}
+
 // The Secret that credentialName means: always one of the proxy's own namespace (2.9).
 Result<std::string> secret_of(const TlsQuestion& question) {
   std::string_view name = question.tls->credential_name;
-  if (!question.rule->workload_selector) {
-    return refusal(question,
-                   "credentialName on a sidecar needs a workloadSelector in the DestinationRule "
-                   "(Istio sends plaintext here)");
-  }
   if (name.starts_with(secret_prefix)) {
     name.remove_prefix(secret_prefix.size());
     if (const auto slash = name.find('/'); slash != name.npos) {
       if (name.substr(0, slash) != question.proxy.namespace_name) {
-        return refusal(question, "credentialName '" + question.tls->credential_name +
-                                     "' names a Secret of another namespace than the proxy's");
+        return refusal(question, quoted_name(question) +
+                                     " names a Secret of another namespace than the proxy's");
       }
       name.remove_prefix(slash + 1);
     }
   }
   if (name.empty() || name.find("://") != name.npos || name.find('/') != name.npos) {
-    return refusal(question, "credentialName '" + question.tls->credential_name +
-                                 "' is not available: only Secrets are");
+    return unavailable_form(question);
+  }
+  if (!question.rule->workload_selector) {
+    return refusal(question,
+                   "credentialName on a sidecar needs a workloadSelector in the DestinationRule "
+                   "(Istio sends plaintext here)");
   }
   return std::string(name);
 }
 
-Result<void> set_credentials(const TlsQuestion& question, TlsOrigination& out) {
-  const auto& tls = *question.tls;
-  const bool mutual = tls.mode == istio::TlsMode::mutual;
-  if (!tls.credential_name.empty()) {
-    const auto secret = secret_of(question);
-    if (!secret) return secret.error();
-    if (mutual) out.certificate = std::string(secret_prefix) + *secret;
-    if (!out.skip_verify) {
-      out.roots = std::string(secret_prefix) + *secret;
-      if (!secret->ends_with(ca_suffix)) out.roots += ca_suffix;
-    }
-    return {};
+// A ConfigMap is public: it needs no workloadSelector, and holds no key.
+Result<void> set_config_map(const TlsQuestion& question, TlsOrigination& out) {
+  if (out.mode == Originate::mutual) {
+    return refusal(question, quoted_name(question) +
+                                 " gives CA certificates only; mode MUTUAL needs a Secret with "
+                                 "certificate and key");
   }
-  if (!tls.ca_crl.empty()) return refusal(question, "tls.caCrl is not available yet");
-  if (mutual) {
+  out.roots = question.tls->credential_name;
+  return {};
+}
+
+Result<void> set_secret(const TlsQuestion& question, TlsOrigination& out) {
+  const auto secret = secret_of(question);
+  if (!secret) return secret.error();
+  if (out.mode == Originate::mutual) {
+    if (secret->ends_with(ca_suffix)) {
+      return refusal(question, quoted_name(question) +
+                                   " names CA certificates; mode MUTUAL needs a Secret with "
+                                   "certificate and key");
+    }
+    out.certificate = std::string(secret_prefix) + *secret;
+  }
+  if (out.skip_verify) return {};
+  out.roots = std::string(secret_prefix) + *secret;
+  if (!secret->ends_with(ca_suffix)) out.roots += ca_suffix;
+  return {};
+}
+
+Result<void> set_files(const TlsQuestion& question, TlsOrigination& out) {
+  const auto& tls = *question.tls;
+  if (out.mode == Originate::mutual) {
     if (tls.client_certificate.empty() || tls.private_key.empty()) {
       return refusal(question, "tls.mode MUTUAL without a client certificate and its key");
     }
@@ -70,8 +113,18 @@ Result<void> set_credentials(const TlsQuestion& question, TlsOrigination& out) {
   }
   if (out.skip_verify) return {};
   const bool system = tls.ca_certificates.empty() || tls.ca_certificates == system_roots;
+  if (system && !tls.ca_crl.empty()) {
+    return refusal(question, "tls.caCrl needs caCertificates: a CRL goes with a CA from a file");
+  }
   out.roots = system ? std::string(system_roots) : "file-root:" + tls.ca_certificates;
+  if (!tls.ca_crl.empty()) out.roots += "~" + tls.ca_crl;
   return {};
+}
+
+Result<void> set_credentials(const TlsQuestion& question, TlsOrigination& out) {
+  const std::string& name = question.tls->credential_name;
+  if (name.empty()) return set_files(question, out);
+  return name.starts_with(map_prefix) ? set_config_map(question, out) : set_secret(question, out);
 }
 
 // The name that TLS without a Host can use: Istio uses none; we take the service's, where there is

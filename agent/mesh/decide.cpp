@@ -81,9 +81,14 @@ ConnectionPlan refuse(ClusterPtr cluster, std::string_view why) {
 ConnectionPlan send_to(const TcpRoute& route, std::string_view why, uint32_t random) {
   const auto* chosen = pick(route.split, random);
   const auto& cluster = chosen ? chosen->cluster : route.cluster;
-  if (cluster->refused) return refuse(cluster, cluster->refused->context);
+  if (cluster->refused) {
+    auto plan = refuse(cluster, cluster->refused->context);
+    plan.tcp = &route;
+    return plan;
+  }
   ConnectionPlan plan;
   plan.action = Action::tcp;
+  plan.tcp = &route;
   plan.cluster = cluster;
   if (!route.name.empty()) plan.route_name = route.name;
   plan.why = why;

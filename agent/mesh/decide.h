@@ -24,13 +24,14 @@ Arrival find_listener(const Snapshot& snapshot, const SocketAddress& destination
 // Step 2, with the first bytes: HTTP (then decide_request for each request), opaque bytes to a
 // cluster, or refusal.
 enum class Action : uint8_t { http, tcp, refuse };
-// `routes`, `route_name` and `why` live as long as the snapshot.
+// `routes`, `route_name`, `why` and `tcp` live as long as the snapshot.
 struct ConnectionPlan {
   Action action = Action::refuse;
   const RouteTable* routes = nullptr;  // http
   ClusterPtr cluster;  // tcp: where to; refuse: BlackHoleCluster, or the closed one (`refused`)
   std::string_view route_name = "-";  // for the log
   std::string_view why;  // one sentence for explain and the log; the resource is the cluster's
+  const TcpRoute* tcp = nullptr;  // that chose the cluster; null: none did
 };
 ConnectionPlan decide_connection(const Snapshot& snapshot, const Arrival& arrival,
                                  const SocketAddress& destination, const sniff::Preface& preface,

@@ -40,14 +40,46 @@ void add_ports(KnownService& known, const std::vector<istio::ServicePort>& ports
   for (const auto& port : ports) known.ports.push_back({&port, kind_of(port, known.service)});
 }
 
-void add_entry(const istio::ServiceEntry& entry, std::vector<KnownService>& out,
-               std::vector<istio::Finding>& findings) {
+bool has_labels(const istio::Labels& labels, const istio::Labels& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& one) {
+    const auto at = labels.find(one.first);
+    return at != labels.end() && at->second == one.second;
+  });
+}
+
+using Workloads = std::vector<const istio::Workload*>;
+
+ByText<Workloads> workloads_by_namespace(const CompileInput& input) {
+  ByText<Workloads> out;
+  for (const auto& resource : input.resources) {
+    if (const auto* workload = std::get_if<istio::Workload>(resource.get()))
+      out[workload->metadata.namespace_name].push_back(workload);
+  }
+  return out;
+}
+
+// Of the entry's own namespace (istio-api.md 1.1).
+Workloads selected(const istio::ServiceEntry& entry, const ByText<Workloads>& workloads) {
+  Workloads out;
+  const auto at = workloads.find(entry.metadata.namespace_name);
+  if (!entry.workload_selector || at == workloads.end()) return out;
+  std::copy_if(at->second.begin(), at->second.end(), std::back_inserter(out),
+               [&](const istio::Workload* workload) {
+                 return has_labels(workload->entry.labels, *entry.workload_selector);
+               });
+  return out;
+}
+
+void add_entry(const istio::ServiceEntry& entry, const Workloads& workloads,
+               std::vector<KnownService>& out, std::vector<istio::Finding>& findings) {
   for (const auto& host : entry.hosts) {
     KnownService known;
     known.host = lower(host);
     known.metadata = &entry.metadata;
     known.entry = &entry;
     known.names = entry.subject_alt_names;
+    known.workloads = workloads;
+    known.decorated = entry.workload_selector.has_value();
     for (const auto& text : entry.addresses) {
       const auto cidr = Cidr::parse(text);
       if (!cidr) {
@@ -89,10 +121,12 @@ std::vector<KnownService> visible(const CompileInput& input,
   std::vector<KnownService> out;
   const auto& here = input.proxy.namespace_name;
   const auto& usual = input.mesh.default_service_export_to;
+  const auto workloads = workloads_by_namespace(input);
   for (const auto& resource : input.resources) {
     const auto& from = istio::metadata_of(*resource).namespace_name;
     if (const auto* entry = std::get_if<istio::ServiceEntry>(resource.get())) {
-      if (exported(entry->export_to, usual, from, here)) add_entry(*entry, out, findings);
+      if (exported(entry->export_to, usual, from, here))
+        add_entry(*entry, selected(*entry, workloads), out, findings);
     } else if (const auto* service = std::get_if<istio::Service>(resource.get())) {
       if (exported(service_export_to(*service), usual, from, here))
         add_service(*service, input, out);
@@ -152,8 +186,9 @@ void claim_ports(KnownService& known, Winner& winner, std::vector<istio::Finding
 // A ServiceEntry of a Kubernetes Service's host adds its names, and the ports that the Service does
 // not have: Istio's task "Egress TLS Origination" tells port 80 of a Service that has only 443 so.
 void decorate(KnownService& entry, Winner& winner, std::vector<KnownService>& out) {
-  auto& names = out[*winner.place].names;
-  names.insert(names.end(), entry.names.begin(), entry.names.end());
+  auto& decorated = out[*winner.place];
+  decorated.names.insert(decorated.names.end(), entry.names.begin(), entry.names.end());
+  decorated.decorated = true;
   std::erase_if(entry.ports, [&](const KnownPort& port) {
     return !winner.taken.insert(port.port->number).second;
   });

@@ -30,9 +30,11 @@ struct KnownService {
   const istio::ServiceEntry* entry = nullptr;  // exactly one of entry and service is set
   const istio::Service* service = nullptr;
   std::vector<IpAddress> addresses;
-  std::vector<Cidr> blocks;        // addresses that are wider than one IP
-  std::vector<std::string> names;  // subjectAltNames of ServiceEntries for this host
-  std::vector<KnownPort> ports;    // those that no earlier resource took
+  std::vector<Cidr> blocks;                       // addresses that are wider than one IP
+  std::vector<std::string> names;                 // subjectAltNames of ServiceEntries for this host
+  std::vector<KnownPort> ports;                   // those that no earlier resource took
+  std::vector<const istio::Workload*> workloads;  // that its workloadSelector selects
+  bool decorated = false;                         // other resources than its own add to it
   bool headless() const { return service && addresses.empty() && service->external_name.empty(); }
 };
 

@@ -97,6 +97,13 @@ struct FaultInjection {
   bool operator==(const FaultInjection&) const = default;
 };
 
+// Copies of requests go there, too.
+struct Mirror {
+  ClusterPtr cluster;
+  uint32_t share = 0;  // parts of a million
+  bool operator==(const Mirror&) const = default;
+};
+
 // What only some rules do; most have none of it.
 struct RouteActions {
   istio::Headers headers;
@@ -105,6 +112,7 @@ struct RouteActions {
   std::optional<Rewrite> rewrite;
   std::optional<FaultInjection> fault;
   std::optional<Cors> cors;
+  std::vector<Mirror> mirrors;
   bool operator==(const RouteActions&) const = default;
 };
 

@@ -31,6 +31,7 @@ template <class Policy>
 void take_blocks(const Policy& from, const istio::DestinationRule* rule, PortRules& out) {
   if (from.load_balancer) out.load_balancer = &*from.load_balancer;
   if (from.connection_pool) out.connection_pool = &*from.connection_pool;
+  if (from.outlier_detection) out.outlier_detection = &*from.outlier_detection;
   if (!from.tls) return;
   out.tls = &*from.tls;
   out.tls_rule = rule;
@@ -38,10 +39,10 @@ void take_blocks(const Policy& from, const istio::DestinationRule* rule, PortRul
 
 void take(const istio::TrafficPolicy& policy, const istio::DestinationRule* rule, uint16_t port,
           PortRules& out) {
+  if (policy.retry_budget) out.retry_budget = &*policy.retry_budget;
   for (const auto& entry : policy.port_level_settings) {
     if (entry.port != port) continue;
-    out = {};
-    out.tls_rule = rule;
+    out = {.retry_budget = out.retry_budget, .tls_rule = rule};
     return take_blocks(entry, rule, out);
   }
   take_blocks(policy, rule, out);

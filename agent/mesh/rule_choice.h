@@ -30,6 +30,8 @@ struct RuleChoice {
 struct PortRules {
   const istio::LoadBalancer* load_balancer = nullptr;
   const istio::ConnectionPool* connection_pool = nullptr;
+  const istio::OutlierDetection* outlier_detection = nullptr;
+  const istio::RetryBudget* retry_budget = nullptr;  // of the host, never of a port
   const istio::ClientTls* tls = nullptr;
   const istio::DestinationRule* tls_rule = nullptr;  // where `tls` stands
 };

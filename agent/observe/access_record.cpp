@@ -75,6 +75,8 @@ Ending ending_of(const Error& error) {
       return no_healthy_upstream;
     case Fault::missing_secret:
       return unconnected;
+    case Fault::unresolved:
+      return {DF, 503, "dns_resolution_failure"};
     default:
       break;
   }

@@ -28,8 +28,9 @@ struct WorkerMetrics {
   Counter downstream_rq_by_class[6];  // [2] is 2xx; [0]: no answer was sent
   Counter downstream_cx_rx_bytes, downstream_cx_tx_bytes;
   Counter upstream_cx_total, upstream_cx_active, upstream_cx_connect_fail, upstream_cx_reused;
-  Counter upstream_rq_retry;
+  Counter upstream_rq_retry, upstream_rq_retry_overflow, outlier_ejections;
   Counter tls_handshakes, tls_resumed, tls_failures, tls_verify_failures;
+  Counter mirrored, mirrored_failed;
   Counter dns_queries, dns_failures;
   Counter no_route, blackholed, passthrough, loops_refused, descriptors_starved, protocol_errors;
   void count_end(const AccessRecord& record);  // classes, bytes

@@ -54,7 +54,7 @@ std::optional<Refusal> Exchange::preflight() {
     return own_answer(200, {});
   }
   const auto set = [this](std::string_view name, std::string_view value) {
-    if (!value.empty()) cors_.set.emplace_back(name, value);
+    if (!value.empty()) own_fields_.set.emplace_back(name, value);
   };
   set("access-control-allow-origin", request_.find("origin"));
   if (policy.credentials) set("access-control-allow-credentials", "true");
@@ -123,7 +123,7 @@ std::optional<Refusal> Exchange::edit_request() {
 
 std::array<const istio::HeaderOperations*, 3> Exchange::response_operations() const {
   return {actions_ ? &actions_->headers.response : nullptr,
-          destination_headers_ ? &destination_headers_->response : nullptr, &cors_};
+          destination_headers_ ? &destination_headers_->response : nullptr, &own_fields_};
 }
 
 std::string Exchange::response_fields() const { return fields_of(response_operations()); }

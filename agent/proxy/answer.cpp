@@ -32,6 +32,7 @@ net::Task<Answered> Exchange::relay_answer_and_body() {
 
 net::Task<Answered> Exchange::relay_answer() {
   const auto head = co_await read_answer_head();
+  if (cluster_->load) report(head);
   if (head != Answered::whole) co_return head;
   if (response_.status != 101 && retriable_status() && may_retry(Answered::retriable))
     co_return Answered::retriable;
@@ -42,7 +43,9 @@ net::Task<Answered> Exchange::relay_answer() {
   const bool switched = response_.status == 101;
   if (switched && !upgrade_) co_return Answered::malformed;
   if (!switched) answer_body_ = http::Body::of_response(response_, record_.method);
-  if (retriable_status() && retry_.attempts > 0) record_.flags |= observe::URX;
+  // No limit of tries was reached where another could not begin (UO).
+  const bool limited = retry_.attempts > 0 && !(record_.flags & observe::UO);
+  if (retriable_status() && limited) record_.flags |= observe::URX;
   co_return co_await relay_answer_body();
 }
 

@@ -91,8 +91,12 @@ public:
   void begin_timeout();
   // Nothing came back, on a connection that had been idle or under a policy that says so; or an
   // answer that the policy has tried again.
-  bool may_retry(Answered answered) const;
+  bool may_retry(Answered answered);
   net::Task<void> back_off();
+
+  // mirror.cpp
+  void begin_mirrors(const http::Outgoing& out);
+  void mirror_body(std::string_view more);
 
   // answer.cpp
   net::Task<Answered> relay_answer();
@@ -106,6 +110,12 @@ public:
   Refusal failed_answer(Answered answered);
 
 private:
+  // load_policy.cpp
+  std::optional<uint64_t> hash();
+  void report(Answered head);
+  bool begin_retry();  // false: too many are under way
+
+  bool normalize_path();
   std::optional<Refusal> preflight();
   std::optional<Refusal> inject_abort() const;
   std::optional<Refusal> direct_answer();
@@ -164,7 +174,10 @@ private:
   std::shared_ptr<const istio::Headers> destination_headers_;
   std::string destination_authority_;
   std::unique_ptr<EditedHead> edited_request_, edited_response_;
-  istio::HeaderOperations cors_;  // what an answer to an allowed origin gets
+  std::vector<mesh::ClusterPtr> mirrored_;  // that a copy goes to, once it is whole
+  std::string mirrored_bytes_;
+  // What an answer to an allowed origin gets, and a client without the cookie that is hashed.
+  istio::HeaderOperations own_fields_;
   std::string route_name_;
   std::string host_;  // in lower case, where the client wrote it otherwise
   std::chrono::milliseconds timeout_{0};
@@ -173,6 +186,9 @@ private:
   int retried_ = 0;  // after something had been sent
   int attempts_ = 0;
   std::vector<SocketAddress> tried_;
+  upstream::RetrySlot retry_slot_;
+  std::optional<uint64_t> hash_;
+  bool hashed_ = false;
   std::optional<upstream::Failure> failure_;
 
   upstream::Connection upstream_;

@@ -1,6 +1,7 @@
 #include "agent/proxy/first_bytes.h"
 
 #include "agent/net/combine.h"
+#include "agent/proxy/tcp_proxy.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
@@ -12,11 +13,8 @@ net::Task<void> client_speaks(net::Stream& client) { co_await client.ready(net::
 // opened.
 net::Task<std::optional<upstream::Failure>> upstream_speaks(Worker& worker,
                                                             mesh::ClusterPtr cluster,
-                                                            SocketAddress destination,
+                                                            upstream::Need need,
                                                             upstream::Connection& into) {
-  upstream::Need need;
-  need.original_destination = destination;
-  need.http = false;
   auto acquired = co_await worker.upstreams().acquire(std::move(cluster), need);
   if (!acquired) co_return acquired.error();
   into = std::move(*acquired);
@@ -62,9 +60,10 @@ net::Task<FirstBytes> first_bytes(Client& client, Worker& worker, Expected expec
                                   client_speaks(client.stream)))
     co_return co_await sniff_client(client, std::move(found));
 
-  auto first = co_await net::when_any(client_speaks(client.stream),
-                                      upstream_speaks(worker, std::move(expected.silent_client),
-                                                      client.destination, found.upstream));
+  const auto need = tcp_need(client, *expected.silent_client);
+  auto first = co_await net::when_any(
+      client_speaks(client.stream),
+      upstream_speaks(worker, std::move(expected.silent_client), need, found.upstream));
   if (first.index() == 0) co_return co_await sniff_client(client, std::move(found));
   client.stream.set_deadline(std::chrono::milliseconds(0));
   found.failure = std::get<1>(std::move(first));

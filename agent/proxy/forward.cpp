@@ -48,6 +48,7 @@ upstream::Need Exchange::need() {
     need.authority = host_;
   }
   need.original_destination = client_.destination;
+  if (cluster_->load) need.hash = hash();
   return need;
 }
 
@@ -103,6 +104,7 @@ net::Task<bool> Exchange::open_upstream() {
     const bool retried = retry_.on & (mesh::retry_connect_failure | mesh::retry_5xx);
     if (!failure_->error.retryable || !retried || attempt + retried_ >= retry_.attempts)
       co_return false;
+    if (!begin_retry()) co_return false;
     worker_.metrics().upstream_rq_retry.add();
     connect_retries_++;
     co_await net::sleep_for(worker_.loop(), backoff(retry_.backoff, attempt, worker_.random()));
@@ -131,6 +133,7 @@ net::Task<void> Exchange::send_request() {
   record_.attempts = adds.attempt;
   worker_.log().keep_request(record_, std::span<const iovec>(out.pieces.data(), out.count));
   keep_upstream_tls(worker_.log(), record_, upstream_.stream.ssl());
+  begin_mirrors(out);
   // An upstream that closed its side may have answered before it did: the answer's reader finds
   // out.
   upstream_took_all_ = false;
@@ -154,6 +157,7 @@ net::Task<Exchange::Answered> Exchange::pump_body() {
     if (body_.bad()) co_return Answered::body_malformed;
     if (body_.over()) record_.request_us = wall_clock_us() - record_.start_us;
     pipelined_ = bytes.substr(mine.size());
+    mirror_body(mine);
     if (!upstream_took_all_) break;
     upstream_took_all_ = false;
     upstream_took_all_ = co_await upstream_.stream.write_all(mine);
@@ -187,7 +191,7 @@ bool Exchange::retriable_status() const {
          std::find(codes.begin(), codes.end(), status) != codes.end();
 }
 
-bool Exchange::may_retry(Answered answered) const {
+bool Exchange::may_retry(Answered answered) {
   if (body_pumped_ || head_forwarded_) return false;
   // RFC 9112 section 9.3.1: a connection that had been idle may have been closed meanwhile.
   if (answered == Answered::nothing && upstream_.reused && attempts_ == 1 &&
@@ -195,12 +199,12 @@ bool Exchange::may_retry(Answered answered) const {
     return true;
   if (retried_ + connect_retries_ >= retry_.attempts) return false;
   if (timeout_.count() && std::chrono::steady_clock::now() >= due_) return false;
-  if (answered == Answered::retriable) return true;
+  if (answered == Answered::retriable) return begin_retry();
   // An answer that never came counts as a 5xx, as with Envoy.
   constexpr uint16_t on_reset = mesh::retry_reset | mesh::retry_5xx | mesh::retry_gateway_error;
   const bool reset = answered == Answered::nothing || answered == Answered::failed ||
                      answered == Answered::timed_out;
-  return reset && (retry_.on & on_reset);
+  return reset && (retry_.on & on_reset) && begin_retry();
 }
 
 net::Task<void> Exchange::back_off() {

@@ -19,6 +19,7 @@ public:
   static constexpr std::size_t most = limits::http_head_bytes;
 
   std::string_view bytes() const { return {data() + begin_, std::size_t(end_ - begin_)}; }
+  char* front() { return data() + begin_; }  // bytes(), to be written over
   bool empty() const { return begin_ == end_; }
 
   // Free room behind the bytes; more memory is taken when there is none. Empty: `most` bytes are in

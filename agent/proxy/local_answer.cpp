@@ -2,6 +2,7 @@
 // shortly in the body.
 #include "agent/http/local_reply.h"
 #include "agent/proxy/exchange.h"
+#include "agent/proxy/reason.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
@@ -31,11 +32,11 @@ Refusal Exchange::failed_connect() const {
                   .details = observe::details_of(error),
                   .body = {}};
   // Envoy: the retries are used up only where there were some.
-  if (error.retryable && retry_.attempts > 0) refusal.flags |= observe::URX;
+  if (error.retryable && retry_.attempts > 0 && !(record_.flags & observe::UO))
+    refusal.flags |= observe::URX;
   const bool connecting = refusal.flags & observe::UF;
   refusal.body =
-      connecting ? upstream_sentence("connection failure", error.context) : error.context;
-  if (!error.resource.empty()) (refusal.body += "; ") += error.resource;
+      connecting ? upstream_sentence("connection failure", reason_of(error)) : reason_of(error);
   return refusal;
 }
 
@@ -84,6 +85,7 @@ net::Task<Next> Exchange::refuse(const Refusal& refusal) {
   record_.flags |= refusal.flags;
   record_.details = refusal.details;
   if (failure_) {
+    failure_->error.context = reason_of(failure_->error);  // the record only views it
     record_.failure_reason = failure_->error.context;
     if (failure_->host.is_set()) record_.upstream_host = failure_->host;
     record_.attempts = uint32_t(attempts_ + connect_retries_ + 1);

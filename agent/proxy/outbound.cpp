@@ -5,6 +5,7 @@
 #include "agent/proxy/clock.h"
 #include "agent/proxy/first_bytes.h"
 #include "agent/proxy/http_proxy.h"
+#include "agent/proxy/reason.h"
 #include "agent/proxy/tcp_proxy.h"
 #include "agent/proxy/worker.h"
 
@@ -23,7 +24,8 @@ struct Way {
 // is broken.
 void refuse(Worker& worker, Client& client, const Way& way, int64_t start_us) {
   worker.metrics().blackholed.add();
-  std::string why = way.why;
+  const auto& refused = way.tcp.cluster->refused;
+  std::string why = refused && refused->context == way.why ? reason_of(*refused) : way.why;
   if (*way.tcp.note) (why += "; ") += way.tcp.note;
   log_refusal(worker, {.client = client,
                        .cluster = way.tcp.cluster->name,
@@ -51,6 +53,7 @@ Way decide(Worker& worker, Client& client, FirstBytes& first, const mesh::Cluste
   way.action = plan.action;
   way.why = plan.why;
   way.tcp.cluster = plan.cluster;
+  way.tcp.client_tls = first.preface.protocol == sniff::Protocol::tls;
   way.tcp.sni = std::move(first.preface.sni);
   way.tcp.note = first.note;
   // What was opened for a silent client serves only the plan it was opened for.

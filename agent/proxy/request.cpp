@@ -1,4 +1,5 @@
 // Exchange, first part: reading the request's head and deciding what becomes of it.
+#include "agent/http/message/normalize.h"
 #include "agent/mesh/decide.h"
 #include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
@@ -36,6 +37,18 @@ net::Task<Parse> Exchange::await_head() {
   co_return parsed;
 }
 
+// Before any rule sees the path. False: it is refused.
+bool Exchange::normalize_path() {
+  using istio::PathNormalization;
+  const auto mode = worker_.snapshot()->mesh.path_normalization;
+  if (mode == PathNormalization::none) return true;
+  const bool decodes = mode == PathNormalization::decode_and_merge_slashes;
+  const http::PathRules rules{.resolve = true,
+                              .merge_slashes = decodes || mode == PathNormalization::merge_slashes,
+                              .decode_slashes = decodes};
+  return http::normalize_path(request_, client_.inbox.front(), rules);
+}
+
 // What can't be read is refused, and the connection with it (hardening.md).
 std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
   started_ = true;
@@ -52,7 +65,7 @@ std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
                    .body = {},
                    .close = true};
   }
-  if (parsed == Parse::bad) {
+  if (parsed == Parse::bad || !normalize_path()) {
     worker_.metrics().protocol_errors.add();
     const std::string body = request_.refuse_status == 400
                                  ? std::string("malformed request: ") + request_.refuse_reason

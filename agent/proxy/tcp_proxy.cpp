@@ -1,13 +1,20 @@
 #include "agent/proxy/tcp_proxy.h"
 
+#include "agent/mesh/request_hash.h"
+#include "agent/net/combine.h"
 #include "agent/net/relay.h"
 #include "agent/observe/access_record.h"
 #include "agent/proxy/clock.h"
 #include "agent/proxy/log_facts.h"
+#include "agent/proxy/reason.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
 namespace {
+
+bool is_tls_inside_tls(const TcpPlan& plan) {
+  return plan.client_tls && plan.cluster->tls.mode != mesh::Originate::none;
+}
 
 // One opaque connection: logs on every way out. Only the record's inputs are kept while it lasts,
 // so that an idle one stays small.
@@ -18,6 +25,7 @@ struct Session {
   int64_t start_us;
   net::RelayCounts counts = {};
   bool to_be_logged = false;
+  bool too_old = false;  // maxConnectionDuration is over
 
   ~Session() { log({}); }
 
@@ -31,9 +39,16 @@ struct Session {
     record.bytes_sent = counts.to_client;
     record.failure_reason = plan.note;
     if (end.error && end.error->side == Side::upstream) record.failure_reason = end.error->context;
+    std::string reason;  // what the record shows lives until it is written
+    if (is_tls_inside_tls(plan)) {
+      reason = tls_inside_tls(*plan.cluster);
+      if (!record.failure_reason.empty()) (reason += "; ") += record.failure_reason;
+      record.failure_reason = reason;
+    }
     // An idle time that is over is an ordinary end (UT is for requests).
     if (end.error && end.error->fault != Fault::timed_out)
       record.flags = observe::flag_of(*end.error);
+    if (too_old) record.flags |= observe::DT;
     record.upstream_host = plan.upstream.host;
     record.upstream_local = plan.upstream.local;
     record.downstream_local = client.destination;
@@ -52,11 +67,10 @@ struct Session {
 // Opens the upstream, unless that was done, and sends what the client has said so far. False: it is
 // over and logged.
 net::Task<bool> reach_upstream(Session& session) {
-  auto& [worker, app, plan, start_us, counts, to_be_logged] = session;
+  auto& [worker, app, plan, start_us, counts, to_be_logged, too_old] = session;
   if (!plan.upstream) {
-    upstream::Need need;
-    need.original_destination = app.destination;
-    need.http = false;
+    auto need = tcp_need(app, *plan.cluster);
+    if (plan.cluster->discovery == mesh::Discovery::dynamic_dns) need.authority = plan.sni;
     auto acquired = co_await worker.upstreams().acquire(plan.cluster, need);
     if (!acquired) {
       log_failure(worker, app, plan, acquired.error(), start_us);
@@ -77,12 +91,25 @@ net::Task<bool> reach_upstream(Session& session) {
   co_return true;
 }
 
+net::Task<net::RelayEnd> relay_for(Session& session, std::chrono::milliseconds most) {
+  auto first =
+      co_await net::when_any(net::relay(session.client.stream, session.plan.upstream.stream,
+                                        session.counts, session.plan.cluster->tcp_idle),
+                             net::sleep_for(session.worker.loop(), most));
+  session.too_old = first.index() == 1;
+  co_return session.too_old ? net::RelayEnd() : std::move(std::get<0>(first));
+}
+
 net::Task<void> carry(std::unique_ptr<Session> session) {
   if (!co_await reach_upstream(*session)) co_return;
   auto& app = session->client.stream;
   auto& upstream = session->plan.upstream.stream;
-  const auto end =
-      co_await net::relay(app, upstream, session->counts, session->plan.cluster->tcp_idle);
+  const mesh::Cluster& cluster = *session->plan.cluster;
+  const auto most =
+      cluster.load ? cluster.load->max_connection_duration : std::chrono::milliseconds(0);
+  auto relay = most.count() != 0 ? relay_for(*session, most)
+                                 : net::relay(app, upstream, session->counts, cluster.tcp_idle);
+  const auto end = co_await relay;
   session->log(end);
   if (!end.error) co_return;
   app.abort();  // What broke on one side must not look like an end on the other.
@@ -90,6 +117,16 @@ net::Task<void> carry(std::unique_ptr<Session> session) {
 }
 
 }  // namespace
+
+upstream::Need tcp_need(const Client& client, const mesh::Cluster& cluster) {
+  upstream::Need need;
+  need.original_destination = client.destination;
+  need.http = false;
+  if (cluster.load && cluster.load->hash) {
+    need.hash = mesh::connection_hash(*cluster.load->hash, client.stream.peer().ip());
+  }
+  return need;
+}
 
 void log_refusal(Worker& worker, const TcpRefusal& refusal) {
   observe::AccessRecord record;
@@ -114,11 +151,13 @@ void log_failure(Worker& worker, const Client& client, const TcpPlan& plan,
   uint32_t flags = observe::flag_of(failure.error);
   // Envoy's tcp_proxy: its only connect attempt is used up.
   if (flags & observe::UF) flags |= observe::URX;
+  auto reason = reason_of(failure.error);
+  if (is_tls_inside_tls(plan)) reason = tls_inside_tls(*plan.cluster) + "; " + reason;
   log_refusal(worker, {.client = client,
                        .cluster = plan.cluster->name,
                        .sni = plan.sni,
                        .flags = flags,
-                       .failure_reason = failure.error.context,
+                       .failure_reason = reason,
                        .upstream_host = failure.host,
                        .start_us = start_us});
 }

@@ -15,10 +15,14 @@ struct TcpPlan {
   std::string sni;                // of the client's hello; for the log
   upstream::Connection upstream;  // opened already, else empty
   const char* note = "";          // what is wrong with the client's first bytes; for the log
+  bool client_tls = false;        // the client speaks TLS itself
 };
 
 // Carries the plan out and logs it. What lies in client.inbox goes upstream first.
 net::Task<void> serve_tcp(Client client, Worker& worker, TcpPlan plan);
+
+// What such a connection brings along for choosing an endpoint.
+upstream::Need tcp_need(const Client& client, const mesh::Cluster& cluster);
 
 // Logs a connection that is closed without an upstream (BlackHoleCluster, a loop, a client that
 // left, a failed connect).

@@ -7,12 +7,27 @@
 
 namespace sallyport::proxy {
 
+namespace {
+
+upstream::OwnPorts own_ports(const mesh::SnapshotPtr& snapshot) {
+  upstream::OwnPorts own;
+  if (!snapshot) return own;
+  own.ports = {snapshot->mesh.proxy_listen_port, snapshot->mesh.proxy_inbound_listen_port};
+  for (const std::string& text : snapshot->proxy.addresses) {
+    if (const auto ip = IpAddress::parse(text)) own.addresses.push_back(*ip);
+  }
+  return own;
+}
+
+}  // namespace
+
 Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOptions dns)
     : metrics_(sources.metrics),
       log_(sources.access_log.writer()),
       snapshots_(sources.snapshots),
       resolver_(loop_, std::move(dns)),
-      upstreams_({loop_, resolver_, sources.vault, sources.metrics}),
+      upstreams_({loop_, resolver_, sources.vault, sources.metrics,
+                  own_ports(sources.snapshots.current())}),
       random_state_(std::random_device{}() | 1) {
   tick_ = loop_.each_tick([this] { log_->flush(); });
   const auto listen = [this](int fd, bool inbound) {

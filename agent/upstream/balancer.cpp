@@ -4,12 +4,14 @@
 
 namespace sallyport::upstream {
 
-uint64_t Random::below(uint64_t bound) {
+uint64_t Random::next() {
   state_ ^= state_ >> 12;
   state_ ^= state_ << 25;
   state_ ^= state_ >> 27;
-  return ((state_ * 0x2545F4914F6CDD1DULL) >> 33) % bound;
+  return state_ * 0x2545F4914F6CDD1DULL;
 }
+
+uint64_t Random::below(uint64_t bound) { return (next() >> 33) % bound; }
 
 std::shared_ptr<Endpoint> Balancer::pick(const Endpoints& endpoints,
                                          const std::vector<SocketAddress>* avoid) {

@@ -17,6 +17,7 @@ namespace sallyport::upstream {
 class Random {
 public:
   explicit Random(uint64_t seed) : state_(seed | 1) {}
+  uint64_t next();
   uint64_t below(uint64_t bound);  // REQUIRES: bound > 0
 
 private:

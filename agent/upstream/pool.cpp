@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/core/limits.h"
+#include "agent/upstream/outlier.h"
 
 namespace sallyport::upstream {
 namespace {
@@ -18,17 +19,28 @@ bool alive(net::Stream& stream) {
 
 }  // namespace
 
+Load::Load(net::Loop& on) : loop(on) {}
+Load::~Load() = default;
+
 Place::Place(std::shared_ptr<Endpoint> at, std::shared_ptr<Pool> from, std::shared_ptr<Load> of,
              observe::WorkerMetrics& counters)
-    : endpoint(std::move(at)), pool(std::move(from)), load(std::move(of)), metrics(counters) {
+    : endpoint(std::move(at)),
+      pool(std::move(from)),
+      load(std::move(of)),
+      metrics(counters),
+      opened(load->loop.now()) {
   ++endpoint->active;
   ++pool->open;
   ++load->connections;
+  ++load->out;
   metrics.upstream_cx_active.add();
 }
 
 Place::~Place() {
-  if (out) --endpoint->active;
+  if (out) {
+    --endpoint->active;
+    --load->out;
+  }
   --pool->open;
   --load->connections;
   load->freed.wake_all(load->loop);
@@ -38,11 +50,13 @@ Place::~Place() {
 void Place::hand_out() {
   out = true;
   ++endpoint->active;
+  ++load->out;
 }
 
 void Place::put_away() {
   out = false;
   --endpoint->active;
+  --load->out;
   load->freed.wake_all(load->loop);
 }
 
@@ -76,8 +90,7 @@ Connection Pool::take(Clock::time_point now) {
   while (!idle_.empty()) {
     Connection connection = std::move(idle_.back());
     idle_.pop_back();
-    const bool expired = now - connection.place_->idle_since >= idle_time_;
-    if (expired || !alive(connection.stream)) continue;
+    if (worn_out(*connection.place_, now) || !alive(connection.stream)) continue;
     connection.reused = true;
     connection.place_->hand_out();
     return connection;
@@ -90,11 +103,17 @@ void Pool::keep(Connection connection, Clock::time_point now) {
   if (max_requests_.value_or(0) != 0 && connection.requests >= *max_requests_) return;
   if (retired_ || !alive(connection.stream)) return;
   Place& place = *connection.place_;
+  if (max_age_.count() != 0 && now - place.opened >= max_age_) return;
   place.put_away();
   place.idle_since = last_used = now;
   place.buffers_released = false;
   if (idle_.size() >= limits::pool_idle_per_key) idle_.erase(idle_.begin());
   idle_.push_back(std::move(connection));
+}
+
+bool Pool::worn_out(const Place& place, Clock::time_point now) const {
+  return now - place.idle_since >= idle_time_ ||
+         (max_age_.count() != 0 && now - place.opened >= max_age_);
 }
 
 void Pool::retire() {
@@ -105,7 +124,7 @@ void Pool::retire() {
 void Pool::sweep(Clock::time_point now) {
   std::erase_if(idle_, [&](Connection& connection) {
     Place& place = *connection.place_;
-    if (now - place.idle_since >= idle_time_ || !alive(connection.stream)) return true;
+    if (worn_out(place, now) || !alive(connection.stream)) return true;
     if (SSL* ssl = connection.stream.ssl(); ssl && !std::exchange(place.buffers_released, true)) {
       tls::release_buffers(*ssl);
     }

@@ -16,14 +16,24 @@ namespace sallyport::upstream {
 
 using Clock = net::Loop::Clock;
 
-// A cluster's connections on this worker, for its circuit breakers. Outlives the runtime by the
-// connections that are out.
+class OutlierDetector;  // upstream/outlier.h
+
+// A cluster's connections and requests on this worker, for its circuit breakers. Outlives the
+// runtime by the connections that are out.
 struct Load {
-  explicit Load(net::Loop& on) : loop(on) {}
+  explicit Load(net::Loop& on);
+  ~Load();
+  Load(const Load&) = delete;
+  bool full() const { return out >= max_requests; }
+
   net::Loop& loop;
   std::size_t connections = 0;  // open or being opened, idle ones included
-  std::size_t pending = 0;      // requests without a connection
-  dns::WaitList freed;          // woken when a connection has become idle or is gone
+  std::size_t out = 0;          // those of them that are not idle: requests under way
+  std::size_t retries = 0;      // requests that are being tried again (RetrySlot)
+  std::size_t max_requests = SIZE_MAX;
+  std::size_t pending = 0;                   // requests without a connection
+  dns::WaitList freed;                       // woken when a connection has become idle or is gone
+  std::unique_ptr<OutlierDetector> outlier;  // null: the cluster has no outlier detection
 };
 
 class Pool {
@@ -31,6 +41,7 @@ public:
   Pool(const mesh::Cluster& cluster, IdentityPtr as)
       : identity(std::move(as)),
         idle_time_(cluster.http_idle),
+        max_age_(cluster.load ? cluster.load->max_connection_duration : idle_time_.zero()),
         max_requests_(cluster.max_requests_per_connection) {}
   Pool(const Pool&) = delete;
 
@@ -40,6 +51,7 @@ public:
   void keep(Connection connection, Clock::time_point now);  // one more request was served on it
   void retire();                      // closes what is idle; later ones are not kept
   void sweep(Clock::time_point now);  // closes what has ended or was idle for too long
+  bool retired() const { return retired_; }
   std::size_t idle() const { return idle_.size(); }
 
   const IdentityPtr identity;  // null: plaintext, since the cluster has no TLS
@@ -49,15 +61,28 @@ public:
 
 private:
   // Copies: a pool may outlive its cluster by the connections that are out.
-  const std::chrono::milliseconds idle_time_;
+  const std::chrono::milliseconds idle_time_, max_age_;  // max_age_ 0: none
   const std::optional<uint32_t> max_requests_;
+  bool worn_out(const Place& place, Clock::time_point now) const;
+
   std::vector<Connection> idle_;  // newest last
   bool retired_ = false;
 };
 
+// What is known of an endpoint whose cluster has a LoadPolicy that chooses.
+struct Health {
+  uint32_t errors_5xx = 0, gateway_errors = 0, local_failures = 0;  // in a row
+  uint32_t ejections = 0;  // of late; what the time of the next is multiplied with
+  bool ejected = false;
+  Clock::time_point ejected_at{};
+  Clock::time_point since{};  // first seen
+};
+
 class Endpoint {
 public:
-  Endpoint(SocketAddress at, uint32_t share) : address(at), weight(share) {}
+  // `in`: index in LoadPolicy::groups.
+  Endpoint(SocketAddress at, uint32_t share, uint16_t in = 0)
+      : address(at), weight(share), group(in) {}
   Endpoint(const Endpoint&) = delete;
   // REQUIRES: `identity` is null exactly when the cluster has no TLS.
   const std::shared_ptr<Pool>& pool(const mesh::Cluster& cluster, const IdentityPtr& identity);
@@ -70,7 +95,9 @@ public:
 
   SocketAddress address;  // of a logical one: where new connections go
   uint32_t weight;
-  std::size_t active = 0;  // connections handed out, or being opened
+  uint16_t group;
+  std::size_t active = 0;          // connections handed out, or being opened
+  std::unique_ptr<Health> health;  // null: nobody asks
 
 private:
   std::unordered_map<const Identity*, std::shared_ptr<Pool>> pools_;
@@ -89,6 +116,7 @@ struct Place {
   std::shared_ptr<Pool> pool;
   std::shared_ptr<Load> load;
   observe::WorkerMetrics& metrics;
+  const Clock::time_point opened;
   Clock::time_point idle_since{};
   bool buffers_released = false;
   bool out = true;

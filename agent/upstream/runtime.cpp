@@ -12,17 +12,34 @@ void Runtime::each_endpoint(F job) const {
     for (const auto& endpoint : discovery_->endpoints()) job(*endpoint);
   }
   for (const auto& [address, endpoint] : dialled_) job(*endpoint);
+  if (dynamic_) dynamic_->each([&job](const Runtime& host) { host.each_endpoint(job); });
 }
 
-Runtime::Runtime(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster)
+Runtime::Runtime(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster,
+                 std::shared_ptr<Load> load)
     : shared_(std::move(shared)),
       cluster_(std::move(cluster)),
-      load_(std::make_shared<Load>(shared_->loop)),
+      load_(load ? std::move(load) : std::make_shared<Load>(shared_->loop)),
       balancer_(cluster_->balancing, shared_->random),
       last_used_(shared_->loop.now()) {
-  if (cluster_->discovery != mesh::Discovery::original_dst) {
+  if (cluster_->discovery == mesh::Discovery::dynamic_dns) {
+    dynamic_ = std::make_unique<DynamicHosts>(shared_, *cluster_, load_);
+  } else if (cluster_->discovery != mesh::Discovery::original_dst) {
     discovery_ = std::make_shared<Discovery>(shared_, cluster_);
   }
+  set_policy();
+}
+
+void Runtime::set_policy() {
+  if (!cluster_->load) return;
+  const mesh::LoadPolicy& policy = *cluster_->load;
+  if (policy.max_requests != 0) load_->max_requests = policy.max_requests;
+  // The dialled address is not chosen: nothing is ejected there, as with Envoy.
+  if (!discovery_ || !policy.chooses()) return;
+  if (policy.outlier) {
+    load_->outlier = std::make_unique<OutlierDetector>(*policy.outlier, shared_->metrics);
+  }
+  policy_ = std::make_unique<PolicyBalancer>(*cluster_, load_->outlier.get(), shared_->random);
 }
 
 Runtime::~Runtime() {
@@ -30,8 +47,12 @@ Runtime::~Runtime() {
 }
 
 Connection Runtime::take_idle(const Need& need) {
-  if (!need.http || need.fresh) return {};
+  if (!need.http || need.fresh || load_->full()) return {};
   const auto now = last_used_ = shared_->loop.now();
+  if (dynamic_) {
+    const auto host = dynamic_->known(need);
+    return host ? host->take_idle(need) : Connection();
+  }
   follow_secrets();
   const Identity* identity = nullptr;
   if (cluster_->tls.mode != mesh::Originate::none) {
@@ -115,11 +136,56 @@ std::shared_ptr<Endpoint> Runtime::choose(const Need& need) {
   const auto& endpoints = discovery_->endpoints();
   if (auto next = std::exchange(next_, nullptr)) {
     const bool there = std::find(endpoints.begin(), endpoints.end(), next) != endpoints.end();
-    const bool avoided = need.avoid && std::find(need.avoid->begin(), need.avoid->end(),
-                                                 next->address) != need.avoid->end();
-    if (there && !avoided) return next;
+    if (there && is_next(*next, need)) return next;
+  }
+  if (policy_) {
+    const auto now = shared_->loop.now();
+    policy_->follow(endpoints, discovery_->generation(), now);
+    return policy_->pick(need.hash, need.avoid, now);
   }
   return balancer_.pick(endpoints, need.avoid);
+}
+
+bool Runtime::is_next(const Endpoint& next, const Need& need) const {
+  const bool avoided = need.avoid && std::find(need.avoid->begin(), need.avoid->end(),
+                                               next.address) != need.avoid->end();
+  return !avoided && (!policy_ || policy_->interchangeable(next));
+}
+
+// Of opaque bytes that they have a connection is all that is ever known; a request's answer is
+// reported by who reads it.
+void Runtime::report_opening(const Need& need, const Acquired& opened) {
+  if (!load_->outlier || (opened && need.http)) return;
+  if (!opened && opened.error().error.side != Side::upstream) return;
+  if (!opened && opened.error().error.fault == Fault::overflow) return;
+  const auto endpoint = discovery_->at(opened ? opened->host : opened.error().host);
+  if (!endpoint || !endpoint->health) return;
+  if (opened) return load_->outlier->connected(*endpoint);
+  load_->outlier->failed(*endpoint, shared_->loop.now());
+}
+
+// Istio takes a maxRetries of 0 for unset.
+bool Runtime::begin_retry(RetrySlot& slot) {
+  std::size_t most = cluster_->max_retries.value_or(0);
+  if (cluster_->load && cluster_->load->retry_budget) {
+    const auto& budget = *cluster_->load->retry_budget;
+    const double share = budget.percent / 100 * double(load_->out + load_->pending);
+    most = std::max<std::size_t>(static_cast<std::size_t>(share), budget.min_retry_concurrency);
+  } else if (most == 0) {
+    return true;
+  }
+  if (load_->retries >= most) {
+    shared_->metrics.upstream_rq_retry_overflow.add();
+    return false;
+  }
+  slot = RetrySlot(load_);
+  return true;
+}
+
+RetrySlot::RetrySlot(std::shared_ptr<Load> of) : load_(std::move(of)) { ++load_->retries; }
+
+RetrySlot::~RetrySlot() {
+  if (load_) --load_->retries;
 }
 
 std::shared_ptr<Endpoint> Runtime::original_destination(const Need& need, bool make) {
@@ -134,8 +200,19 @@ void Runtime::close_idle() {
   each_endpoint([](Endpoint& endpoint) { endpoint.retire(); });
 }
 
+bool Runtime::in_use() const {
+  bool used = false;
+  each_endpoint(
+      [&used](const Endpoint& endpoint) { used |= endpoint.active != 0 || endpoint.idle() != 0; });
+  return used;
+}
+
 bool Runtime::sweep() {
   const auto now = shared_->loop.now();
+  if (dynamic_) {
+    const bool hosts_left = dynamic_->sweep();
+    return cluster_.use_count() > 1 && (hosts_left || now - last_used_ < limits::upstream_unused);
+  }
   follow_secrets();
   forget_unused_identities();
   bool in_use = false;
@@ -143,6 +220,7 @@ bool Runtime::sweep() {
     endpoint.sweep(now);
     in_use |= endpoint.active != 0 || endpoint.idle() != 0;
   });
+  if (policy_) policy_->follow(discovery_->endpoints(), discovery_->generation(), now);
   std::erase_if(dialled_, [](const auto& entry) { return entry.second->unused(); });
   // Nobody but us knows the cluster any more: its resources are gone, or have become another
   // cluster.
@@ -153,8 +231,14 @@ bool Runtime::sweep() {
 
 Upstreams::ClusterInfo Runtime::describe() const {
   Upstreams::ClusterInfo out{cluster_->name, {}, {}};
-  each_endpoint([&out](const Endpoint& endpoint) {
-    out.endpoints.push_back({endpoint.address, "healthy", endpoint.active, endpoint.idle()});
+  each_endpoint([&](const Endpoint& endpoint) {
+    const bool ejected = endpoint.health && endpoint.health->ejected;
+    out.endpoints.push_back({endpoint.address, ejected ? "/failed_outlier_check" : "healthy",
+                             endpoint.active, endpoint.idle()});
+    if (!cluster_->load || endpoint.group >= cluster_->load->groups.size()) return;
+    const auto& group = cluster_->load->groups[endpoint.group];
+    out.endpoints.back().priority = group.priority;
+    out.endpoints.back().locality = group.locality;
   });
   if (cluster_->refused) {
     out.problem = cluster_->refused->context;

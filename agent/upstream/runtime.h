@@ -10,23 +10,31 @@
 
 #include "agent/mesh/snapshot.h"
 #include "agent/upstream/discovery.h"
+#include "agent/upstream/dynamic_hosts.h"
+#include "agent/upstream/policy_balancer.h"
 
 namespace sallyport::upstream {
 
 class Runtime {
 public:
-  Runtime(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster);
+  // `load`: shared with the clusters that this one is a part of; null: its own.
+  Runtime(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster,
+          std::shared_ptr<Load> load = nullptr);
   ~Runtime();
   Runtime(const Runtime&) = delete;
 
   Connection take_idle(const Need& need);
   // `self` keeps the runtime for as long as the task lives.
   static net::Task<Acquired> open(std::shared_ptr<Runtime> self, Need need);
+  // See Upstreams::begin_retry.
+  bool begin_retry(RetrySlot& slot);
   void close_idle();
   // Once a second: secrets, idle connections, names whose TTL is over. False when the runtime may
   // go.
   bool sweep();
   Upstreams::ClusterInfo describe() const;
+  bool in_use() const;  // has connections
+  Clock::time_point last_used() const { return last_used_; }
 
 private:
   struct Chosen {
@@ -37,6 +45,7 @@ private:
     IdentityPtr identity;
     Clock::time_point last_used;
   };
+  void set_policy();
   void follow_secrets();
   const IdentityPtr* known_identity(std::string_view authority);
   Result<IdentityPtr> identity_for(std::string_view authority);
@@ -46,12 +55,25 @@ private:
   std::shared_ptr<Endpoint> choose(const Need& need);
   std::shared_ptr<Endpoint> original_destination(const Need& need,
                                                  bool make);  // null: unset, too many
+  void report_opening(const Need& need, const Acquired& opened);
+  bool is_next(const Endpoint& next, const Need& need) const;
   Error no_endpoint(const Need& need) const;
   Result<Chosen> place_for(const Need& need);
   bool has_room(const Pool& pool) const;
   Error overflow(std::string_view limit) const;
+  static net::Task<Acquired> open_dynamic(std::shared_ptr<Runtime> self, Need need);
   static net::Task<Acquired> wait_and_connect(std::shared_ptr<Runtime> self, Need need);
-  net::Task<Acquired> connect(Chosen chosen);
+  struct Dialled {
+    net::Stream stream;
+    SocketAddress address;
+    Connection pooled;  // instead of a stream
+  };
+  net::Task<Acquired> connect(Chosen chosen, const Need& need);
+  net::Task<Result<Dialled>> dial(const Chosen& chosen, const Need& need);
+  net::Task<Result<Dialled>> dial_any(const Chosen& chosen, const Need& need,
+                                      std::vector<SocketAddress> addresses);
+  Connection pooled_at(const SocketAddress& address, const Identity* identity);
+  Chosen taken_over(Chosen chosen, const SocketAddress& used);
   net::Task<std::optional<Error>> handshake(Connection& connection, Pool& pool,
                                             Clock::time_point deadline);
   Error no_tls(SocketAddress address, const Identity& identity, Error cause) const;
@@ -61,10 +83,12 @@ private:
   std::shared_ptr<Shared> shared_;
   mesh::ClusterPtr cluster_;
   std::shared_ptr<Load> load_;
-  std::shared_ptr<Discovery> discovery_;  // null for original_dst
+  std::shared_ptr<Discovery> discovery_;   // null for original_dst and dynamic_dns
+  std::unique_ptr<DynamicHosts> dynamic_;  // null but for dynamic_dns
   std::unordered_map<SocketAddress, std::shared_ptr<Endpoint>, AddressHash>
       dialled_;  // original_dst
   Balancer balancer_;
+  std::unique_ptr<PolicyBalancer> policy_;  // in its place; null: a plain cluster
   // Chosen by take_idle() without finding a connection: the next to open one goes there, so that
   // the turn is not lost.
   std::shared_ptr<Endpoint> next_;

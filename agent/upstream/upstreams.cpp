@@ -71,6 +71,21 @@ void Upstreams::give_back(Connection connection) {
   pool->keep(std::move(connection), state_->shared->loop.now());
 }
 
+void Upstreams::report(const Connection& connection, int status) {
+  if (!connection.place_) return;
+  const Place& place = *connection.place_;
+  // An endpoint that came after the last choice is not watched yet.
+  if (!place.load->outlier || !place.endpoint->health) return;
+  const auto now = state_->shared->loop.now();
+  if (status == 0) return place.load->outlier->failed(*place.endpoint, now);
+  place.load->outlier->answered(*place.endpoint, status, now);
+}
+
+bool Upstreams::begin_retry(const mesh::Cluster& cluster, RetrySlot& slot) {
+  const auto at = state_->runtimes.find(&cluster);
+  return at == state_->runtimes.end() || at->second->begin_retry(slot);
+}
+
 void Upstreams::drain() {
   state_->shared->draining = true;
   for (const auto& [cluster, runtime] : state_->runtimes) runtime->close_idle();

@@ -21,6 +21,7 @@
 
 namespace sallyport::upstream {
 
+struct Load;   // a cluster's connections and requests; upstream/pool.h
 struct Place;  // a connection's pool and its endpoint's active count; upstream/pool.h
 
 // What a request or connection brings along for choosing and opening.
@@ -33,6 +34,9 @@ struct Need {
   // Endpoints tried before: not again while others are left. acquire() adds the one that it could
   // not reach.
   std::vector<SocketAddress>* avoid = nullptr;
+  // Of the request, for a cluster with consistent hashing (mesh/request_hash.h); unset: any
+  // endpoint.
+  std::optional<uint64_t> hash = {};
 };
 
 class Connection {
@@ -62,6 +66,30 @@ struct Failure {
 using Acquired = boost::system::result<Connection, Failure>;
 [[noreturn]] void throw_exception_from_error(const Failure& failure, const boost::source_location&);
 
+// One of the retries that a cluster may have under way; free again when this is destroyed.
+class RetrySlot {
+public:
+  RetrySlot() = default;
+  RetrySlot(RetrySlot&&) noexcept = default;
+  RetrySlot& operator=(RetrySlot&& other) noexcept {
+    load_.swap(other.load_);
+    return *this;
+  }
+  ~RetrySlot();
+  explicit operator bool() const { return load_ != nullptr; }
+
+private:
+  friend class Runtime;
+  explicit RetrySlot(std::shared_ptr<Load> of);
+  std::shared_ptr<Load> load_;
+};
+
+// Where the proxy itself takes captured connections: nobody is sent there.
+struct OwnPorts {
+  std::vector<IpAddress> addresses;  // the pod's; loopback goes without saying
+  std::vector<uint16_t> ports;
+};
+
 class Upstreams {
 public:
   struct Parts {
@@ -69,6 +97,7 @@ public:
     dns::Resolver& resolver;
     const Published<certs::Vault>& vault;
     observe::WorkerMetrics& metrics;
+    OwnPorts own = {};
   };
   explicit Upstreams(Parts parts);
   ~Upstreams();
@@ -87,12 +116,22 @@ public:
   // when its cluster, endpoint or secret is no longer what it was, or when it has served
   // max_requests_per_connection. REQUIRES: no unread bytes.
   void give_back(Connection connection);
+  // For outlier detection: what became of a request on the connection. `status` 0: no answer came,
+  // or none that could be read. Failures to connect are known here. Does nothing where the cluster
+  // detects no outliers.
+  void report(const Connection& connection, int status);
+  // Before a request is sent again: false when the cluster has as many retries under way as it may
+  // (maxRetries, retryBudget). `slot`, which is kept until the request is over, stays empty where
+  // there is no limit.
+  bool begin_retry(const mesh::Cluster& cluster, RetrySlot& slot);
   void drain();  // closes all idle connections; later ones are not kept
 
   struct EndpointInfo {
     SocketAddress address;
     std::string state;
     std::size_t active = 0, idle = 0;
+    uint32_t priority = 0;
+    std::string locality = {};
   };
   struct ClusterInfo {
     std::string name;

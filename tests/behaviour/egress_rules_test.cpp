@@ -161,8 +161,8 @@ spec:
     - /usr/bin/socat
     - -t20  # the client ends its direction before the banner may be written
     - -d
-    - -d  # says when it listens, which is on both families
-    - OPENSSL-LISTEN:6380,pf=ip6,fork,reuseaddr,verify=0,cert=/certs/tls.crt,key=/certs/tls.key
+    - -d  # says when it listens: on IPv4 only, though its name has addresses of both families
+    - OPENSSL-LISTEN:6380,pf=ip4,fork,reuseaddr,verify=0,cert=/certs/tls.crt,key=/certs/tls.key
     - "SYSTEM:echo 220 banner; cat"
     ports: [{containerPort: 6380}]
     volumeMounts: [{name: certs, mountPath: /certs}]
@@ -204,6 +204,101 @@ TEST_F(EgressRules, E10_ALineProtocolLeavesAsTls) {
   EXPECT_TRUE(has(result.out, "marker-line")) << result.out;
   EXPECT_FALSE(has(wire, "marker-line")) << "encrypted on the wire";
   EXPECT_FALSE(has(wire, "220 banner")) << "encrypted on the wire";
+}
+
+// Its name has addresses of both families, and nothing listens on IPv6.
+const char* const one_family_server = R"(
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: page, namespace: mesh-external}
+data:
+  nginx.conf: |
+    events {}
+    http {
+      access_log off;
+      error_log /var/log/nginx/error.log;
+      server {
+        listen 0.0.0.0:8443 ssl;
+        ssl_certificate /certs/tls.crt;
+        ssl_certificate_key /certs/tls.key;
+        location / { return 200 "page"; }
+      }
+    }
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: page
+  namespace: mesh-external
+  annotations: {sandbox.sallyport.io/hosts: page.example.org}
+spec:
+  containers:
+  - name: page
+    image: nginx
+    ports: [{containerPort: 8443}]
+    volumeMounts:
+    - {name: config, mountPath: /etc/nginx/nginx.conf, subPath: nginx.conf}
+    - {name: certs, mountPath: /certs}
+  volumes:
+  - {name: config, configMap: {name: page}}
+  - {name: certs, secret: {secretName: nginx-server-certs}}
+)";
+std::string one_family_rule(const std::string& resolution,
+                            const std::string& name = "page.example.org") {
+  return R"(
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: page}
+spec:
+  ports:
+  - {number: 80, name: http, protocol: HTTP, targetPort: 8443}
+  hosts: [")" +
+         name + "\"]\n  resolution: " + resolution + R"(
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: page}
+spec:
+  workloadSelector: {matchLabels: {app: sleep}}
+  trafficPolicy:
+    loadBalancer: {simple: ROUND_ROBIN}
+    tls:
+      mode: SIMPLE
+      credentialName: client-credential
+      subjectAltNames: [my-nginx.mesh-external.svc.cluster.local]
+  host: ")" +
+         name + "\"\n";
+}
+
+TEST_F(EgressRules, AServerOnOneFamilyIsReachedThoughItsNameHasBoth) {
+  up("egress-mtls", {{"page.yaml", one_family_server}, {"page-rule.yaml", one_family_rule("DNS")}});
+  const auto addresses = exec("sleep", {"getent", "ahosts", "page.example.org"}).out;
+  EXPECT_TRUE(has(addresses, ":") && has(addresses, "198.18.")) << addresses;
+  EXPECT_TRUE(answers("200", "/", "http://page.example.org"));
+  const auto failed = [this] { return count(logs("sleep", "istio-proxy"), "URX,UF"); };
+  const int before = failed();  // while the server was starting
+  for (const std::string resolution : {"DNS", "DNS_ROUND_ROBIN"}) {
+    apply("page-rule.yaml", one_family_rule(resolution));
+    for (int i = 0; i < 6; i++) {
+      EXPECT_EQ(
+          curl("sleep", {"-o", "/dev/null", "-w", "%{http_code}", "http://page.example.org"}).out,
+          "200")
+          << resolution << i << logs("sleep", "istio-proxy");
+    }
+  }
+  EXPECT_EQ(failed(), before) << logs("sleep", "istio-proxy");
+}
+
+TEST_F(EgressRules, AHostOfAWildcardIsResolvedWhenAClientNamesIt) {
+  up("egress-mtls", {{"page.yaml", one_family_server},
+                     {"page-rule.yaml", one_family_rule("DYNAMIC_DNS", "*.example.org")}});
+  EXPECT_TRUE(answers("200", "/", "http://page.example.org"));
+  EXPECT_TRUE(logged("sleep", "istio-proxy", "outbound|80||*.example.org"));
+  const auto gone =
+      curl("sleep", {"--resolve", "gone.example.org:80:198.18.255.254", "http://gone.example.org"})
+          .out;
+  EXPECT_TRUE(has(gone, "gone.example.org")) << gone;
+  EXPECT_TRUE(logged("sleep", "istio-proxy", "503 DF dns_resolution_failure"));
 }
 
 std::string virtual_service(const std::string& rules) {

@@ -86,7 +86,7 @@ Parse read_request_line(Head& head, const char*& p, const char* end) {
   if (p == end) return Parse::more;
   head.target = offset(head, target);
   head.target_size = static_cast<uint32_t>(p - target);
-  if (*p == '#') return bad(head, refusal::fragment);
+  if (*p == '#') return bad(head, refusal::bad_path);
   if (*p == '\r' && p != target) return bad(head, refusal::version, 505);  // HTTP/0.9
   if (*p != ' ' || p == target)
     return bad(head, scan::is_control(*p) && *p != '\r' && *p != '\n' ? refusal::invalid_characters

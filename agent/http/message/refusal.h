@@ -17,7 +17,8 @@ inline constexpr char connection_header[] = "http1.connection_header_rejected";
 inline constexpr char invalid_authority[] = "http.invalid_authority";
 inline constexpr char missing_host[] = "missing_host_header";
 inline constexpr char no_tunnel[] = "route_not_found";  // Envoy's for an unexpected CONNECT
-inline constexpr char fragment[] = "path_normalization_failed";  // Envoy's for '#' in a target
+// Envoy's for '#' in a target, and for a NUL in a path.
+inline constexpr char bad_path[] = "path_normalization_failed";
 // Envoy lets these through.
 inline constexpr char repeated_host[] = "http1.repeated_host";
 inline constexpr char authority_differs[] = "http1.host_differs_from_target";

@@ -1,4 +1,5 @@
 // Kubernetes' own resources, lists, API groups, and the kinds that are none of ours.
+#include "agent/core/limits.h"
 #include "tests/unit/istio/decoding.h"
 
 namespace sallyport::istio {
@@ -102,6 +103,26 @@ TEST(SecretDecoding, NamesTheKeyThatIsNotBase64) {
       complaints("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata:\n  a: aGk=\n  b: '?'\n"),
       (std::vector<std::string>{
           "4: data: the value of \"b\" is not base64 (text goes to stringData)"}));
+}
+
+TEST(SecretDecoding, RefusesWhatNoClusterWouldStoreAndTakesTheNextOne) {
+  const std::string big(limits::secret_bytes, 'x');
+  const auto document = [](const std::string& kind, const std::string& name,
+                           const std::string& value) {
+    return "apiVersion: v1\nkind: " + kind + "\nmetadata: {name: " + name + "}\n" +
+           (kind == "Secret" ? "stringData" : "data") + ":\n  a: v\n  k: " + value + "\n---\n";
+  };
+  const Decoded decoded =
+      decode(document("Secret", "big", big) + document("Secret", "two", big + big) +
+                 document("ConfigMap", "map", big) + document("Secret", "good", "z"),
+             "f.yaml");
+  ASSERT_EQ(decoded.refused.size(), 3u);
+  EXPECT_EQ(decoded.refused[0].finding.reason,
+            "too long: 1048577 bytes, may not be more than 1048576");
+  EXPECT_EQ(decoded.refused[1].name, "two");
+  EXPECT_EQ(decoded.refused[2].name, "map");
+  ASSERT_EQ(decoded.resources.size(), 1u);
+  EXPECT_EQ(metadata_of(decoded.resources[0]).name, "good");
 }
 
 TEST(ConfigMapDecoding, TakesTextAndBinary) {

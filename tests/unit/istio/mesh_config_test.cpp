@@ -55,6 +55,32 @@ std::string config_map(const std::string& mesh) {
   return text;
 }
 
+TEST(MeshConfigDecoding, TlsDefaultsKeepTheNamesThatIstioKnows) {
+  const auto read = decode_mesh_config(
+      "tlsDefaults:\n  minProtocolVersion: TLSV1_3\n"
+      "  cipherSuites: [AES256-GCM-SHA384, NULL-MD5, AES256-GCM-SHA384, ECDHE-RSA-AES128-SHA]\n"
+      "  ecdhCurves: [P-521, X25519MLKEM768, P-255, X25519]\n",
+      "m.yaml");
+  ASSERT_TRUE(read.config.tls_defaults);
+  EXPECT_TRUE(read.config.tls_defaults->only_tls_1_3);
+  EXPECT_EQ(read.config.tls_defaults->cipher_suites,
+            (std::vector<std::string>{"AES256-GCM-SHA384", "ECDHE-RSA-AES128-SHA"}));
+  EXPECT_EQ(read.config.tls_defaults->ecdh_curves, (std::vector<std::string>{"P-521", "X25519"}));
+  const auto found = texts(read.findings);
+  ASSERT_EQ(found.size(), 4u) << testing::PrintToString(found);
+  EXPECT_NE(found[0].find("\"NULL-MD5\""), std::string::npos) << found[0];
+  EXPECT_NE(found[1].find("listed twice"), std::string::npos) << found[1];
+  EXPECT_NE(found[2].find("not available here"), std::string::npos) << found[2];
+  EXPECT_NE(found[3].find("\"P-255\""), std::string::npos) << found[3];
+  for (const auto& finding : read.findings) EXPECT_EQ(finding.severity, Severity::warning);
+}
+
+TEST(MeshConfigDecoding, RefusesATlsVersionThatIsNone) {
+  const auto read = decode_mesh_config("tlsDefaults: {minProtocolVersion: TLSV1_4}\n", "m.yaml");
+  ASSERT_EQ(read.findings.size(), 1u);
+  EXPECT_EQ(read.findings[0].severity, Severity::error);
+}
+
 TEST(MeshConfigDecoding, ReadsABareDocument) { expect_all(decode_mesh_config(bare, "m.yaml")); }
 TEST(MeshConfigDecoding, ReadsIstiosConfigMap) {
   expect_all(decode_mesh_config(config_map(bare), "m.yaml"));

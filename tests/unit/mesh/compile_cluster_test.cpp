@@ -190,10 +190,30 @@ TEST_P(Policy, Sets) {
 }
 INSTANTIATE_TEST_SUITE_P(Spec, Policy, testing::ValuesIn(policy_cases));
 
-TEST(DynamicDns, IsNotAvailableAndClosed) {
+TEST(Cluster, AsksFailingDnsServersAgainAsOftenAsTheMeshConfigSays) {
   World world;
-  world.add(entry({"*.a.example", "default", "DYNAMIC_DNS", {"80 HTTP"}})).compile();
-  EXPECT_EQ(world.http("203.0.113.1:80", "x.a.example").status, 503);
+  world.input.mesh.dns_refresh_rate = std::chrono::seconds(7);
+  world.add(entry({"a.example", "default", "DNS", {"80 HTTP"}})).compile();
+  EXPECT_EQ(world.cluster("outbound|80||a.example")->dns_refresh_rate, std::chrono::seconds(7));
+}
+
+TEST(DynamicDns, AHostOfTheWildcardIsResolvedWhenAClientNamesIt) {
+  World world;
+  world.add(entry({"*.a.example", "default", "DYNAMIC_DNS", {"80 HTTP 8080", "443 TLS"}}))
+      .add(rule({"*.a.example", "r", "default",
+                 "portLevelSettings: [{port: {number: 80}, tls: {mode: SIMPLE}}]"}))
+      .compile();
+  EXPECT_EQ(world.http("203.0.113.1:80", "x.a.example"),
+            (Answer{"outbound|80||*.a.example", "default"}));
+  EXPECT_EQ(world.tls("203.0.113.1:443", "x.a.example"),
+            (Answer{"outbound|443||*.a.example", "-"}));
+  const auto& http = *world.cluster("outbound|80||*.a.example");
+  EXPECT_EQ(http.discovery, Discovery::dynamic_dns);
+  EXPECT_FALSE(http.refused);
+  EXPECT_TRUE(http.endpoints.empty());
+  EXPECT_EQ(http.original_dst_port, 8080) << "targetPort";
+  EXPECT_TRUE(http.tls.auto_sni && http.tls.auto_san) << "the server must prove to be that host";
+  EXPECT_EQ(world.cluster("outbound|443||*.a.example")->original_dst_port, 0) << "as dialled";
 }
 
 }  // namespace

@@ -53,6 +53,95 @@ TEST(Recompiling, AfterOneChangeRenewsOnlyWhatItTouches) {
   EXPECT_NE(*old_hosts.find("b.example"), *new_hosts.find("b.example"));
 }
 
+// What a snapshot says, without the identity of its objects.
+std::string said(const Compiled& compiled) {
+  std::map<std::string, std::string> lines;
+  for (const auto& [name, cluster] : compiled.snapshot->clusters) {
+    lines[name] = " " + (cluster->rule ? cluster->rule->text() : "-") + " " +
+                  std::to_string(int(cluster->tls.mode)) + cluster->tls.sni +
+                  (cluster->refused ? " " + cluster->refused->context : "");
+    for (const auto& san : cluster->tls.names) lines[name] += " san " + san;
+    for (const auto& endpoint : cluster->endpoints)
+      lines[name] += " " + endpoint.host + endpoint.ip.text();
+  }
+  for (const auto& [port, listener] : compiled.snapshot->by_port) {
+    if (!listener->http) continue;
+    for (const auto& [host, to] : listener->http->hosts.exact) {
+      auto& line = lines["route " + std::to_string(port) + " " + host];
+      for (const auto& route : to->routes)
+        line += " " + route.name + ">" + (route.cluster ? route.cluster->name : "-");
+    }
+  }
+  std::string out;
+  for (const auto& [name, line] : lines) out += name + line + "\n";
+  for (const auto& finding : compiled.findings) out += finding.text() + "\n";
+  for (const auto& name : compiled.secret_names) out += "secret " + name + "\n";
+  return out;
+}
+
+// Each step of a life of changes, compiled on top of the one before, says what compiling all of it
+// from nothing says.
+TEST(Recompiling, OnTopOfTheLastSnapshotIsCompilingFromNothing) {
+  struct Step {
+    const char* what;
+    std::string add;  // empty: the newest resource goes
+  };
+  const auto mutual = [](const char* name) {
+    return rule({"a.example", name, "default",
+                 "tls: {mode: MUTUAL, clientCertificate: /c, privateKey: /k, caCertificates: /a}"});
+  };
+  const Step steps[] = {
+      {"a rule for a host", mutual("late")},
+      {"a second one merges its subsets",
+       "kind: DestinationRule\napiVersion: networking.istio.io/v1\nmetadata: {name: more}\n"
+       "spec: {host: a.example, subsets: [{name: v1, labels: {v: '1'}}]}\n"},
+      {"the subsets go", ""},
+      {"the rule goes", ""},
+      {"a port that the host does not have: a finding",
+       rule({"a.example", "wrong-port", "default",
+             "portLevelSettings: [{port: {number: 81}, tls: {mode: SIMPLE}}]"})},
+      {"nothing changes, the finding stays", service("idle", "default", "198.18.0.10", {"1 http"})},
+      {"a Service takes a host over",
+       "kind: Service\napiVersion: v1\nmetadata: {name: shop}\n"
+       "spec: {clusterIP: 198.18.0.11, ports: [{name: http, port: 80}]}\n"},
+      {"a ServiceEntry decorates it", entry({"shop.default.svc.cluster.local",
+                                             "default",
+                                             "DNS",
+                                             {"80 HTTP"},
+                                             "  subjectAltNames: [shop.example]\n"})},
+      {"a rule for the decorated one",
+       rule({"shop.default.svc.cluster.local", "shop", "default", "tls: {mode: SIMPLE}"})},
+      {"the rule goes again", ""},
+      {"the decoration goes", ""},
+      {"a VirtualService routes a host elsewhere",
+       "kind: VirtualService\napiVersion: networking.istio.io/v1\nmetadata: {name: move}\n"
+       "spec: {hosts: [a.example], http: [{route: [{destination: {host: b.example, "
+       "port: {number: 80}}}]}]}\n"},
+      {"it goes", ""},
+      {"a broken rule closes a host",
+       "kind: DestinationRule\napiVersion: networking.istio.io/v1\nmetadata: {name: broken}\n"
+       "spec: {host: a.example, trafficPolicy: {tls: {mode: NOPE}}}\n"},
+  };
+  auto world = three_entries();
+  world.input.same_mesh = true;
+  for (const auto& step : steps) {
+    if (step.add.empty()) {
+      world.input.resources.pop_back();
+    } else {
+      world.add(step.add);
+    }
+    world.compile();
+    EXPECT_EQ(said(world.compiled), said(compile(world.input, nullptr, 1))) << step.what;
+  }
+}
+
+TEST(Recompiling, UnderAnotherMeshConfigStartsFromNothing) {
+  auto world = three_entries();
+  world.input.mesh.connect_timeout = std::chrono::seconds(3);
+  world.compile();
+  EXPECT_EQ(world.cluster("outbound|80||a.example")->connect_timeout, std::chrono::seconds(3));
+}
+
 TEST(Compiling, IsDeterministic) {
   const auto names = [](const Snapshot& snapshot) {
     std::map<std::string, std::string> out;

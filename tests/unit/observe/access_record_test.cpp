@@ -36,6 +36,8 @@ const Case cases[] = {
     {"handshake failed", Fault::tls_handshake, Side::upstream, true, UF, 503, unconnected},
     {"certificate refused", Fault::tls_verify, Side::upstream, true, UF, 503, unconnected},
     {"secret is missing", Fault::missing_secret, Side::local, false, UF, 503, unconnected},
+    {"dynamic DNS found no address", Fault::unresolved, Side::upstream, false, DF, 503,
+     "dns_resolution_failure"},
     {"upstream closed", Fault::reset, Side::upstream, false, UC, 503,
      "upstream_reset_before_response_started{connection_termination}"},
     {"upstream spoke no HTTP", Fault::protocol, Side::upstream, false, UPE, 502,

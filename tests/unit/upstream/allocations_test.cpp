@@ -54,6 +54,18 @@ TEST_F(Allocations, NoneToTakeAndGiveBackATlsConnectionByHost) {
   expect_none(to, need);
 }
 
+TEST_F(Allocations, NoneWhereOutliersAreWatchedAndKeysHashed) {
+  TlsServer server({});
+  const auto to = cluster({server.address()});
+  to->load.emplace().outlier = mesh::OutlierPolicy();
+  expect_none(to, {});
+  const auto hashed = cluster({server.address()});
+  hashed->load.emplace().hash = mesh::HashPolicy();
+  Need need;
+  need.hash = 7;
+  expect_none(hashed, need);
+}
+
 TEST_F(Allocations, NoneToFindAnOriginalDestinationsConnection) {
   TlsServer server({});
   const auto to = cluster({});

@@ -1,6 +1,7 @@
 // Endpoints that DNS names.
 #include <atomic>
 
+#include "tests/support/full_listener.h"
 #include "tests/unit/upstream/fixture.h"
 
 namespace sallyport::upstream {
@@ -72,6 +73,54 @@ TEST_F(Discovered, AClusterInUseFollowsDnsWithoutARequestWaiting) {
   moved = true;
   wait_until([this] { return addresses(*upstreams) == Texts{"127.0.0.2"}; });
   EXPECT_EQ(idle(), 0u);  // the old address's connection went with it
+}
+
+TEST_F(Discovered, AnEndpointThatLeftTheAnswerIsDrained) {
+  TlsServer server({}, *SocketAddress::parse("0.0.0.0:0"));
+  std::atomic<bool> left{false};
+  test::DnsServer dns([&left](const wire::Question& q) -> Replies {
+    std::vector<wire::Record> records{wire::address(q.name, "127.0.0.2", 1)};
+    if (!left) records.push_back(wire::address(q.name, "127.0.0.1", 1));
+    return {wire::reply(q, records)};
+  });
+  use_dns(dns.address());
+  const auto to = named("a.test", server.address().port(), mesh::Discovery::strict_dns);
+  to->balancing = mesh::Balancing::round_robin;
+  auto first = acquired(to), second = acquired(to);
+  auto& leaving = first.host.ip().text() == "127.0.0.1" ? first : second;
+  auto& staying = &leaving == &first ? second : first;
+  left = true;
+  wait_until([this] { return addresses(*upstreams) == Texts{"127.0.0.2"}; });
+  EXPECT_EQ(echoed(leaving), "hello") << "what is under way goes on";
+  upstreams->give_back(std::move(leaving));
+  upstreams->give_back(std::move(staying));
+  EXPECT_EQ(idle(), 1u) << "and is not kept";
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(acquired(to, {.fresh = true}).host.ip().text(), "127.0.0.2");
+  }
+}
+
+TEST_F(Discovered, ADenialRemovesTheEndpointsAFailureDoesNot) {
+  for (const bool denied : {true, false}) {
+    TlsServer server({});
+    std::atomic<bool> changed{false};
+    test::DnsServer dns([&changed, denied](const wire::Question& q) -> Replies {
+      if (!changed) return {wire::reply(q, {wire::address(q.name, "127.0.0.1", 1)})};
+      return {wire::reply(q, {}, denied ? wire::no_error : wire::server_failure)};
+    });
+    use_dns(dns.address());
+    const auto to = named("a.test", server.address().port(), mesh::Discovery::strict_dns);
+    acquired(to);
+    changed = true;
+    const auto failures = metrics.dns_failures.get();
+    wait_until([&] { return metrics.dns_failures.get() > failures; });
+    wait_until([&] { return addresses(*upstreams).empty() == denied; });
+    const auto got = acquire(to);
+    ASSERT_EQ(bool(got), !denied);
+    if (denied) {
+      EXPECT_EQ(got.error().error.fault, Fault::no_endpoint);
+    }
+  }
 }
 
 TEST_F(Discovered, LogicalDnsDialsTheNewFirstAddressAndKeepsOldConnections) {

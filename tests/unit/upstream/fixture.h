@@ -72,9 +72,9 @@ protected:
     }
     return sum;
   }
-  void use_dns(SocketAddress server) {
+  void use_dns(SocketAddress server, bool want_v6 = false) {
     upstreams.reset();
-    resolver.emplace(loop, dns::ResolverOptions{{server}, true, false, 1000ms, 1});
+    resolver.emplace(loop, dns::ResolverOptions{{server}, true, want_v6, 1000ms, 1});
     upstreams.emplace(Upstreams::Parts{loop, *resolver, vault, metrics});
   }
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/istio/resources.h"
 #include "tests/support/test_certs.h"
 
 namespace sallyport::upstream {
@@ -131,6 +132,18 @@ TEST(Identity, SkippingVerificationNeedsNoCa) {
   to.tls.skip_verify = true;
   to.tls.roots = "";
   EXPECT_TRUE(make_identity(to, "", vault()));
+}
+
+TEST(Identity, TakesTheMeshsTlsDefaults) {
+  auto to = cluster(Originate::simple);
+  to.tls.parameters = std::make_shared<istio::TlsDefaults>(
+      istio::TlsDefaults{true, {"AES128-SHA", "AES256-SHA"}, {"P-521"}});
+  const auto identity = make_identity(to, "", vault());
+  ASSERT_TRUE(identity);
+  EXPECT_TRUE((*identity)->only_tls_1_3);
+  EXPECT_EQ((*identity)->ciphers, "AES128-SHA:AES256-SHA");
+  EXPECT_EQ((*identity)->curves, "P-521");
+  EXPECT_EQ((*identity)->roots_name, "ca") << "for messages about its CRLs";
 }
 
 TEST(SecretIds, ChangeWithTheSecretAndNotWithTheVault) {
