@@ -85,7 +85,10 @@ IoStep Socket::plain_write(std::span<iovec> pieces) {
 
 IoStep Socket::read(std::span<char> into) {
   if (!ssl_) return transport_read(into.data(), into.size());
-  return tls_result(tls::read_step(*ssl_, into));
+  const IoStep step = tls_result(tls::read_step(*ssl_, into));
+  // A close_notify whose FIN has not come: the end is there to be read again, as a FIN's is.
+  if (step.want == Want::nothing && step.bytes == 0) readable = true;
+  return step;
 }
 
 IoStep Socket::write(std::span<iovec> pieces) {

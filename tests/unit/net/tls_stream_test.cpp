@@ -78,6 +78,38 @@ TEST_F(TlsStream, CarriesBytesAndItsEndEachWay) {
   EXPECT_TRUE(got_answer == answer);
 }
 
+Task<void> write_head_and_body_once(Stream& stream) {
+  EXPECT_TRUE(co_await stream.write_all("head and body"));
+}
+
+Task<void> read_to_the_end(Stream& stream, std::string& got) {
+  char room[64];
+  stream.set_deadline(60s);
+  co_await stream.ready(Want::read);
+  for (;;) {
+    const auto step = stream.try_read(room);
+    if (step.want != Want::nothing) {
+      co_await stream.ready(Want::read);
+      continue;
+    }
+    if (step.bytes <= 0) break;
+    got.append(room, std::size_t(step.bytes));
+  }
+  EXPECT_TRUE(stream.more_at_hand()) << "the end was read ahead by one, and another asks for it";
+  EXPECT_EQ(co_await stream.read(room), 0);
+  EXPECT_EQ(co_await read_unless_ended(stream, std::span<char>(room), stream), 0);
+}
+
+// As `openssl s_server -www` does: close_notify, and the connection stays open until we close ours.
+TEST_F(TlsStream, ACloseNotifyWithoutAFinIsAnEndForEveryReader) {
+  shake_hands();
+  std::string got;
+  run(loop, write_head_and_body_once(server));
+  EXPECT_GE(SSL_shutdown(server.ssl()), 0);
+  run(loop, read_to_the_end(client, got));
+  EXPECT_EQ(got, "head and body");
+}
+
 Task<void> write_head_and_body(Stream& stream, int times) {
   for (int i = 0; i < times; i++) {
     std::string head(200, 'h'), body(2000, 'b');
