@@ -120,7 +120,7 @@ ListenerBuilder::HostPtr ListenerBuilder::old_host(const KnownService& service,
 ListenerBuilder::HostPtr ListenerBuilder::virtual_host(const KnownService& service,
                                                        const KnownPort& port,
                                                        const ClusterPtr& cluster) {
-  const auto old = old_host(service, port.port->number);
+  auto old = old_host(service, port.port->number);
   // Of last time's, where only its plain route to the same cluster is in it.
   if (old && input_.same_mesh && old->from == service.metadata->ref && old->routes.size() == 1 &&
       old->routes.front().cluster == cluster && !old->routes.front().from &&

@@ -36,7 +36,6 @@ class Reasons {
 public:
   Reasons(const CompileInput& input, const Cluster& cluster)
       : input_(input),
-        cluster_(cluster),
         here_(input.proxy.namespace_name),
         theirs_(cluster.service ? cluster.service->namespace_name : "") {
     for (const auto& resource : input.resources) {
@@ -57,7 +56,6 @@ private:
   std::string not_seen(const istio::DestinationRule& rule) const;
 
   const CompileInput& input_;
-  const Cluster& cluster_;
   const std::string &here_, theirs_;
   const istio::DestinationRule* chosen_ = nullptr;
 };

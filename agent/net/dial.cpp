@@ -36,7 +36,6 @@ Dialling::Dialling(Loop& loop, std::vector<SocketAddress> addresses,
                    std::chrono::milliseconds timeout, IpAddress source_v4, IpAddress source_v6)
     : loop_(loop),
       addresses_(std::move(addresses)),
-      timeout_(timeout),
       source_v4_(source_v4),
       source_v6_(source_v6),
       deadline_(loop.now() + timeout) {}
@@ -66,7 +65,7 @@ std::optional<Dialling::Turn> Dialling::look() {
     }
     one_failed = true;
     if (!first_error_) {
-      first_error_ = std::move(result.error());
+      first_error_ = result.error();
     } else {
       other_errors_ += "; " + result.error().context;
     }

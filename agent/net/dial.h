@@ -55,7 +55,6 @@ private:
 
   Loop& loop_;
   std::vector<SocketAddress> addresses_;
-  std::chrono::milliseconds timeout_;
   IpAddress source_v4_, source_v6_;
   Loop::Clock::time_point deadline_{}, turn_ends_{};
   std::ptrdiff_t begun_ = 0;  // addresses tried so far
