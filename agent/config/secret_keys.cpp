@@ -80,18 +80,27 @@ std::vector<std::string> paths_in(std::string_view vault_name) {
 }
 
 Result<Pem> read_pem(const std::vector<std::string>& paths) {
-  Pem pem;
-  // A pair that changes all the time is taken as it is: it is checked, and a later event reads it
-  // again.
-  for (int reads = 1; reads <= limits::pem_reads; ++reads) {
+  const auto read_all = [&paths]() -> Result<Pem> {
+    Pem pem;
     auto first = read_one(paths.front());
     if (!first) return first.error();
-    if (reads > 1 && *first == pem.first) return pem;
     pem.first = std::move(*first);
     if (paths.size() < 2) return pem;
     auto second = read_one(paths[1]);
     if (!second) return second.error();
+    // Being written, or a mistake: a CRL that is asked for is never left out silently.
+    if (second->empty()) return missing(paths[1] + " is empty");
     pem.second = std::move(*second);
+    return pem;
+  };
+  auto pem = read_all();
+  // A pair that changes all the time is taken as it is: it is checked, and a later event reads it
+  // again.
+  for (int reads = 1; pem && paths.size() > 1 && reads < limits::pem_reads; ++reads) {
+    auto again = read_all();
+    const bool same = again && again->first == pem->first && again->second == pem->second;
+    pem = std::move(again);
+    if (same) break;
   }
   return pem;
 }

@@ -1,6 +1,8 @@
 #include "agent/proxy/mirror.h"
 
 #include "agent/http/body.h"
+#include "agent/net/combine.h"
+#include "agent/net/timers.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/worker.h"
 
@@ -39,10 +41,18 @@ net::Task<bool> discard_answer(upstream::Connection& upstream, std::string_view 
   }
 }
 
-}  // namespace
+// Bytes of copies that are under way on this worker's thread.
+constexpr std::size_t bytes_under_way_max = 32 * limits::mirrored_bytes;
+thread_local std::size_t bytes_under_way = 0;
 
-net::Task<void> send_mirrored(MirroredRequest request, Worker& worker) {
-  worker.metrics().mirrored.add();
+struct Held {
+  explicit Held(std::size_t size) : bytes(size) { bytes_under_way += bytes; }
+  ~Held() { bytes_under_way -= bytes; }
+  Held(const Held&) = delete;
+  const std::size_t bytes;
+};
+
+net::Task<void> exchange(const MirroredRequest& request, Worker& worker) {
   upstream::Need need;
   need.authority = request.authority;
   need.original_destination = request.original_destination;
@@ -52,15 +62,25 @@ net::Task<void> send_mirrored(MirroredRequest request, Worker& worker) {
     co_return;
   }
   auto upstream = std::move(*acquired);
-  upstream.stream.set_deadline(request.timeout.count() ? request.timeout : limits::mirror_time);
   const bool sent = co_await upstream.stream.write_all(request.bytes);
   const bool whole = sent && co_await discard_answer(upstream, request.method);
-  upstream.stream.set_deadline(std::chrono::milliseconds(0));
   if (whole) {
     worker.upstreams().give_back(std::move(upstream));
   } else {
     worker.metrics().mirrored_failed.add();
   }
+}
+
+}  // namespace
+
+net::Task<void> send_mirrored(MirroredRequest request, Worker& worker) {
+  worker.metrics().mirrored.add();
+  const Held held(request.bytes.size());
+  // A cluster that is overloaded may keep it waiting for a connection.
+  const auto time = request.timeout.count() ? request.timeout : limits::mirror_time;
+  auto first =
+      co_await net::when_any(exchange(request, worker), net::sleep_for(worker.loop(), time));
+  if (first.index() != 0) worker.metrics().mirrored_failed.add();
 }
 
 // Called with the head as it goes upstream, before the body at hand.
@@ -87,7 +107,8 @@ void Exchange::mirror_body(std::string_view more) {
   mirrored_bytes_.append(more);
   if (!body_.over()) return;
   for (auto& cluster : mirrored_) {
-    if (worker_.loop().spawned() >= limits::connections_per_worker) {
+    const bool room = bytes_under_way + mirrored_bytes_.size() <= bytes_under_way_max;
+    if (!room || worker_.loop().spawned() >= limits::connections_per_worker) {
       worker_.metrics().mirrored_failed.add();
       continue;
     }

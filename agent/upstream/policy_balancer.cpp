@@ -127,7 +127,10 @@ void PolicyBalancer::fill(Level& level, const Tally& tally) {
     if (usable.empty()) continue;
     const uint64_t own = policy_.groups.empty() ? 0 : policy_.groups[i].weight;
     const uint64_t weight = own != 0 ? own : sum;
-    const uint64_t able = tally.panic ? 100 : availability(usable.size(), tally.groups[i].size());
+    // One healthy host of very many is still some of the group's weight.
+    const uint64_t able =
+        tally.panic ? 100
+                    : std::max<uint64_t>(1, availability(usable.size(), tally.groups[i].size()));
     for (const auto& endpoint : usable) {
       if (!policy_.hash) break;
       const double part = double(weight) * double(able) / double(sum);

@@ -325,6 +325,24 @@ TEST(SecretFiles, AreReadAndListed) {
                 ": No such file or directory; the last good version stays in use" + needed);
 }
 
+TEST(SecretFiles, ACrlThatIsAskedForIsNeverLeftOut) {
+  const test::TemporaryDirectory files;
+  files.write("ca", ca.pem());
+  files.write("crl", ca.crl({one.serial}));
+  const std::string name = "file-root:" + files.path("ca") + "~" + files.path("crl");
+  Secrets secrets("default");
+  const auto before = build(secrets, name, {})->find(name)->roots;
+  ASSERT_TRUE(before);
+  files.write("crl", "");  // `cp` truncates first, and a reload comes in between
+  const auto between = build(secrets, name, {});
+  EXPECT_EQ(between->find(name)->roots, before) << "the last good one stays in force";
+  EXPECT_NE(between->find(name)->problem.find("crl is empty"), std::string::npos)
+      << between->find(name)->problem;
+
+  Secrets fresh("default");
+  EXPECT_FALSE(build(fresh, name, {})->find(name)->roots) << "and without one: closed";
+}
+
 TEST(SecretFiles, GiveRootsWithAndWithoutACrl) {
   const test::TemporaryDirectory files;
   files.write("ca", ca.pem());

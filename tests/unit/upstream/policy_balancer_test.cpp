@@ -298,6 +298,21 @@ TEST_F(ConsistentHashing, ATriedOneIsTriedAgain) {
   EXPECT_FALSE(balancer->interchangeable(*first));
 }
 
+// Its share is less than a hundredth: rounded to nothing, the ring would have no least weight.
+TEST_F(ConsistentHashing, OneHealthyHostOfVeryManyInItsLocalityIsStillOnTheRing) {
+  mesh::LoadPolicy policy;
+  policy.hash.emplace();
+  policy.hash->key = mesh::HashPolicy::Key::source_ip;
+  policy.outlier.emplace();
+  policy.outlier->max_ejection_percent = 100;
+  policy.groups = {{"far", 0, 0}, {"near", 0, 0}};
+  std::vector<uint16_t> groups(150, 0);
+  groups.push_back(1);
+  use(policy, groups);
+  for (int i = 1; i < 150; i++) answer(i, {500, 500, 500, 500, 500});
+  EXPECT_EQ(balancer->pick(7, nullptr, now) != nullptr, true);
+}
+
 TEST_F(ConsistentHashing, KeysOfAnEjectedEndpointMoveAndComeBack) {
   auto policy = hashing(mesh::HashPolicy::Table::ring);
   policy.outlier = mesh::OutlierPolicy{.consecutive_5xx = 1, .interval = 1s};

@@ -247,6 +247,7 @@ TEST_F(Opening, BeyondMaxConnectionsARequestWaitsForOneToBeGivenBack) {
   auto got = waiting.take();
   ASSERT_TRUE(got);
   EXPECT_EQ(got->local, first);
+  wait_until([&server] { return server.accepted() > 0; });  // counted by the server's thread
   EXPECT_EQ(server.accepted(), 1);
 }
 
