@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -136,6 +137,17 @@ bool usable(SSL_SESSION& session) {
   return !peer || X509_cmp_current_time(X509_get0_notAfter(peer)) > 0;
 }
 
+// A CRL that has run out refuses every chain; a resumed session shows none, so that there is none.
+bool may_resume(const ClientSettings& settings) {
+  if (!settings.roots) return true;
+  const auto& crls = settings.roots->crls();
+  if (crls.empty()) return true;
+  const auto now = static_cast<int64_t>(std::time(nullptr));
+  return std::none_of(crls.begin(), crls.end(), [now](const certs::CrlInfo& crl) {
+    return crl.next_update != 0 && crl.next_update <= now;
+  });
+}
+
 }  // namespace
 
 void SessionSlot::put(SessionPtr session) {
@@ -192,7 +204,7 @@ Result<SslPtr> ClientContext::open(const ClientSettings& settings, SessionSlot* 
   if (settings.certificate)
     if (auto set = set_certificate(*ssl, *settings.certificate); !set) return set.error();
   connection.slot = slot;
-  if (slot)
+  if (slot && may_resume(settings))
     if (const SessionPtr session = slot->take()) SSL_set_session(ssl.get(), session.get());
   SSL_set_connect_state(ssl.get());
   ERR_clear_error();

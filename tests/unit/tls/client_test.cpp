@@ -192,6 +192,19 @@ TEST_P(Resumption, ASlotGivesItsSessionToTheNextConnection) {
   for (int again = 0; again < 5; ++again) EXPECT_TRUE(connect_resumes(server, settings, slot));
 }
 
+// The same objects a day later: a full handshake, so that the chain is asked about.
+TEST_P(Resumption, IsOverWhenACrlHasRunOut) {
+  Server server(serving(GetParam()));
+  SessionSlot slot;
+  ClientSettings settings = trusting();
+  EXPECT_FALSE(connect_resumes(server, settings, slot));
+  EXPECT_TRUE(connect_resumes(server, settings, slot));
+  settings.roots = trust(root().pem(), root().crl({}, -60));
+  Pair pair = connect(server, settings, &slot);
+  EXPECT_FALSE(pair.handshake());
+  EXPECT_NE(failure_of(*pair.client, Side::upstream).context.find("CRL"), std::string::npos);
+}
+
 TEST_P(Resumption, SlotsShareNothing) {
   Server server(serving(GetParam()));
   SessionSlot one, two;
