@@ -1,7 +1,9 @@
 #include "agent/analyze/analyze.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <set>
 
 #include "agent/analyze/checks.h"
 #include "agent/istio/scalar.h"
@@ -30,20 +32,27 @@ bool matches(std::string_view pattern, std::string_view text) {
   return false;
 }
 
-bool is_suppressed(const World& world, const Finding& finding) {
-  for (const auto& object : world.objects()) {
-    const auto& ref = *object.ref;
-    if (ref.file != finding.file || ref.kind != finding.kind || ref.name != finding.name ||
-        ref.namespace_name != finding.namespace_name)
-      continue;
-    const auto at = object.annotations.find(suppress_annotation);
-    if (at == object.annotations.end()) continue;
-    for (const auto part : istio::comma_separated(at->second)) {
-      if (part == "*" || part == finding.code->id) return true;
+// The codes that resources silence about themselves, by file, kind, namespace and name.
+class Silenced {
+public:
+  explicit Silenced(const World& world) {
+    for (const auto& object : world.objects()) {
+      const auto at = object.annotations.find(suppress_annotation);
+      if (at == object.annotations.end()) continue;
+      const auto& ref = *object.ref;
+      auto& codes = by_resource_[{ref.file, ref.kind, ref.namespace_name, ref.name}];
+      for (const auto part : istio::comma_separated(at->second)) codes.emplace(part);
     }
   }
-  return false;
-}
+  bool has(const Finding& one) const {
+    const auto at = by_resource_.find({one.file, one.kind, one.namespace_name, one.name});
+    return at != by_resource_.end() &&
+           (at->second.contains("*") || at->second.contains(one.code->id));
+  }
+
+private:
+  std::map<std::array<std::string, 4>, std::set<std::string, std::less<>>> by_resource_;
+};
 
 }  // namespace
 
@@ -51,7 +60,8 @@ std::vector<Finding> analyze(const World& world, int64_t now) {
   Checks checks(world, now);
   for (const auto check : all_checks) check(checks);
   auto out = checks.take();
-  std::erase_if(out, [&](const Finding& finding) { return is_suppressed(world, finding); });
+  const Silenced silenced(world);
+  std::erase_if(out, [&](const Finding& finding) { return silenced.has(finding); });
   std::map<std::string, std::size_t> place;
   for (const auto& object : world.objects()) place.emplace(object.ref->file, place.size());
   const auto key = [&](const Finding& finding) {

@@ -30,7 +30,10 @@ std::string names_in(const istio::Secret& secret) {
 class Credentials {
 public:
   explicit Credentials(Checks& checks) : checks_(checks) {
-    for (const auto& secret : checks.world.all<istio::Secret>()) secrets_.push_back(secret);
+    for (const auto& secret : checks.world.all<istio::Secret>()) {
+      const auto& about = secret->metadata;
+      secrets_[about.name].push_back(secret);
+    }
   }
   void look_at(const TlsBlock& block);
 
@@ -40,17 +43,20 @@ private:
   void missing(const TlsBlock& block, const std::string& space, const std::string& name);
   void check_pair(const TlsBlock& block, const Secret& secret);
   void check_roots(const TlsBlock& block, const Secret* secret, const Secret* twin);
+  void check_revocation(const Secret& secret, const certs::TrustStore& roots);
   void check_time(const Secret& secret, const certs::CertificateInfo& info, const char* what);
 
   Checks& checks_;
-  std::vector<Secret> secrets_;
+  std::map<std::string, std::vector<Secret>, std::less<>> secrets_;  // by name
   std::set<const void*> pairs_done_, roots_done_;  // one finding a Secret, however many use it
 };
 
 const Credentials::Secret* Credentials::find(const std::string& space,
                                              std::string_view name) const {
-  for (const auto& secret : secrets_) {
-    if (secret->metadata.namespace_name == space && secret->metadata.name == name) return &secret;
+  const auto named = secrets_.find(name);
+  if (named == secrets_.end()) return nullptr;
+  for (const auto& secret : named->second) {
+    if (secret->metadata.namespace_name == space) return &secret;
   }
   return nullptr;
 }
@@ -59,9 +65,10 @@ void Credentials::missing(const TlsBlock& block, const std::string& space,
                           const std::string& name) {
   const auto& object = *block.rule.object;
   const auto field = block.field + ".credentialName";
-  for (const auto& secret : secrets_) {
-    if (secret->metadata.name != name && secret->metadata.name != name + std::string(ca_suffix))
-      continue;
+  for (const auto& called : {name, name + std::string(ca_suffix)}) {
+    const auto named = secrets_.find(called);
+    if (named == secrets_.end()) continue;
+    const auto& secret = named->second.front();
     return checks_.add("SLP0302", object, field,
                        "credentialName " + name + ": " + secret.object->ref->text() +
                            " is in namespace " + secret->metadata.namespace_name +
@@ -116,17 +123,29 @@ void Credentials::check_pair(const TlsBlock& block, const Secret& secret) {
   checks_.add(mismatch ? "SLP0307" : "SLP0308", *secret.object, field, why);
 }
 
+// A CRL that has run out refuses every server of its CA.
+void Credentials::check_revocation(const Secret& secret, const certs::TrustStore& roots) {
+  const char* field = secret.object->node->find("data") ? "data" : "stringData";
+  for (const auto& crl : roots.crls()) {
+    if (crl.next_update == 0 || crl.next_update >= checks_.now) continue;
+    checks_.add("SLP0305", *secret.object, field,
+                "the CRL of " + crl.issuer + " ran out on " + certs::date_text(crl.next_update));
+  }
+}
+
 void Credentials::check_roots(const TlsBlock& block, const Secret* secret, const Secret* twin) {
   for (const auto* one : {twin, secret}) {
     if (!one) continue;
-    const auto text = value_of(*one->value, {"cacert", "ca.crt"});
+    const bool old_style = !value_of(*one->value, {"cacert"}).empty();
+    const auto text = value_of(*one->value, {old_style ? "cacert" : "ca.crt"});
     if (text.empty()) continue;
     if (!roots_done_.insert(one->value).second) return;
-    const auto roots = certs::TrustStore::parse(text);
+    const auto revoked = value_of(*one->value, {old_style ? "crl" : "ca.crl"});
+    const auto roots = certs::TrustStore::parse(text, revoked);
     const char* field = one->object->node->find("data") ? "data" : "stringData";
     if (!roots) return checks_.add("SLP0308", *one->object, field, roots.error().context);
     for (const auto& info : (*roots)->certificates()) check_time(*one, info, "the CA certificate");
-    return;
+    return check_revocation(*one, **roots);
   }
   const auto& about = secret ? *secret : *twin;
   if (!roots_done_.insert(about.value).second) return;
@@ -146,7 +165,10 @@ void Credentials::look_at(const TlsBlock& block) {
                     " in a rule without workloadSelector: Istio's sidecars send plaintext to " +
                     block.rule->host + " then; this one answers 503");
   }
-  if (name.starts_with(secret_prefix)) name = name.substr(secret_prefix.size());
+  if (name.starts_with(secret_prefix))
+    name = name.substr(secret_prefix.size());
+  else if (name.find("://") != name.npos)
+    return;  // no Secret: a proxy says why it can't use it
   std::string space = about.namespace_name;
   if (const auto slash = name.find('/'); slash != name.npos) {
     const auto named = name.substr(0, slash);

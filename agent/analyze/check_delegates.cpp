@@ -17,12 +17,9 @@ struct Found {
 Found find_delegate(const World& world, const Service& root, const istio::Delegate& delegate) {
   const auto& own = root->metadata.namespace_name;
   const auto& space = delegate.namespace_name.empty() ? own : delegate.namespace_name;
-  for (const auto& service : world.all<istio::VirtualService>()) {
-    const auto& about = service->metadata;
-    if (about.namespace_name == space && about.name == delegate.name)
-      return {service.object, service.value};
-  }
-  return {};
+  const auto* object = world.find("VirtualService", space, delegate.name);
+  if (!object || !object->resource) return {};
+  return {object, std::get_if<istio::VirtualService>(object->resource.get())};
 }
 
 // There, but refused: not a resource.

@@ -1,5 +1,6 @@
 // What a proxy says when it compiles the resources, as far as no analyzer has said it: one proxy a
 // namespace with rules, and one a workloadSelector.
+#include <algorithm>
 #include <set>
 
 #include "agent/analyze/checks.h"
@@ -31,15 +32,14 @@ bool is_limit(const std::string& reason) {
 }  // namespace
 
 bool Checks::has_about(const istio::Finding& finding) const {
-  for (const auto& one : found_) {
-    const bool same = one.kind == finding.kind && one.name == finding.name &&
-                      one.namespace_name == finding.namespace_name;
-    const std::string_view a = one.field, b = finding.field;
+  const auto at = fields_.find({finding.kind, finding.namespace_name, finding.name});
+  if (at == fields_.end()) return false;
+  const std::string_view b = finding.field;
+  return std::any_of(at->second.begin(), at->second.end(), [b](std::string_view a) {
     // A proxy names a rule's tls without saying which of them.
     const bool both_tls = b.ends_with(".tls") && a.find(".tls") != a.npos;
-    if (same && (both_tls || a.starts_with(b) || b.starts_with(a))) return true;
-  }
-  return false;
+    return both_tls || a.starts_with(b) || b.starts_with(a);
+  });
 }
 
 void check_proxy(Checks& checks) {

@@ -1,52 +1,66 @@
 // DestinationRules: whom they are for, and which of them is without effect.
 #include <algorithm>
+#include <tuple>
 
 #include "agent/analyze/checks.h"
-#include "agent/mesh/host_names.h"
+#include "agent/istio/labels.h"
 
 namespace sallyport::analyze {
 namespace {
 
 using Rule = Typed<istio::DestinationRule>;
 
-std::vector<const Host*> hosts_of(const World& world, const Rule& rule) {
-  const auto& from = rule->metadata.namespace_name;
-  const auto name = world.full_name(rule->host, from);
-  auto out = world.hosts_under(name, from);
-  if (out.empty()) out = world.hosts_called(name, from);
-  return out;
-}
-
 bool has_workloads(const World& world, const std::string& namespace_name) {
   return std::any_of(world.workloads().begin(), world.workloads().end(),
                      [&](const auto& one) { return one.ref->namespace_name == namespace_name; });
 }
 
-// Whether the service has anything with these labels; true where that can't be known.
-bool has_endpoints(const World& world, const Host& host, const istio::Labels& labels) {
-  if (host.entry.value) {
-    if (host.entry->endpoints.empty()) return true;
-    return std::any_of(host.entry->endpoints.begin(), host.entry->endpoints.end(),
-                       [&](const auto& endpoint) { return selects(labels, endpoint.labels); });
+// A pod's labels with those that Istio adds to them: of its node.
+istio::Labels augmented(const World& world, const Workload& pod) {
+  istio::Labels out = pod.labels;
+  const auto name = pod.pod ? scalar(find(*pod.pod, "spec.nodeName")) : std::string();
+  if (name.empty()) return out;
+  out["kubernetes.io/hostname"] = name;
+  const auto* node = world.find("Node", "default", name);
+  if (!node) return out;
+  const auto labels = string_map(find(*node->node, "metadata.labels"));
+  for (const char* topology : {"topology.kubernetes.io/region", "topology.kubernetes.io/zone",
+                               "topology.istio.io/subzone"}) {
+    const auto at = labels.find(topology);
+    if (at != labels.end() && !at->second.empty()) out[topology] = at->second;
   }
-  const auto& space = host.namespace_name();
-  if (!has_workloads(world, space) || host.service->selector.empty()) return true;
-  const auto pods = world.selected(host.service->selector, space);
-  return std::any_of(pods.begin(), pods.end(),
-                     [&](const auto* pod) { return selects(labels, pod->labels); });
+  return out;
 }
 
-void check_subsets(Checks& checks, const Rule& rule, const std::vector<const Host*>& hosts) {
+// As Istio does it: any pod of any namespace will do, and only pods.
+class Pods {
+public:
+  explicit Pods(const World& world) {
+    for (const auto& workload : world.workloads()) {
+      if (workload.ref->kind == "Pod") labels_.insert(augmented(world, workload));
+    }
+  }
+  bool any(const istio::Labels& selector) const {
+    return std::any_of(labels_.begin(), labels_.end(),
+                       [&](const auto& labels) { return istio::selects(selector, labels); });
+  }
+
+private:
+  std::set<istio::Labels> labels_;
+};
+
+void check_subsets(Checks& checks, const Pods& pods, const Rule& rule, const Host& host) {
   for (std::size_t i = 0; i < rule->subsets.size(); i++) {
     const auto& subset = rule->subsets[i];
-    const bool any = std::any_of(hosts.begin(), hosts.end(), [&](const auto* host) {
-      return has_endpoints(checks.world, *host, subset.labels);
-    });
-    if (any || hosts.empty()) continue;
+    istio::Labels selector = subset.labels;
+    if (host.entry.value && host.entry->workload_selector) {
+      selector.insert(host.entry->workload_selector->begin(), host.entry->workload_selector->end());
+    }
+    if (pods.any(selector)) continue;
     checks.add("IST0173", *rule.object, item("spec.subsets", i),
                "The Subset " + subset.name +
-                   " defined in the DestinationRule does not select any pods (labels " +
-                   text_of(subset.labels) + " of " + rule->host + ").");
+                   " defined in the DestinationRule does not select any pods. Which may lead to "
+                   "503 UH (NoHealthyUpstream).");
   }
 }
 
@@ -57,9 +71,9 @@ void check_selector(Checks& checks, const Object& object, const std::string& fie
   // A ServiceEntry selects WorkloadEntries too.
   if (object.ref->kind == "ServiceEntry" && checks.world.has_kind("WorkloadEntry")) return;
   if (!checks.world.selected(labels, space).empty()) return;
-  checks.add(
-      "IST0127", object, field,
-      "No matching workloads for this resource with the following labels: " + text_of(labels));
+  checks.add("IST0127", object, field,
+             "No matching workloads for this resource with the following labels: " +
+                 istio::text_of(labels));
 }
 
 void check_selectors(Checks& checks) {
@@ -83,19 +97,16 @@ void check_selectors(Checks& checks) {
 
 // Of two rules for one host only the older trafficPolicy counts.
 void check_pairs(Checks& checks, const std::vector<Rule>& rules) {
-  const auto& world = checks.world;
-  for (std::size_t i = 0; i < rules.size(); i++) {
-    for (std::size_t j = i + 1; j < rules.size(); j++) {
-      const auto &a = rules[i], &b = rules[j];
-      const auto& space = a->metadata.namespace_name;
-      if (space != b->metadata.namespace_name || !a->traffic_policy || !b->traffic_policy ||
-          a->workload_selector != b->workload_selector ||
-          world.full_name(a->host, space) != world.full_name(b->host, space))
-        continue;
-      checks.add("SLP0104", *b.object, "spec.trafficPolicy",
-                 "the trafficPolicy for " + b->host + " has no effect: " + a.object->ref->text() +
-                     " has one for the same host");
-    }
+  std::map<std::tuple<std::string, std::string, std::optional<istio::Labels>>, const Rule*> first;
+  for (const auto& rule : rules) {
+    if (!rule->traffic_policy) continue;
+    const auto& space = rule->metadata.namespace_name;
+    const auto [at, is_new] = first.try_emplace(
+        {space, checks.world.full_name(rule->host, space), rule->workload_selector}, &rule);
+    if (is_new) continue;
+    checks.add("SLP0104", *rule.object, "spec.trafficPolicy",
+               "the trafficPolicy for " + rule->host + " has no effect: " +
+                   at->second->object->ref->text() + " has one for the same host");
   }
 }
 
@@ -103,14 +114,17 @@ void check_pairs(Checks& checks, const std::vector<Rule>& rules) {
 
 void check_rules(Checks& checks) {
   const auto rules = checks.world.all<istio::DestinationRule>();
+  const Pods pods(checks.world);
   for (const auto& rule : rules) {
-    const auto hosts = hosts_of(checks.world, rule);
-    if (hosts.empty()) {
-      checks.add("IST0174", *rule.object, "spec.host",
-                 "The host " + rule->host +
-                     " defined in the DestinationRule does not match any services in the mesh.");
+    const auto* host =
+        checks.world.destination(rule->host, rule->metadata.namespace_name, rule->export_to);
+    if (host) {
+      check_subsets(checks, pods, rule, *host);
+      continue;
     }
-    check_subsets(checks, rule, hosts);
+    checks.add("IST0174", *rule.object, "spec.host",
+               "The host " + rule->host +
+                   " defined in the DestinationRule does not match any services in the mesh.");
   }
   check_pairs(checks, rules);
   check_selectors(checks);

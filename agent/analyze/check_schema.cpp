@@ -4,16 +4,45 @@
 #include <tuple>
 
 #include "agent/analyze/checks.h"
+#include "agent/istio/kind_names.h"
 
 namespace sallyport::analyze {
 namespace {
 
+// What Istio's validation warns of; all other warnings are this product's.
+bool is_istios(std::string_view reason) {
+  constexpr std::string_view starts[] = {"abort configured",
+                                         "address is unset",
+                                         "addresses are required",
+                                         "consistent hash MinimumRingSize is deprecated",
+                                         "large direct_responses",
+                                         "outlier detection",
+                                         "partial wildcard",
+                                         "service entry",
+                                         "unknown field",
+                                         "using an IP address",
+                                         "using deprecated setting",
+                                         "using legacy gatewayName",
+                                         "workload selector specified",
+                                         "workloadSelector should not"};
+  return std::any_of(std::begin(starts), std::end(starts),
+                     [&](std::string_view one) { return reason.starts_with(one); });
+}
+
 // A warning that tells of a limit of this product, not of a mistake.
 bool is_limit(std::string_view reason) {
-  if (reason.starts_with("unknown field")) return false;
   constexpr std::string_view words[] = {"not supported", "no effect", "not available", "not yet"};
   return std::any_of(std::begin(words), std::end(words),
                      [&](std::string_view one) { return reason.find(one) != reason.npos; });
+}
+
+std::string_view code_of(const istio::Finding& finding) {
+  if (finding.severity == istio::Severity::error) {
+    // Kubernetes' own resources have no schema of Istio's.
+    return finding.kind.empty() || istio::is_of_istio(finding.kind) ? "IST0106" : "SLP0901";
+  }
+  if (is_istios(finding.reason)) return "IST0133";
+  return is_limit(finding.reason) ? "SLP0903" : "SLP0902";
 }
 
 std::string with_field(const istio::Finding& finding) {
@@ -36,15 +65,15 @@ void check_twice(Checks& checks) {
 
 void check_schema(Checks& checks) {
   for (const auto& finding : checks.world.decode_findings()) {
-    if (finding.severity == istio::Severity::error) {
-      checks.add("IST0106", finding, "Schema validation error: " + with_field(finding));
-    } else if (finding.kind.empty()) {
-      continue;  // a kind of others
-    } else if (is_limit(finding.reason)) {
-      checks.add("SLP0903", finding, with_field(finding));
-    } else {
-      checks.add("IST0133", finding, "Schema validation warning: " + with_field(finding));
-    }
+    const bool error = finding.severity == istio::Severity::error;
+    if (!error && finding.kind.empty()) continue;                      // a kind of others
+    if (finding.reason.starts_with("virtualService rule ")) continue;  // check_matches tells
+    const auto code = code_of(finding);
+    const auto what = with_field(finding);
+    checks.add(code, finding,
+               code == "IST0106"   ? "Schema validation error: " + what
+               : code == "IST0133" ? "Schema validation warning: " + what
+                                   : what);
   }
   check_twice(checks);
 }

@@ -1,8 +1,10 @@
 // Who speaks TLS to whom: twice, not at all, or to the wrong port.
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "agent/analyze/checks.h"
+#include "agent/istio/names.h"
 #include "agent/mesh/host_names.h"
 
 namespace sallyport::analyze {
@@ -17,14 +19,6 @@ std::string place(const Host& host, std::size_t port) {
   ResourceRef at = *object.ref;
   at.line = line_of(*object.node, item("spec.ports", port));
   return at.text();
-}
-
-// Where the rule says that tls.
-std::string field_of(const std::vector<TlsBlock>& blocks, const istio::ClientTls* tls) {
-  for (const auto& block : blocks) {
-    if (block.tls == tls) return block.field;
-  }
-  return "spec.trafficPolicy.tls";
 }
 
 // The ports that servers are spoken to at.
@@ -43,7 +37,9 @@ std::set<uint16_t> server_ports(const Host& host, const istio::ServicePort& port
 
 class Modes {
 public:
-  explicit Modes(Checks& checks) : checks_(checks), blocks_(tls_blocks(checks.world)) {}
+  explicit Modes(Checks& checks) : checks_(checks) {
+    for (auto& block : tls_blocks(checks.world)) fields_.emplace(block.tls, std::move(block.field));
+  }
   void look_at(const Host& host);
 
 private:
@@ -52,7 +48,7 @@ private:
   void to_plaintext(const Host& host, std::size_t index, const std::vector<Effective>& all);
 
   Checks& checks_;
-  const std::vector<TlsBlock> blocks_;
+  std::map<const istio::ClientTls*, std::string> fields_;    // where a rule says that tls
   std::set<std::pair<const void*, std::string_view>> told_;  // one finding a tls block and code
 };
 
@@ -60,7 +56,7 @@ void Modes::twice(const Host& host, std::size_t index, const std::vector<Effecti
   const auto& port = host.ports()[index];
   for (const auto& [rule, tls] : all) {
     if (!is_originating(tls) || !told_.emplace(tls, "SLP0201").second) continue;
-    const auto field = field_of(blocks_, tls);
+    const auto& field = fields_.at(tls);
     std::string cure;
     if (field == "spec.trafficPolicy.tls" && host.ports().size() > 1) {
       cure = "move tls into portLevelSettings of the port that is declared HTTP, so that port " +
@@ -78,7 +74,7 @@ void Modes::twice(const Host& host, std::size_t index, const std::vector<Effecti
 void Modes::plaintext(const Host& host, std::size_t index) {
   const auto& port = host.ports()[index];
   for (const uint16_t number : server_ports(host, port)) {
-    const bool tls_there = host.entry.value ? is_tls_number(number) : number == 443;
+    const bool tls_there = host.entry.value ? istio::is_tls_number(number) : number == 443;
     if (number == port.number || !tls_there) continue;
     checks_.add("SLP0202", host.object(), item("spec.ports", index),
                 "plain HTTP of port " + std::to_string(port.number) + " of " + host.name +
@@ -98,7 +94,7 @@ void Modes::to_plaintext(const Host& host, std::size_t index, const std::vector<
   if (!plain || !host.entry.value) return;
   for (const auto& [rule, tls] : all) {
     if (!is_originating(tls) || !told_.emplace(tls, "SLP0203").second) continue;
-    checks_.add("SLP0203", *rule.object, field_of(blocks_, tls),
+    checks_.add("SLP0203", *rule.object, fields_.at(tls),
                 std::string("TLS (mode ") + name_of(tls->mode) + ") is sent to port " +
                     std::to_string(*numbers.begin()) + " of " + host.name +
                     ", where servers usually speak plaintext (" + place(host, index) + ")",

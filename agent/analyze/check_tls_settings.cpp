@@ -26,11 +26,13 @@ bool entry_has_names(const World& world, const TlsBlock& block) {
 
 void check_ca(Checks& checks, const TlsBlock& block) {
   const auto& tls = *block.tls;
-  if (!tls.ca_certificates.empty() || !tls.credential_name.empty() || skips(tls)) return;
+  // As Istio has it: a credentialName counts where sidecars honour it, a subset's tls does not.
+  const bool honoured = !tls.credential_name.empty() && block.rule->workload_selector;
+  if (!tls.ca_certificates.empty() || honoured || !block.subset.empty()) return;
   const auto& about = block.rule->metadata;
   std::string text =
-      "DestinationRule " + about.name + " in namespace " + about.namespace_name +
-      " has TLS mode set to " + name_of(tls.mode) +
+      "DestinationRule " + about.namespace_name + "/" + about.name + " in namespace " +
+      about.namespace_name + " has TLS mode set to " + name_of(tls.mode) +
       " but no caCertificates are set to validate server identity for host: " + block.rule->host;
   if (block.port) text += " at port number:" + std::to_string(block.port);
   checks.add(block.port ? "IST0129" : "IST0128", *block.rule.object, block.field, std::move(text));

@@ -21,13 +21,18 @@ void Checks::add(std::string_view id, const Object& about, std::string field, st
               std::move(cause),
               cure.empty() ? std::string(row.cure) : std::move(cure)};
   if (about.node) out.line = line_of(*about.node, out.field);
-  found_.push_back(std::move(out));
+  keep(std::move(out));
+}
+
+void Checks::keep(Finding finding) {
+  fields_[{finding.kind, finding.namespace_name, finding.name}].insert(finding.field);
+  found_.push_back(std::move(finding));
 }
 
 void Checks::add(std::string_view id, const istio::Finding& finding, std::string cause) {
   const auto& row = code(id);
-  found_.push_back({&row, finding.kind, finding.namespace_name, finding.name, finding.file,
-                    finding.line, finding.field, std::move(cause), std::string(row.cure)});
+  keep({&row, finding.kind, finding.namespace_name, finding.name, finding.file, finding.line,
+        finding.field, std::move(cause), std::string(row.cure)});
 }
 
 std::string item(std::string_view list, std::size_t index) {
@@ -59,13 +64,8 @@ std::vector<TlsBlock> tls_blocks(const World& world) {
 std::vector<Effective> effective_tls(const World& world, const Host& host,
                                      const istio::ServicePort& port) {
   std::vector<Effective> out;
-  for (const auto& rule : world.all<istio::DestinationRule>()) {
-    const auto& from = rule->metadata.namespace_name;
-    const auto name = world.full_name(rule->host, from);
-    const bool covers = mesh::is_wildcard(name)
-                            ? host.name.ends_with(std::string_view(name).substr(1))
-                            : name == host.name;
-    if (!covers || !rule->traffic_policy) continue;
+  for (const auto& rule : world.rules_for(host.name)) {
+    if (!rule->traffic_policy) continue;
     const istio::ClientTls* tls = rule->traffic_policy->tls ? &*rule->traffic_policy->tls : nullptr;
     for (const auto& entry : rule->traffic_policy->port_level_settings) {
       if (entry.port == port.number) tls = entry.tls ? &*entry.tls : nullptr;
@@ -85,12 +85,6 @@ bool is_http(const istio::ServicePort& port) {
 
 bool is_tls(const istio::ServicePort& port) {
   return istio::protocol_class(port.protocol) == istio::ProtocolClass::tls;
-}
-
-// IANA: https, ldaps, imaps, pop3s, smtps, amqps, and what Kubernetes and proxies use for https.
-bool is_tls_number(uint16_t port) {
-  constexpr uint16_t all[] = {443, 465, 636, 853, 989, 990, 993, 995, 5671, 6443, 8443, 9443};
-  return std::find(std::begin(all), std::end(all), port) != std::end(all);
 }
 
 }  // namespace sallyport::analyze

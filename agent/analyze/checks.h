@@ -1,6 +1,9 @@
 // What every analyzer gets, and the analyzers.
 #pragma once
+#include <array>
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,7 +31,11 @@ public:
   const int64_t now;  // seconds since 1970
 
 private:
+  void keep(Finding finding);
+
   std::vector<Finding> found_;
+  // The fields that there are findings about, by kind, namespace and name.
+  std::map<std::array<std::string, 3>, std::set<std::string>> fields_;
 };
 
 // One entry of a DestinationRule's tls: of the host, of a port, of a subset.
@@ -52,9 +59,7 @@ std::vector<Effective> effective_tls(const World& world, const Host& host,
 
 bool is_originating(const istio::ClientTls* tls);  // SIMPLE or MUTUAL
 bool is_http(const istio::ServicePort& port);
-bool is_tls(const istio::ServicePort& port);  // HTTPS, TLS
-// Ports where servers speak TLS from the first byte.
-bool is_tls_number(uint16_t port);
+bool is_tls(const istio::ServicePort& port);                 // HTTPS, TLS
 std::string item(std::string_view list, std::size_t index);  // "list[3]"
 
 void check_schema(Checks& checks);        // what validation says, twice defined resources

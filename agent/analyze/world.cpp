@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/istio/documents.h"
+#include "agent/istio/labels.h"
 #include "agent/istio/scalar.h"
 #include "agent/mesh/host_names.h"
 #include "agent/mesh/known_services.h"
@@ -12,27 +13,26 @@ namespace {
 
 constexpr int lists_in_lists_max = 4;  // as istio/decode.cpp
 
-bool covers(std::string_view wildcard, std::string_view host) {
-  if (!mesh::is_wildcard(wildcard)) return wildcard == host;
-  return host.size() >= wildcard.size() && host.ends_with(wildcard.substr(1));
+std::vector<std::string> exports_of(const Host& host) {
+  if (host.entry.value) return host.entry->export_to;
+  std::vector<std::string> out;
+  const auto& annotations = host.service->metadata.annotations;
+  const auto at = annotations.find("networking.istio.io/exportTo");
+  if (at == annotations.end()) return out;
+  for (const auto part : istio::comma_separated(at->second)) out.emplace_back(part);
+  return out;
 }
 
 }  // namespace
 
-bool selects(const istio::Labels& selector, const istio::Labels& labels) {
-  return std::all_of(selector.begin(), selector.end(), [&](const auto& wanted) {
-    const auto at = labels.find(wanted.first);
-    return at != labels.end() && at->second == wanted.second;
-  });
-}
-
-std::string text_of(const istio::Labels& labels) {
-  std::string out;
-  for (const auto& [key, value] : labels) {
-    if (!out.empty()) out += ",";
-    out.append(key).append("=").append(value);
+std::set<std::string> export_scopes(const std::vector<std::string>& export_to,
+                                    const std::string& own) {
+  std::set<std::string> out;
+  for (const auto& entry : export_to) {
+    if (entry == "*") return {"*"};
+    out.insert(entry == "." ? own : entry);
   }
-  return out;
+  return out.empty() ? std::set<std::string>{"*"} : out;
 }
 
 World::World(const std::vector<Source>& sources, const istio::MeshConfig* mesh) {
@@ -43,6 +43,7 @@ World::World(const std::vector<Source>& sources, const istio::MeshConfig* mesh) 
     read_mesh();
   }
   add_hosts();
+  add_rules();
 }
 
 void World::read(const Source& source) {
@@ -87,8 +88,11 @@ void World::add_document(const Source& source, const istio::Node& node, int dept
   if (const auto at = decoded_.find({source.path, node.line}); at != decoded_.end()) {
     object.resource = at->second;
   }
+  by_name_.try_emplace({kind, space, object.ref->name}, objects_.size());
   objects_.push_back(std::move(object));
-  if (pod_path(kind)) workloads_.push_back(read_workload(node, objects_.back().ref));
+  if (!pod_path(kind)) return;
+  workloads_by_namespace_.emplace(space, workloads_.size());
+  workloads_.push_back(read_workload(node, objects_.back().ref));
 }
 
 void World::read_mesh() {
@@ -112,16 +116,24 @@ void World::add_hosts() {
     hosts_.push_back(
         {full_name(service->metadata.name, service->metadata.namespace_name), {}, service});
   }
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    host_names_.add(hosts_[i].name, i);
+  }
+}
+
+void World::add_rules() {
+  rules_ = all<istio::DestinationRule>();
+  for (std::size_t i = 0; i < rules_.size(); ++i) {
+    const auto& rule = *rules_[i].value;
+    rule_hosts_.add(full_name(rule.host, rule.metadata.namespace_name), i);
+  }
 }
 
 const Object* World::find(std::string_view kind, std::string_view namespace_name,
                           std::string_view name) const {
-  for (const auto& object : objects_) {
-    const auto& ref = *object.ref;
-    if (ref.kind == kind && ref.namespace_name == namespace_name && ref.name == name)
-      return &object;
-  }
-  return nullptr;
+  const auto at =
+      by_name_.find({std::string(kind), std::string(namespace_name), std::string(name)});
+  return at == by_name_.end() ? nullptr : &objects_[at->second];
 }
 
 bool World::has_kind(std::string_view kind) const {
@@ -130,34 +142,59 @@ bool World::has_kind(std::string_view kind) const {
 }
 
 bool World::sees(const Host& host, std::string_view from) const {
-  std::vector<std::string> export_to;
-  if (host.entry.value) {
-    export_to = host.entry->export_to;
-  } else {
-    const auto& annotations = host.service->metadata.annotations;
-    const auto at = annotations.find("networking.istio.io/exportTo");
-    if (at != annotations.end()) {
-      for (const auto part : istio::comma_separated(at->second)) export_to.emplace_back(part);
-    }
+  return mesh::exported(exports_of(host), mesh_.default_service_export_to, host.namespace_name(),
+                        from);
+}
+
+std::vector<const Host*> World::seen_of(NameIndex::Numbers numbers, std::string_view from) const {
+  std::sort(numbers.begin(), numbers.end());  // in the order of the files
+  std::vector<const Host*> out;
+  for (const auto number : numbers) {
+    if (sees(hosts_[number], from)) out.push_back(&hosts_[number]);
   }
-  return mesh::exported(export_to, mesh_.default_service_export_to, host.namespace_name(), from);
+  return out;
 }
 
 std::vector<const Host*> World::hosts_called(std::string_view name, std::string_view from) const {
-  std::vector<const Host*> exact, wild;
-  for (const auto& host : hosts_) {
-    if (!sees(host, from)) continue;
-    if (host.name == name) exact.push_back(&host);
-    if (mesh::is_wildcard(host.name) && covers(host.name, name)) wild.push_back(&host);
-  }
-  return exact.empty() ? wild : exact;
+  auto out = seen_of(host_names_.called(name), from);
+  return out.empty() ? seen_of(host_names_.covering(name), from) : out;
 }
 
 std::vector<const Host*> World::hosts_under(std::string_view name, std::string_view from) const {
-  std::vector<const Host*> out;
-  for (const auto& host : hosts_) {
-    if (sees(host, from) && (host.name == name || covers(name, host.name))) out.push_back(&host);
+  return seen_of(mesh::is_wildcard(name) ? host_names_.within(name) : host_names_.called(name),
+                 from);
+}
+
+const Host* World::destination(std::string_view written, std::string_view from,
+                               const std::vector<std::string>& export_to) const {
+  const std::string own(from);
+  const auto name = full_name(written, from);
+  const auto exported_to = [&](const NameIndex::Numbers& numbers, const std::string& scope) {
+    const Host* found = nullptr;
+    for (const auto number : numbers) {
+      const auto& host = hosts_[number];
+      if (export_scopes(exports_of(host), host.namespace_name()).contains(scope)) found = &host;
+    }
+    return found;
+  };
+  const auto called = host_names_.called(name);
+  if (const auto* found = exported_to(called, "*")) return found;
+  for (const auto& entry : export_to.empty() ? std::vector<std::string>{"."} : export_to) {
+    if (const auto* found = exported_to(called, entry == "." ? own : entry)) return found;
   }
+  const auto covering = host_names_.covering(name);
+  const auto* found = exported_to(covering, "*");
+  return found ? found : exported_to(covering, own);
+}
+
+std::vector<Typed<istio::DestinationRule>> World::rules_for(std::string_view host) const {
+  auto numbers = rule_hosts_.called(host);
+  const auto wild = rule_hosts_.covering(host);
+  numbers.insert(numbers.end(), wild.begin(), wild.end());
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  std::vector<Typed<istio::DestinationRule>> out;
+  for (const auto number : numbers) out.push_back(rules_[number]);
   return out;
 }
 
@@ -168,9 +205,10 @@ std::string World::full_name(std::string_view written, std::string_view namespac
 std::vector<const Workload*> World::selected(const istio::Labels& selector,
                                              std::string_view namespace_name) const {
   std::vector<const Workload*> out;
-  for (const auto& workload : workloads_) {
-    if (workload.ref->namespace_name == namespace_name && selects(selector, workload.labels))
-      out.push_back(&workload);
+  const auto [first, last] = workloads_by_namespace_.equal_range(namespace_name);
+  for (auto at = first; at != last; ++at) {
+    const auto& workload = workloads_[at->second];
+    if (istio::selects(selector, workload.labels)) out.push_back(&workload);
   }
   return out;
 }

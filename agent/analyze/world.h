@@ -2,13 +2,16 @@
 //
 // Ownership: a World owns the trees that its objects point into. Neither copied nor moved.
 #pragma once
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "agent/analyze/name_index.h"
 #include "agent/analyze/workload.h"
 #include "agent/istio/decode.h"
 #include "agent/istio/tree.h"
@@ -71,7 +74,7 @@ public:
     }
     return out;
   }
-  // Null: there is none.
+  // Null: there is none. The first, where there are several.
   const Object* find(std::string_view kind, std::string_view namespace_name,
                      std::string_view name) const;
   bool has_kind(std::string_view kind) const;
@@ -80,6 +83,12 @@ public:
   std::vector<const Host*> hosts_called(std::string_view name, std::string_view from) const;
   // Those that a rule for `name` (perhaps a wildcard) covers.
   std::vector<const Host*> hosts_under(std::string_view name, std::string_view from) const;
+  // The one that Istio's analyzers find for `written` in a resource of `from` with that exportTo;
+  // null: none. Of several so called the last, a Service before an entry.
+  const Host* destination(std::string_view written, std::string_view from,
+                          const std::vector<std::string>& export_to) const;
+  // The DestinationRules whose host covers `host` (a service's; may be a wildcard), in order.
+  std::vector<Typed<istio::DestinationRule>> rules_for(std::string_view host) const;
   // `written` as a resource of that namespace means it.
   std::string full_name(std::string_view written, std::string_view namespace_name) const;
   std::vector<const Workload*> selected(const istio::Labels& selector,
@@ -93,7 +102,9 @@ private:
   void add_document(const Source& source, const istio::Node& node, int depth);
   void read_mesh();
   void add_hosts();
+  void add_rules();
   bool sees(const Host& host, std::string_view from) const;
+  std::vector<const Host*> seen_of(NameIndex::Numbers numbers, std::string_view from) const;
 
   istio::MeshConfig mesh_;
   std::deque<istio::Trees> trees_;
@@ -104,9 +115,16 @@ private:
   std::vector<istio::Refused> refused_;
   std::vector<Workload> workloads_;
   std::vector<Host> hosts_;
+  // Look-ups into the above, by index.
+  std::map<std::array<std::string, 3>, std::size_t> by_name_;  // objects: kind, namespace, name
+  NameIndex host_names_;
+  std::multimap<std::string, std::size_t, std::less<>> workloads_by_namespace_;
+  std::vector<Typed<istio::DestinationRule>> rules_;
+  NameIndex rule_hosts_;  // full names
 };
 
-bool selects(const istio::Labels& selector, const istio::Labels& labels);
-std::string text_of(const istio::Labels& labels);  // "app=sleep,version=v1"
+// The namespaces that an exportTo names, `.` as `own`; `*` where it is everyone.
+std::set<std::string> export_scopes(const std::vector<std::string>& export_to,
+                                    const std::string& own);
 
 }  // namespace sallyport::analyze

@@ -13,6 +13,7 @@
 #include "agent/cli/explain_question.h"
 #include "agent/cli/explain_tls.h"
 #include "agent/cli/identity.h"
+#include "agent/istio/labels.h"
 
 namespace sallyport::cli {
 namespace {
@@ -93,7 +94,7 @@ std::string asked(const Flags& flags, const Url& url, const istio::Proxy& proxy)
   std::string out = url.scheme == "http" ? flags.method + " " : "";
   out += url.text() + " from " + proxy.namespace_name;
   if (!proxy.name.empty()) out += "/" + proxy.name;
-  const auto labels = analyze::text_of(proxy.labels);
+  const auto labels = istio::text_of(proxy.labels);
   return out + (labels.empty() ? " (no labels)" : " (" + labels + ")");
 }
 

@@ -57,7 +57,7 @@ void decode_http_pool(ConnectionPool& pool, Fields& http) {
   pool.http2_max_requests = count(http, "http2MaxRequests");
   pool.max_requests_per_connection = count(http, "maxRequestsPerConnection");
   pool.max_retries = count(http, "maxRetries");
-  pool.http_idle_timeout = http.duration("idleTimeout", milliseconds(0));
+  pool.http_idle_timeout = http.duration("idleTimeout");
   check_http2(http);
 }
 
@@ -100,7 +100,7 @@ OutlierDetection decode_outlier_detection(Fields& fields) {
   }
   if (count(fields, "consecutiveErrors").value_or(0) != 0) {
     fields.warn("consecutiveErrors",
-                "outlier detection consecutive errors is deprecated and has no effect, use "
+                "outlier detection consecutive errors is deprecated, use "
                 "consecutiveGatewayErrors or consecutive5xxErrors instead");
   }
   return outlier;

@@ -146,6 +146,9 @@ Metadata Decoder::metadata(Fields& document, const std::string& kind) {
         }
         metadata.labels = fields.labels("labels");
         metadata.annotations = fields.labels("annotations");
+        if (is_of_istio(kind) && metadata.annotations.contains("istio.io/dry-run")) {
+          fields.error("annotations", "unsupported annotation istio.io/dry-run");
+        }
       },
       Unknown::ignore);  // Kubernetes adds many of its own
   if (!given) document.error("metadata", "required");

@@ -16,6 +16,7 @@ Subset decode_subset(Fields& fields) {
     fields.error("name", "subset name is invalid: " + quoted(subset.name));
   }
   subset.labels = fields.labels("labels");
+  check_labels(fields, "labels", subset.labels);
   fields.object("trafficPolicy",
                 [&](Fields& policy) { subset.traffic_policy = decode_traffic_policy(policy); });
   return subset;
@@ -26,20 +27,14 @@ void read_subsets(DestinationRule& rule, Fields& spec) {
   spec.each("subsets", [&](Fields& fields) {
     rule.subsets.push_back(decode_subset(fields));
     const auto& name = rule.subsets.back().name;
-    if (!names.insert(name).second) fields.error("name", "duplicate subset " + quoted(name));
+    if (!names.insert(name).second) fields.error("name", "duplicate subset names: " + name);
   });
 }
 
 void check_export_to(const DestinationRule& rule, Fields& spec) {
-  if (auto problem = export_to_problem(rule.export_to, "destination rule")) {
-    spec.error("exportTo", *problem);
-  }
-  const bool private_only =
-      rule.export_to.empty() || (rule.export_to.size() == 1 && rule.export_to[0] == ".");
-  if (rule.workload_selector && !private_only) {
-    spec.error("exportTo",
-               "destination rule with workload selector cannot be exported: only . is allowed");
-  }
+  const Exported exported{.namespace_name = rule.metadata.namespace_name,
+                          .has_selector = rule.workload_selector.has_value()};
+  if (auto problem = export_to_problem(rule.export_to, exported)) spec.error("exportTo", *problem);
 }
 
 void check_credential(const Boxed<ClientTls>& given, const DestinationRule& rule, Fields& spec) {

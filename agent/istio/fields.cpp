@@ -143,6 +143,12 @@ uint16_t Fields::port(std::string_view name) {
   return static_cast<uint16_t>(*value);
 }
 
+uint16_t Fields::optional_port(std::string_view name) {
+  const Node* node = find(name);
+  const bool zero = node && node->kind == Node::Kind::integer && integer_value(node->text) == 0;
+  return zero ? 0 : port(name);
+}
+
 std::optional<double> Fields::real(std::string_view name, double min, double max) {
   const Node* node = find(name);
   if (!node) return std::nullopt;

@@ -47,7 +47,8 @@ public:
   std::vector<std::string> texts(std::string_view name);
   Labels labels(std::string_view name);  // any map of strings
   std::optional<int64_t> integer(std::string_view name, int64_t min, int64_t max);
-  uint16_t port(std::string_view name);  // 0 when absent; else 1..65535
+  uint16_t port(std::string_view name);           // 0 when absent; else 1..65535
+  uint16_t optional_port(std::string_view name);  // the same, but 0 may be written
   std::optional<double> real(std::string_view name, double min, double max);
   std::optional<bool> boolean(std::string_view name);
   std::string bytes(std::string_view name);  // base64, as proto3 JSON writes them

@@ -16,23 +16,34 @@ constexpr Form forms[] = {{"exact", StringMatch::Kind::exact},
                           {"prefix", StringMatch::Kind::prefix},
                           {"regex", StringMatch::Kind::regex}};
 
-void check(const StringMatch& match, Fields& fields) {
-  if (match.kind == StringMatch::Kind::prefix && match.value.empty()) {
+void check(const StringMatch& match, Fields& fields, MatchOf of) {
+  if (of == MatchOf::origin && match.value.empty()) {
+    return fields.error("", "'' is not a valid match type for CORS allow origins");
+  }
+  if (match.kind == StringMatch::Kind::prefix && match.value.empty() && of != MatchOf::uri) {
     fields.error("prefix", "prefix string match should not be empty");
   }
   if (match.kind != StringMatch::Kind::regex) return;
-  if (match.value == "*") return;  // In headers and queryParams Istio takes it for presence.
+  if (of == MatchOf::without_header && match.value == "*") return;
   if (auto problem = regex_problem(match.value)) fields.error("regex", *problem);
 }
 
-std::optional<StringMatch> string_match(Fields& match, std::string_view name) {
+std::optional<StringMatch> string_match(Fields& match, std::string_view name, MatchOf of) {
   std::optional<StringMatch> out;
-  match.object(name, [&](Fields& fields) { out = decode_string_match(fields); });
+  match.object(name, [&](Fields& fields) { out = decode_string_match(fields, of); });
   return out;
 }
 
-// A map from names to matches; `names` says what a name may be.
-StringMatches string_matches(Fields& match, std::string_view name, bool headers) {
+// Pseudo headers and claims of a JWT are matched like headers.
+void check_header_name(Fields& fields, std::string_view name) {
+  constexpr std::string_view pseudo[] = {":method", ":scheme", ":authority", ":path", ":status"};
+  const bool known = std::find(std::begin(pseudo), std::end(pseudo), name) != std::end(pseudo);
+  if (known || is_claim(name) || is_token(name)) return;
+  fields.error(name, "header name " + quoted(name) + " is not a valid header name");
+}
+
+// A map from names to matches; `headers`: the names are those of headers.
+StringMatches string_matches(Fields& match, std::string_view name, MatchOf of, bool headers) {
   StringMatches out;
   match.object(name, [&](Fields& map) {
     for (const auto& entry : match.find(name)->entries) {
@@ -42,24 +53,16 @@ StringMatches string_matches(Fields& match, std::string_view name, bool headers)
         map.error(entry.key, "header match cannot be null");
         continue;
       }
-      auto one = string_match(map, entry.key);
+      auto one = string_match(map, entry.key, of);
       if (one) out.emplace(headers ? lower_case(entry.key) : entry.key, std::move(*one));
     }
   });
   return out;
 }
 
-void refuse_regex(Fields& fields, std::string_view name, const std::optional<StringMatch>& match) {
-  if (!match || match->kind != StringMatch::Kind::regex) return;
-  fields.error(name, std::string(name) + " match does not support regex match for delegating");
-}
-void refuse_regex(Fields& fields, std::string_view name, const StringMatches& matches) {
-  for (const auto& [key, match] : matches) refuse_regex(fields, name, match);
-}
-
 }  // namespace
 
-StringMatch decode_string_match(Fields& fields) {
+StringMatch decode_string_match(Fields& fields, MatchOf of) {
   StringMatch match;
   int given = 0;
   for (const Form& form : forms) {
@@ -68,32 +71,28 @@ StringMatch decode_string_match(Fields& fields) {
     given++;
   }
   if (given > 1) fields.error("", "only one of exact, prefix or regex can be set");
-  check(match, fields);
+  check(match, fields, of);
   return match;
 }
 
-HttpMatch decode_http_match(Fields& fields, bool delegating) {
+HttpMatch decode_http_match(Fields& fields) {
   HttpMatch match;
   match.line = fields.line();
   match.name = fields.text("name");
-  match.uri = string_match(fields, "uri");
-  match.scheme = string_match(fields, "scheme");
-  match.method = string_match(fields, "method");
-  match.authority = string_match(fields, "authority");
-  match.headers = string_matches(fields, "headers", true);
-  match.without_headers = string_matches(fields, "withoutHeaders", true);
-  match.query_params = string_matches(fields, "queryParams", false);
+  match.uri = string_match(fields, "uri", MatchOf::uri);
+  match.scheme = string_match(fields, "scheme", MatchOf::text);
+  match.method = string_match(fields, "method", MatchOf::text);
+  match.authority = string_match(fields, "authority", MatchOf::text);
+  match.headers = string_matches(fields, "headers", MatchOf::text, true);
+  match.without_headers = string_matches(fields, "withoutHeaders", MatchOf::without_header, true);
+  match.query_params = string_matches(fields, "queryParams", MatchOf::text, false);
   match.ignore_uri_case = fields.boolean("ignoreUriCase").value_or(false);
   decode_client_match(match, fields);
+  if (!match.source_namespace.empty() && !is_dns_label(match.source_namespace)) {
+    fields.error("sourceNamespace",
+                 "sourceNamespace match " + quoted(match.source_namespace) + " is invalid");
+  }
   fields.ignore({"statPrefix"});
-  if (!delegating) return match;
-  refuse_regex(fields, "uri", match.uri);
-  refuse_regex(fields, "scheme", match.scheme);
-  refuse_regex(fields, "method", match.method);
-  refuse_regex(fields, "authority", match.authority);
-  refuse_regex(fields, "headers", match.headers);
-  refuse_regex(fields, "withoutHeaders", match.without_headers);
-  refuse_regex(fields, "queryParams", match.query_params);
   return match;
 }
 

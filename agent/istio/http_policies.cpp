@@ -12,29 +12,35 @@ constexpr std::string_view grpc_statuses[] = {
     "DATA_LOSS", "UNAUTHENTICATED"};
 
 int grpc_status(Fields& fields) {
-  const auto name = upper_case(fields.text("grpcStatus"));
+  const auto name = fields.text("grpcStatus");
   const auto at = std::find(std::begin(grpc_statuses), std::end(grpc_statuses), name);
   if (at != std::end(grpc_statuses)) return int(at - std::begin(grpc_statuses));
   fields.error("grpcStatus", "gRPC status " + quoted(name) + " is not supported");
   return -1;
 }
 
-HttpFault::Delay decode_delay(Fields& fields) {
+double share_of_requests(Fields& fault, double otherwise) {
+  const double percent = percentage(fault, "percentage", otherwise);
+  if (percent > 0 && percent < 0.0001) {
+    fault.error("percentage", "percentage is neither 0.0, nor in range [0.0001, 100.0]");
+  }
+  return percent;
+}
+
+std::optional<HttpFault::Delay> decode_delay(Fields& fields) {
   HttpFault::Delay delay;
   const auto time = fields.duration("fixedDelay");
-  if (time)
-    delay.time = *time;
-  else if (!fields.has("exponentialDelay"))
-    fields.error("fixedDelay", "required");
+  delay.time = time.value_or(delay.time);
   if (fields.has("exponentialDelay"))
     fields.error("exponentialDelay", "exponentialDelay not supported yet");
   // The old whole-number field; the newer one wins.
-  delay.percent = double(fields.integer("percent", 0, 100).value_or(0));
-  delay.percent = percentage(fields, "percentage", delay.percent);
-  return delay;
+  const auto old = fields.integer("percent", INT32_MIN, INT32_MAX).value_or(0);
+  delay.percent = double(std::clamp<int64_t>(old, 0, 100));
+  delay.percent = share_of_requests(fields, delay.percent);
+  return time ? std::optional(delay) : std::nullopt;
 }
 
-HttpFault::Abort decode_abort(Fields& fields) {
+std::optional<HttpFault::Abort> decode_abort(Fields& fields) {
   HttpFault::Abort abort;
   if (fields.has("http2Error")) fields.error("http2Error", "HTTP/2 abort fault not supported yet");
   if (fields.has("httpStatus") && fields.has("grpcStatus")) {
@@ -44,13 +50,12 @@ HttpFault::Abort decode_abort(Fields& fields) {
     abort.grpc_status = grpc_status(fields);
     abort.http_status = 200;
   } else {
-    abort.http_status = int(fields.integer("httpStatus", 200, 600).value_or(0));
-    if (!fields.has("httpStatus") && !fields.has("http2Error")) {
-      fields.error("httpStatus", "an abort needs httpStatus or grpcStatus");
-    }
+    abort.http_status = decode_status(fields, "httpStatus");
   }
-  abort.percent = percentage(fields, "percentage", 0);
-  return abort;
+  abort.percent = share_of_requests(fields, 0);
+  if (fields.has("httpStatus") || fields.has("grpcStatus")) return abort;
+  if (!fields.has("http2Error")) fields.warn("", "abort configured, but error type not set");
+  return std::nullopt;
 }
 
 HttpMirror decode_mirror(Fields& fields) {
@@ -65,7 +70,8 @@ HttpMirror decode_mirror(Fields& fields) {
 
 std::vector<StringMatch> allowed_origins(Fields& fields) {
   std::vector<StringMatch> origins;
-  fields.each("allowOrigins", [&](Fields& f) { origins.push_back(decode_string_match(f)); });
+  fields.each("allowOrigins",
+              [&](Fields& f) { origins.push_back(decode_string_match(f, MatchOf::origin)); });
   if (!origins.empty()) {
     fields.ignore({"allowOrigin"});
     return origins;
@@ -89,7 +95,7 @@ HttpFault decode_fault(Fields& fields) {
   HttpFault fault;
   fields.object("delay", [&](Fields& f) { fault.delay = decode_delay(f); });
   fields.object("abort", [&](Fields& f) { fault.abort = decode_abort(f); });
-  if (!fault.delay && !fault.abort) {
+  if (!fields.has("delay") && !fields.has("abort")) {
     fields.error("", "HTTP fault injection must have an abort and/or a delay");
   }
   return fault;
@@ -101,10 +107,11 @@ std::vector<HttpMirror> decode_mirrors(Fields& route) {
   HttpMirror one;
   const bool given =
       route.object("mirror", [&](Fields& f) { one.destination = decode_destination(f); });
-  if (given && !mirrors.empty())
-    route.error("mirrors", "HTTP route cannot contain both mirror and mirrors");
   for (const std::string_view old : {"mirrorPercent", "mirror_percent"}) {
-    if (const auto percent = route.integer(old, 0, 100)) one.percent = double(*percent);
+    const auto percent = route.integer(old, 0, 100);
+    if (!percent) continue;
+    one.percent = double(*percent);
+    route.warn(old, "using deprecated setting \"mirrorPercent\", use \"mirrorPercentage\" instead");
   }
   one.percent = percentage(route, "mirrorPercentage", one.percent);
   if (given) mirrors.push_back(one);
@@ -130,7 +137,9 @@ CorsPolicy decode_cors(Fields& fields) {
   }
   for (const auto* list : {&cors.allow_headers, &cors.expose_headers}) {
     for (const auto& name : *list) {
-      if (name != "*") check_header_name(fields, name);
+      if (is_token(name)) continue;  // `*` is one
+      fields.error(list == &cors.allow_headers ? "allowHeaders" : "exposeHeaders",
+                   "header name " + quoted(name) + " is not a valid header name");
     }
   }
   if (cors.max_age && cors.max_age->count() % 1000 != 0) {

@@ -9,41 +9,38 @@ bool is_authority(std::string_view header) {
   return name == ":authority" || name == "host";
 }
 
-bool is_token(std::string_view name) {
-  constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
-  return !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-           marks.find(c) != std::string_view::npos;
-  });
-}
-
-// Pseudo headers and Host are Envoy's own; Host may be set on requests.
-void check_operation(Fields& fields, std::string_view block, std::string_view name,
+// Pseudo headers and Host are Envoy's own; Host may be set on requests. Whether the operation is
+// carried out: a name that is none, which Istio takes, must not get into a message.
+bool check_operation(Fields& fields, std::string_view block, std::string_view name,
                      bool authority) {
-  if (authority && is_authority(name)) return;
-  if (name.starts_with(':') || lower_case(name) == "host") {
-    fields.error(block, "header " + quoted(name) + " cannot be manipulated");
+  if (authority && is_authority(name)) return true;
+  if (name.empty()) {
+    fields.error(block, "header name cannot be empty");
+  } else if (name.starts_with(':') || lower_case(name) == "host") {
+    fields.error(block, "invalid header " + quoted(name) + ": it cannot be manipulated");
   } else if (!is_token(name)) {
-    fields.error(block, "invalid header name " + quoted(name));
+    fields.warn(block, quoted(name) + " is not a header name, has no effect");
+    return false;
   }
+  return true;
 }
 
-void check_value(Fields& fields, std::string_view block, std::string_view value) {
-  const bool breaks = value.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos;
-  if (breaks) fields.error(block, "invalid header value " + quoted(value));
-  if (value.find('%') != std::string_view::npos) {
+std::string sent_value(Fields& fields, std::string_view block, std::string_view value) {
+  auto read = read_header_value(value);
+  if (read.problem) fields.error(block, *read.problem);
+  if (read.has_variables) {
     fields.warn(block, "Envoy's %VARIABLES% are not supported in header values yet: " +
                            quoted(value) + " is sent as it is written");
   }
+  return std::move(read.text);
 }
 
 std::vector<std::pair<std::string, std::string>> pairs(Fields& fields, std::string_view name,
                                                        bool request) {
   std::vector<std::pair<std::string, std::string>> out;
   for (auto& [key, value] : fields.labels(name)) {
-    check_operation(fields, name, key, request);
-    check_value(fields, name, value);
-    out.emplace_back(key, value);
+    auto sent = sent_value(fields, name, value);
+    if (check_operation(fields, name, key, request)) out.emplace_back(key, std::move(sent));
   }
   return out;
 }
@@ -52,8 +49,10 @@ HeaderOperations decode_operations(Fields& fields, bool request) {
   HeaderOperations operations;
   operations.set = pairs(fields, "set", request);
   operations.add = pairs(fields, "add", request);
-  operations.remove = fields.texts("remove");
-  for (const auto& name : operations.remove) check_operation(fields, "remove", name, false);
+  for (auto& name : fields.texts("remove")) {
+    if (check_operation(fields, "remove", name, false))
+      operations.remove.push_back(std::move(name));
+  }
   return operations;
 }
 
@@ -71,7 +70,6 @@ void check_root(const HttpRoute& route, Fields& fields) {
     if (given) fields.error(name, "root HTTP route must not specify " + std::string(name));
   };
   refuse(route.redirect.has_value(), "redirect");
-  refuse(route.direct_response.has_value(), "directResponse");
   refuse(!route.route.empty(), "route");
 }
 
@@ -85,15 +83,41 @@ void check_conflicts(const HttpRoute& route, Fields& fields) {
   };
   if (route.redirect) {
     both(!route.route.empty(), "route", "redirect");
-    both(route.fault.has_value(), "fault", "redirect");
+    both(fields.has("fault"), "fault", "redirect");
     both(route.rewrite.has_value(), "rewrite", "redirect");
     both(route.direct_response.has_value(), "directResponse", "redirect");
   } else if (route.direct_response) {
     both(!route.route.empty(), "route", "directResponse");
-    both(route.fault.has_value(), "fault", "directResponse");
+    both(fields.has("fault"), "fault", "directResponse");
     both(route.rewrite.has_value(), "rewrite", "directResponse");
   } else if (route.route.empty()) {
     fields.error("", "HTTP route, redirect or direct_response is required");
+  }
+  if (fields.has("mirror") && fields.has("mirrors")) {
+    fields.error("mirrors", "HTTP route cannot contain both mirror and mirrors");
+  }
+}
+
+void check_redirected_matches(const HttpRoute& route, Fields& fields) {
+  if (!route.redirect || route.redirect->prefix_rewrite.empty()) return;
+  const bool other = std::any_of(route.match.begin(), route.match.end(), [](const auto& match) {
+    return match.uri && match.uri->kind != StringMatch::Kind::prefix;
+  });
+  if (other) {
+    fields.error("redirect",
+                 "redirect prefix_rewrite requires all URI matches to use prefix match type");
+  }
+}
+
+void check_claims(const HttpRoute& route, Fields& fields) {
+  for (const auto& match : route.match) {
+    for (const auto* headers : {&match.headers, &match.without_headers}) {
+      for (const auto& [name, value] : *headers) {
+        if (!is_claim(name)) continue;
+        fields.error("match", "JWT claim based routing (key: " + name +
+                                  ") is only supported for gateway, found no gateways");
+      }
+    }
   }
 }
 
@@ -103,7 +127,7 @@ void read_actions(HttpRoute& route, Fields& fields) {
                 [&](Fields& f) { route.direct_response = decode_direct_response(f); });
   fields.object("delegate", [&](Fields& f) {
     route.delegate = Delegate{f.text("name"), f.text("namespace")};
-    if (route.delegate->name.empty()) f.error("name", "required");
+    if (route.delegate->name.empty()) f.warn("name", "names no delegate, has no effect");
   });
   fields.object("rewrite", [&](Fields& f) { route.rewrite = decode_rewrite(f); });
   fields.object("retries", [&](Fields& f) { route.retries = decode_retries(f); });
@@ -113,11 +137,12 @@ void read_actions(HttpRoute& route, Fields& fields) {
 
 }  // namespace
 
-void check_header_name(Fields& fields, std::string_view name) {
-  // Pseudo headers and JWT claims are matched like headers.
-  const bool special = name.starts_with(':') || name.starts_with("@request.auth.claims");
-  if (special || is_token(name)) return;
-  fields.error(name, "header name " + quoted(name) + " is not a valid header name");
+bool is_token(std::string_view name) {
+  constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
+  return !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+           marks.find(c) != std::string_view::npos;
+  });
 }
 
 Headers decode_headers(Fields& route) {
@@ -167,24 +192,30 @@ std::vector<RouteDestination> decode_route_destinations(Fields& route) {
   return out;
 }
 
-HttpRoute decode_http_route(Fields& fields, bool delegate) {
+HttpRoute decode_http_route(Fields& fields, const RuleContext& context) {
   HttpRoute route;
   route.line = fields.line();
   route.name = fields.text("name");
-  const bool merged = delegate || fields.has("delegate");
-  fields.each("match", [&](Fields& f) { route.match.push_back(decode_http_match(f, merged)); });
+  fields.each("match", [&](Fields& f) { route.match.push_back(decode_http_match(f)); });
+  if (context.mesh) check_claims(route, fields);
   route.route = decode_route_destinations(fields);
   read_actions(route, fields);
   route.mirrors = decode_mirrors(fields);
   route.headers = decode_headers(fields);
   route.timeout = fields.duration("timeout");
-  if (route.delegate && !delegate) {
+  if (route.delegate && !context.delegate) {
     check_root(route, fields);
   } else {
     if (route.delegate) fields.error("delegate", "delegate HTTP route cannot contain delegate");
     check_conflicts(route, fields);
   }
   check_authority(route, fields);
+  check_redirected_matches(route, fields);
+  // Istio's own answer to such a code is a rule that does nothing, which Envoy refuses.
+  if (route.redirect && !is_redirect_code(route.redirect->code)) {
+    route.redirect.reset();
+    route.direct_response = HttpDirectResponse{503, ""};
+  }
   return route;
 }
 

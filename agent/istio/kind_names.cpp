@@ -29,6 +29,10 @@ bool is_known_kind(std::string_view kind) {
                      [&](const KnownKind& known) { return known.kind == kind; });
 }
 
+bool is_of_istio(std::string_view kind) {
+  return kind != "Service" && kind != "Secret" && kind != "ConfigMap";
+}
+
 bool protects(std::string_view kind) { return kind == "ServiceEntry" || kind == "DestinationRule"; }
 
 Standing standing_of(std::string_view api_version, std::string_view kind) {

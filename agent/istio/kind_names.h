@@ -7,6 +7,7 @@ namespace sallyport::istio {
 
 // Read into a Resource.
 bool is_known_kind(std::string_view kind);
+bool is_of_istio(std::string_view kind);  // of those that are read
 // Broken ones close what they name: with no rule, traffic would leave unprotected.
 bool protects(std::string_view kind);
 

@@ -24,9 +24,16 @@ ConnectionPool decode_connection_pool(Fields& fields);
 OutlierDetection decode_outlier_detection(Fields& fields);
 TcpKeepalive decode_tcp_keepalive(Fields& fields);
 LocalityLb decode_locality_lb(Fields& fields);
+void check_zone_aware_lb(Fields& fields);       // has no effect yet
 WorkloadEntry decode_workload(Fields& fields);  // a ServiceEntry's endpoint, a WorkloadEntry's spec
+constexpr std::string_view unix_prefix = "unix://";
+// What is wrong with one whose address is a Unix path, or absent: `complain` with the field, the
+// reason, and whether it refuses the resource.
+using EndpointComplaint = std::function<void(std::string_view field, std::string, bool fatal)>;
+void check_no_ip(const WorkloadEntry& entry, const EndpointComplaint& complain);
 // Istio's validation of a whole ServiceEntry (istio-api.md 1.1).
 void check_service_entry(const ServiceEntry& entry, Fields& spec);
+void check_labels(Fields& fields, std::string_view name, const Labels& labels);
 // `labels` or `matchLabels`: equality only.
 Labels decode_selector(Fields& selector, std::string_view name);
 

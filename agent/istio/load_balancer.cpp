@@ -1,5 +1,7 @@
 // LoadBalancerSettings of a TrafficPolicy: simple, consistentHash, warmup (istio-api.md 1.3).
 #include <algorithm>
+#include <limits>
+#include <set>
 
 #include "agent/istio/kinds.h"
 
@@ -11,8 +13,7 @@ using std::chrono::milliseconds;
 constexpr std::string_view hash_keys[] = {"httpHeaderName", "httpCookie", "useSourceIp",
                                           "httpQueryParameterName"};
 constexpr uint64_t ring_size_most = 8 * 1024 * 1024;  // Envoy's
-constexpr uint64_t maglev_size_most = 5'000'011;      // Envoy's
-constexpr double aggression_most = 1000;              // beyond, nothing changes any more
+constexpr uint64_t maglev_size_end = 5'000'011;       // Envoy's last; Istio takes less only
 
 // LEAST_CONN is the old name of LEAST_REQUEST.
 constexpr Choice balancers[] = {{"UNSPECIFIED", 0}, {"LEAST_CONN", 1},  {"RANDOM", 2},
@@ -25,8 +26,7 @@ SimpleLb simple_balancer(int number) {
   return by_number[number];
 }
 
-bool is_prime(uint64_t number) {
-  if (number < 2) return false;
+bool is_prime(uint64_t number) {  // As Envoy sees it: 1 too.
   for (uint64_t by = 2; by * by <= number; ++by) {
     if (number % by == 0) return false;
   }
@@ -39,9 +39,14 @@ void decode_cookie(ConsistentHash& hash, Fields& cookie) {
   if (hash.name.empty()) cookie.error("name", "name required for HttpCookie");
   hash.path = cookie.text("path");
   hash.ttl = cookie.duration("ttl", milliseconds(0));
+  std::set<std::string> names;
   cookie.each("attributes", [&](Fields& attribute) {
     std::string name = attribute.text("name");
-    if (name.empty()) attribute.error("name", "name required for an attribute of HttpCookie");
+    if (name.empty()) {
+      attribute.error("name", "cookie attribute name cannot be empty");
+    } else if (!names.insert(name).second) {
+      attribute.error("name", "duplicate cookie attribute name: " + name);
+    }
     hash.attributes.emplace_back(std::move(name), attribute.text("value"));
   });
 }
@@ -70,12 +75,10 @@ void decode_key(ConsistentHash& hash, Fields& fields) {
 
 void decode_maglev(ConsistentHash& hash, Fields& maglev) {
   hash.table = ConsistentHash::Table::maglev;
-  const auto size = maglev.integer("tableSize", 0, INT64_MAX);
-  if (!size) return;
-  hash.table_size = static_cast<uint64_t>(*size);
-  if (*size == 0) return maglev.error("tableSize", "tableSize must be set for maglev");
-  if (*hash.table_size > maglev_size_most) {
-    return maglev.error("tableSize", "tableSize must be less than or equal to 5000011 for maglev");
+  hash.table_size = static_cast<uint64_t>(maglev.integer("tableSize", 0, INT64_MAX).value_or(0));
+  if (hash.table_size == 0) return maglev.error("tableSize", "tableSize must be set for maglev");
+  if (*hash.table_size >= maglev_size_end) {
+    return maglev.error("tableSize", "tableSize must be less than 5000011 for maglev");
   }
   if (!is_prime(*hash.table_size)) {
     maglev.error("tableSize", "tableSize must be a prime number for maglev");
@@ -89,7 +92,16 @@ ConsistentHash decode_consistent_hash(Fields& fields) {
     const auto size = of.integer("minimumRingSize", 0, ring_size_most);
     if (size.value_or(0) > 0) hash.table_size = static_cast<uint64_t>(*size);
   };
-  ring_size(fields);  // The deprecated place: the one in ringHash wins.
+  ring_size(fields);  // The deprecated place.
+  if (hash.table_size) {
+    fields.warn("minimumRingSize",
+                "consistent hash MinimumRingSize is deprecated, use ConsistentHashLB's RingHash "
+                "configuration instead");
+    if (fields.has("ringHash") || fields.has("maglev")) {
+      fields.error("minimumRingSize",
+                   "only one of MinimumRingSize or Maglev/Ringhash can be specified");
+    }
+  }
   fields.object("ringHash", ring_size);
   fields.object("maglev", [&](Fields& maglev) { decode_maglev(hash, maglev); });
   if (fields.has("ringHash") && fields.has("maglev")) {
@@ -108,7 +120,8 @@ void decode_warmup(LoadBalancer& balancer, Fields& fields) {
     if (!block.has("duration")) block.error("duration", "duration is required");
     warmup.duration = duration.value_or(milliseconds(0));
     warmup.minimum_percent = block.real("minimumPercent", 0, 100);
-    warmup.aggression = block.real("aggression", 1, aggression_most);
+    warmup.aggression = block.real("aggression", 0, std::numeric_limits<double>::max());
+    if (warmup.aggression == 0.0) block.error("aggression", "aggression should be greater than 0");
     balancer.warmup = warmup;
   });
 }
@@ -130,6 +143,7 @@ LoadBalancer decode_load_balancer(Fields& fields) {
   }
   fields.object("localityLbSetting",
                 [&](Fields& setting) { balancer.locality = decode_locality_lb(setting); });
+  fields.object("zoneAwareLbSetting", [](Fields& setting) { check_zone_aware_lb(setting); });
   fields.unsupported({"zoneAwareLbSetting"});
   decode_warmup(balancer, fields);
   return balancer;

@@ -11,13 +11,18 @@ namespace {
 constexpr std::string_view topology_labels[] = {
     "topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"};
 
+bool is_topology(std::string_view label) {
+  return std::find(std::begin(topology_labels), std::end(topology_labels), label) !=
+         std::end(topology_labels);
+}
+
 // `*` only at the end.
 void check_locality(Fields& fields, std::string_view field, const std::string& locality) {
-  if (locality.empty() || locality.front() == '/' || locality.find("//") != locality.npos) {
-    fields.error(field, "locality " + quoted(locality) + " is not region[/zone[/subzone]]");
-  }
-  if (std::count(locality.begin(), locality.end(), '/') > 2) {
-    fields.error(field, "locality " + quoted(locality) + " has more than region/zone/subzone");
+  const bool gap = locality.empty() || locality.front() == '/' || locality.back() == '/' ||
+                   locality.find("//") != locality.npos;
+  if (gap) {
+    fields.error(field,
+                 "locality " + locality + " must not contain empty region/zone/subzone info");
   }
   const auto star = locality.find('*');
   if (star != locality.npos && star + 1 != locality.size()) {
@@ -26,19 +31,37 @@ void check_locality(Fields& fields, std::string_view field, const std::string& l
   }
 }
 
-// Whether what `a` names holds all that `b` names: "r", "r/*" and "*" hold "r/z".
-bool covers(std::string_view a, std::string_view b) {
-  if (a.ends_with('*')) a.remove_suffix(1);
-  if (a.ends_with('/')) a.remove_suffix(1);
-  return a.empty() || (b.starts_with(a) && (b.size() == a.size() || b[a.size()] == '/'));
+// "region/zone/subzone" in up to three parts.
+std::vector<std::string_view> parts_of(std::string_view locality) {
+  std::vector<std::string_view> parts;
+  while (parts.size() < 2) {
+    const auto slash = locality.find('/');
+    if (slash == locality.npos) break;
+    parts.push_back(locality.substr(0, slash));
+    locality.remove_prefix(slash + 1);
+  }
+  parts.push_back(locality);
+  return parts;
+}
+
+// Whether `later` is within what `earlier` names, or names all of it. As in Istio a `*` overlaps
+// only with what stands behind it.
+bool overlap(std::string_view earlier, std::string_view later) {
+  const auto before = parts_of(earlier), after = parts_of(later);
+  if (before[0] == "*") return true;
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    if (i == before.size() || (i > 0 && before[i] == "*")) return true;
+    if (before[i] != after[i]) return false;
+  }
+  return true;
 }
 
 void check_overlap(Fields& fields, std::string_view field, const std::vector<std::string>& all) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
-      if (covers(all[i], all[j]) || covers(all[j], all[i])) {
-        fields.error(field, "locality " + quoted(all[i]) + " overlaps with " + quoted(all[j]));
-      }
+      if (!overlap(all[j], all[i])) continue;
+      fields.error(field,
+                   "locality " + all[i] + " overlap with previous specified ones: " + all[j]);
     }
   }
 }
@@ -65,18 +88,18 @@ LocalityDistribute decode_distribute(Fields& fields) {
   return out;
 }
 
-LocalityFailover decode_failover(Fields& fields) {
+// `which`: the setting, for messages.
+LocalityFailover decode_failover(Fields& fields, std::string_view which) {
   LocalityFailover out{fields.text("from"), fields.text("to")};
-  if (out.from == out.to) {
-    fields.error("to", "locality lb failover settings must specify different regions");
-  }
+  const std::string lb = std::string(which) + " lb failover";
+  if (out.from == out.to) fields.error("to", lb + " settings must specify different regions");
   for (const auto& [name, region] :
        {std::pair<std::string_view, const std::string&>("from", out.from), {"to", out.to}}) {
     if (region.find('*') != region.npos) {
-      fields.error(name, "locality lb failover region should not contain '*' wildcard");
+      fields.error(name, lb + " region should not contain '*' wildcard");
     }
     if (region.find('/') != region.npos) {
-      fields.error(name, "locality lb failover region should not contain '/': it is a region");
+      fields.error(name, lb + " only specify region");
     }
   }
   return out;
@@ -86,14 +109,9 @@ void check_together(const LocalityLb& setting, Fields& fields) {
   if (!setting.distribute.empty() && !setting.failover.empty()) {
     fields.error("failover", "can not simultaneously specify 'distribute' and 'failover'");
   }
-  if (!setting.distribute.empty() && !setting.failover_priority.empty()) {
-    fields.error("failoverPriority",
-                 "can not simultaneously specify 'distribute' and 'failover priority'");
-  }
   if (setting.failover.empty()) return;
   for (const auto& label : setting.failover_priority) {
-    if (std::find(std::begin(topology_labels), std::end(topology_labels), label) !=
-        std::end(topology_labels)) {
+    if (is_topology(label)) {
       fields.error("failoverPriority", "can not simultaneously set 'failover' and topology label " +
                                            quoted(label) + " in 'failover_priority'");
     }
@@ -111,10 +129,24 @@ LocalityLb decode_locality_lb(Fields& fields) {
   std::vector<std::string> sources;
   for (const auto& one : setting.distribute) sources.push_back(one.from);
   check_overlap(fields, "distribute", sources);
-  fields.each("failover", [&](Fields& one) { setting.failover.push_back(decode_failover(one)); });
+  fields.each("failover",
+              [&](Fields& one) { setting.failover.push_back(decode_failover(one, "locality")); });
   setting.failover_priority = fields.texts("failoverPriority");
   check_together(setting, fields);
   return setting;
+}
+
+void check_zone_aware_lb(Fields& fields) {
+  fields.boolean("enabled");
+  fields.ignore({"minClusterSize"});
+  fields.each("failover", [](Fields& one) { decode_failover(one, "zone aware"); });
+  for (const auto& label : fields.texts("failoverPriority")) {
+    if (!is_topology(label)) continue;
+    fields.error("failoverPriority",
+                 "'failover_priority' for zone aware lb must not use topology "
+                 "label '" +
+                     label + "'");
+  }
 }
 
 }  // namespace sallyport::istio

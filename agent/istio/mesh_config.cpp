@@ -79,7 +79,8 @@ void decode_identity(MeshConfig& config, Fields& fields) {
        {std::pair<std::string_view, const std::vector<std::string>&>(
             "defaultDestinationRuleExportTo", config.default_destination_rule_export_to),
         {"defaultServiceExportTo", config.default_service_export_to}}) {
-    if (auto problem = export_to_problem(entries, "resources")) fields.error(name, *problem);
+    const Exported any{.namespace_name = ".", .is_service_entry = true};
+    if (auto problem = export_to_problem(entries, any)) fields.error(name, *problem);
   }
 }
 

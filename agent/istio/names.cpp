@@ -14,12 +14,9 @@ bool is_alphanumeric(char c) {
 
 bool is_wildcard_label(std::string_view label) {
   if (!label.starts_with('*')) return is_dns_label(label);
-  label.remove_prefix(1);
   if (label.size() > 63) return false;
-  for (const char c : label) {
-    if (!is_alphanumeric(c) && c != '-') return false;
-  }
-  return label.empty() || is_alphanumeric(label.back());
+  label.remove_prefix(1);
+  return label.empty() || is_dns_label(label.starts_with('-') ? label.substr(1) : label);
 }
 
 Problem bad_label(std::string_view domain, std::string_view label) {
@@ -31,7 +28,7 @@ Problem labels_problem(std::string_view domain, std::string_view labels) {
   for (std::size_t at = 0; at <= labels.size();) {
     const std::size_t dot = std::min(labels.find('.', at), labels.size());
     const std::string_view label = labels.substr(at, dot - at);
-    const bool root = label.empty() && dot == labels.size() && at > 0;
+    const bool root = label.empty() && dot == labels.size();  // "istio.io."
     if (!root && !is_dns_label(label)) return bad_label(domain, label);
     last = label;
     at = dot + 1;
@@ -41,6 +38,22 @@ Problem labels_problem(std::string_view domain, std::string_view labels) {
            " cannot be all-numeric)";
   }
   return std::nullopt;
+}
+
+// Kubernetes' qualified names: letters and digits at both ends, `-`, `_` and `.` between.
+bool is_qualified(std::string_view name) {
+  return !name.empty() && is_alphanumeric(name.front()) && is_alphanumeric(name.back()) &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
+}
+
+bool are_dns_labels(std::string_view name) {
+  for (std::size_t at = 0; at <= name.size();) {
+    const std::size_t dot = std::min(name.find('.', at), name.size());
+    if (!is_dns_label(name.substr(at, dot - at))) return false;
+    at = dot + 1;
+  }
+  return true;
 }
 
 Problem length_problem(std::string_view domain) {
@@ -65,7 +78,6 @@ Problem fqdn_problem(std::string_view domain) {
 
 Problem wildcard_domain_problem(std::string_view domain) {
   if (auto problem = length_problem(domain)) return problem;
-  if (!domain.starts_with('*')) return labels_problem(domain, domain);
   const std::size_t dot = domain.find('.');
   const std::string_view first = domain.substr(0, dot);
   if (!is_wildcard_label(first)) return bad_label(domain, first);
@@ -102,6 +114,18 @@ Problem port_name_problem(std::string_view name) {
   return "invalid port name: " + (name.empty() ? "it is required" : quoted(name));
 }
 
+Problem label_problem(std::string_view key, std::string_view value) {
+  const std::size_t slash = key.rfind('/');
+  const bool prefixed = slash != std::string_view::npos;
+  const std::string_view name = prefixed ? key.substr(slash + 1) : key;
+  const bool good_prefix = !prefixed || (slash <= 253 && are_dns_labels(key.substr(0, slash)));
+  if (!good_prefix || !is_qualified(name) || name.size() > 63) {
+    return "invalid tag key: " + quoted(key);
+  }
+  if (!value.empty() && !is_qualified(value)) return "invalid tag value: " + quoted(value);
+  return std::nullopt;
+}
+
 Problem subnet_problem(std::string_view address) {
   if (address.find('/') != std::string_view::npos) {
     if (Cidr::parse(address)) return std::nullopt;
@@ -111,22 +135,70 @@ Problem subnet_problem(std::string_view address) {
   return quoted(address) + " is not a valid IP address";
 }
 
-Problem export_to_problem(const std::vector<std::string>& entries, std::string_view what) {
+Problem export_to_problem(const std::vector<std::string>& entries, const Exported& of) {
   std::set<std::string_view> seen;
   for (const std::string& entry : entries) {
-    if (entry != "." && entry != "*" && entry != "~" && !is_dns_label(entry)) {
-      return "only .,*,~, or a valid DNS 1123 label is allowed as exportTo entry, not " +
+    const std::string_view key = entry == "." ? of.namespace_name : std::string_view(entry);
+    if (entry == "~" && !of.is_service_entry) {
+      return "exportTo ~ (none) is not allowed for Istio configuration objects";
+    }
+    if (entry != "." && entry != "*" && entry != "~" && !is_dns_label(key)) {
+      return "only .,*, or a valid DNS 1123 label is allowed as exportTo entry, not " +
              quoted(entry);
     }
-    if (!seen.insert(entry).second) return "duplicate entries in exportTo: " + quoted(entry);
+    if (seen.insert(key).second) continue;
+    return key == of.namespace_name
+               ? "duplicate entries in exportTo: . and current namespace " + std::string(key)
+               : "duplicate entries in exportTo for entry " + quoted(entry);
   }
-  if (entries.size() > 1 && seen.contains("~")) {
-    return "cannot export " + std::string(what) + " to no one (~) and someone";
+  if (of.has_selector && !entries.empty()) {
+    if (!seen.contains(of.namespace_name)) {
+      return "destination rule with workload selector cannot have exportTo beyond current "
+             "namespace";
+    }
+    if (seen.size() > 1) {
+      return "destination rule with workload selector cannot have multiple entries in exportTo";
+    }
   }
   if (entries.size() > 1 && seen.contains("*")) {
-    return "cannot export " + std::string(what) + " to everyone (*) and someone else";
+    return "cannot have both public (*) and non-public exportTo values for a resource";
+  }
+  if (entries.size() > 1 && seen.contains("~")) {
+    return "cannot export service entry to no one (~) and someone";
   }
   return std::nullopt;
+}
+
+bool is_generated_sni(std::string_view name) {
+  if (!name.starts_with("outbound_")) return false;
+  std::vector<std::string_view> parts;
+  for (std::size_t at = 0; at <= name.size();) {
+    const std::size_t next = std::min(name.find('_', at), name.size());
+    parts.push_back(name.substr(at, next - at));
+    at = next + 1;
+  }
+  if (parts.size() < 4) return false;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto& port = parts[1];
+  const auto& host = parts[3];
+  return std::any_of(port.begin(), port.end(), is_digit) &&
+         std::any_of(host.begin(), host.end(),
+                     [&](char c) { return is_alphanumeric(c) && !is_digit(c); });
+}
+
+bool is_claim(std::string_view header) {
+  constexpr std::string_view prefix = "@request.auth.claims";
+  if (lower_case(header.substr(0, prefix.size())) != prefix) return false;
+  header.remove_prefix(prefix.size());
+  return header.size() > 1 &&
+         (header.front() == '.' ||
+          (header.size() > 2 && header.front() == '[' && header.back() == ']'));
+}
+
+// IANA: https, ldaps, imaps, pop3s, smtps, amqps, and what Kubernetes and proxies use for https.
+bool is_tls_number(uint16_t port) {
+  constexpr uint16_t all[] = {443, 465, 636, 853, 989, 990, 993, 995, 5671, 6443, 8443, 9443};
+  return std::find(std::begin(all), std::end(all), port) != std::end(all);
 }
 
 std::string upper_case(std::string_view text) {

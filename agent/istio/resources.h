@@ -59,6 +59,9 @@ struct ServiceEntry {
   std::vector<std::string> subject_alt_names;
 };
 
+// Whether Istio gives its hosts an address of their own where it names none.
+bool gets_an_address(const ServiceEntry& entry);
+
 enum class TlsMode : uint8_t { disable, simple, mutual, istio_mutual };
 
 struct ClientTls {

@@ -10,7 +10,7 @@ namespace {
 // "http2-foo" → HTTP2; anything else that Istio doesn't know → "" (detect).
 std::string protocol_of_name(std::string_view name) {
   const std::string lower = lower_case(name);
-  if (lower == "grpc-web" || lower.starts_with("grpc-web-")) return "GRPC-WEB";
+  if (lower.starts_with("grpc-web")) return "GRPC-WEB";
   const std::string prefix = upper_case(lower.substr(0, lower.find('-')));
   switch (protocol_class(prefix)) {
     case ProtocolClass::detect:
@@ -54,8 +54,8 @@ ServicePort decode_port(Fields& fields) {
   const std::string given = fields.text("protocol");
   const std::string transport = given.empty() ? "TCP" : given;
   if (transport != "TCP" && transport != "UDP" && transport != "SCTP") {
-    fields.error("protocol",
-                 "unsupported value " + quoted(transport) + ", supported: TCP, UDP, SCTP");
+    fields.warn("protocol", "unsupported value " + quoted(transport) +
+                                ", supported: TCP, UDP, SCTP; it is taken for TCP");
   }
   port.protocol = protocol_of(transport, fields.text("appProtocol"), port);
   fields.ignore({"nodePort"});
@@ -74,7 +74,7 @@ void check_ports(const Service& service, Fields& spec) {
     const ServicePort& port = service.ports[at];
     const std::string field = "ports[" + std::to_string(at) + "].name";
     if (service.ports.size() > 1 && port.name.empty()) {
-      spec.report().error(port.line, spec.path_of(field), "required where there are several ports");
+      spec.report().warn(port.line, spec.path_of(field), "required where there are several ports");
     }
     for (std::size_t earlier = 0; earlier < at && !port.name.empty(); ++earlier) {
       if (service.ports[earlier].name != port.name) continue;

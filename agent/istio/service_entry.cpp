@@ -1,4 +1,5 @@
 // ServiceEntry (istio-api.md 1.1).
+#include "agent/core/address.h"
 #include "agent/istio/kinds.h"
 #include "agent/istio/names.h"
 #include "agent/istio/scalar.h"
@@ -29,6 +30,10 @@ void decode_spec(ServiceEntry& entry, Fields& spec) {
   entry.hosts = spec.texts("hosts");
   for (std::string& host : entry.hosts) host = lower_case(host);
   entry.addresses = spec.texts("addresses");
+  for (std::string& address : entry.addresses) {  // "::ffff:1.2.3.4" is 1.2.3.4 to the kernel too
+    const auto ip = address.find(':') == address.npos ? std::nullopt : IpAddress::parse(address);
+    if (ip && ip->is_v4()) address = ip->text();
+  }
   spec.each("ports", [&](Fields& fields) { entry.ports.push_back(decode_port(fields)); });
   entry.location = static_cast<Location>(spec.choice("location", locations).value_or(0));
   entry.resolution = static_cast<Resolution>(spec.choice("resolution", resolutions).value_or(0));
@@ -43,6 +48,12 @@ void decode_spec(ServiceEntry& entry, Fields& spec) {
 
 }  // namespace
 
+void check_labels(Fields& fields, std::string_view name, const Labels& labels) {
+  for (const auto& [key, value] : labels) {
+    if (auto problem = label_problem(key, value)) fields.error(name, *problem);
+  }
+}
+
 Labels decode_selector(Fields& selector, std::string_view name) {
   Labels labels = selector.labels(name);
   for (const auto& [key, value] : labels) {
@@ -50,9 +61,13 @@ Labels decode_selector(Fields& selector, std::string_view name) {
     if (key.find('*') != std::string::npos || value.find('*') != std::string::npos) {
       selector.error(name, "wildcard is not supported in selector: " + quoted(key + '=' + value));
     }
+    if (value.size() > 63) selector.error(name, quoted(value) + " is longer than 63 bytes");
   }
   if (labels.empty())
-    selector.warn(name, "an empty selector takes every workload of the namespace");
+    selector.warn(name, name == "labels"
+                            ? "service entry: workload selector specified without labels, "
+                              "will be applied to all services in namespace"
+                            : "workload selector specified without labels");
   return labels;
 }
 

@@ -66,6 +66,22 @@ void check_addresses(const ServiceEntry& entry, Fields& spec) {
   }
 }
 
+// Of an entry that shares its ports' TCP between hosts only its addresses could tell them apart.
+void check_shared_address(const ServiceEntry& entry, Fields& spec) {
+  const bool by_name =
+      entry.resolution == Resolution::dns || entry.resolution == Resolution::dns_round_robin;
+  if (!by_name || entry.addresses.empty() || entry.hosts.size() < 2) return;
+  const bool tcp = std::any_of(entry.ports.begin(), entry.ports.end(), [](const auto& port) {
+    const auto protocol = protocol_class(port.protocol);
+    return protocol == ProtocolClass::tcp || protocol == ProtocolClass::tls;
+  });
+  if (tcp) {
+    spec.warn("hosts",
+              "service entry can not have more than one host specified simultaneously with address "
+              "and tcp port");
+  }
+}
+
 void check_ports(const ServiceEntry& entry, Fields& spec) {
   std::set<std::string_view> names;
   std::set<uint16_t> numbers;
@@ -81,54 +97,59 @@ void check_ports(const ServiceEntry& entry, Fields& spec) {
     if (port.number && !numbers.insert(port.number).second) {
       error(".number", "service entry port " + std::to_string(port.number) + " already defined");
     }
-    const ProtocolClass protocol = protocol_class(port.protocol);
-    const bool named = protocol == ProtocolClass::http || port.protocol == "TLS";
+    constexpr std::string_view dynamic[] = {"HTTP", "TLS", "GRPC", "HTTP2"};
+    const bool named =
+        std::find(std::begin(dynamic), std::end(dynamic), port.protocol) != std::end(dynamic);
     if (entry.resolution == Resolution::dynamic_dns && !named) {
-      error(".protocol", "only HTTP and TLS protocols are allowed for resolution mode DYNAMIC_DNS");
+      error(".protocol",
+            "only HTTP, TLS, GRPC, and HTTP2 protocols are supported for resolution type "
+            "DYNAMIC_DNS");
+    }
+    const bool anything = port.protocol.empty() || port.protocol == "TCP";
+    if (anything && entry.addresses.empty() && !gets_an_address(entry)) {
+      spec.report().warn(port.line, spec.path_of(item("ports", at)),
+                         "addresses are required for ports serving TCP (or unset) protocol when IP "
+                         "Autoallocation is not enabled");
     }
   }
 }
 
-void check_unix_endpoint(const ServiceEntry& entry, const WorkloadEntry& endpoint,
-                         const std::function<void(std::string_view, std::string)>& error) {
-  const std::string path = endpoint.address.substr(7);
-  if (!path.starts_with('/') && !path.starts_with('@')) {
-    error(".address", quoted(endpoint.address) + " must be an absolute path");
-  }
-  if (!endpoint.ports.empty()) {
-    error(".ports", "unix endpoint " + quoted(endpoint.address) + " must not include ports");
-  }
-  if (entry.ports.size() != 1) {
-    error(".address", "exactly 1 service port required for unix endpoints");
+// An address that resolution STATIC can use.
+void check_static_endpoint(const ServiceEntry& entry, const WorkloadEntry& endpoint,
+                           const EndpointComplaint& complain) {
+  const auto& address = endpoint.address;
+  if (address.empty() || address.starts_with(unix_prefix)) {
+    check_no_ip(endpoint, complain);
+    if (!address.empty() && entry.ports.size() != 1) {
+      complain("address", "exactly 1 service port required for unix endpoints", true);
+    }
+  } else if (!IpAddress::parse(address)) {
+    complain("address", "endpoint address " + quoted(address) + " is not a valid IP address", true);
   }
 }
 
 void check_endpoint(const ServiceEntry& entry, std::size_t at, Fields& spec) {
   const WorkloadEntry& endpoint = entry.endpoints[at];
-  const std::function<void(std::string_view, std::string)> error = [&](std::string_view field,
-                                                                       std::string reason) {
-    spec.report().error(endpoint.line, spec.path_of(item("endpoints", at) + std::string(field)),
-                        std::move(reason));
+  const EndpointComplaint complain = [&](std::string_view field, std::string reason, bool fatal) {
+    auto path = spec.path_of(item("endpoints", at) + '.' + std::string(field));
+    auto& report = spec.report();
+    fatal ? report.error(endpoint.line, std::move(path), std::move(reason))
+          : report.warn(endpoint.line, std::move(path), std::move(reason));
   };
-  const bool is_ip = IpAddress::parse(endpoint.address).has_value();
-  if (endpoint.address.empty()) {
-    error(".address", "address is required");
-  } else if (entry.resolution == Resolution::static_) {
-    if (endpoint.address.starts_with("unix://")) {
-      check_unix_endpoint(entry, endpoint, error);
-    } else if (!is_ip) {
-      error(".address", "endpoint address " + quoted(endpoint.address) +
-                            " is not a valid IP address (resolution STATIC)");
-    }
-  } else if (!is_ip && fqdn_problem(endpoint.address)) {
-    error(".address",
-          "endpoint address " + quoted(endpoint.address) + " is not a valid FQDN or an IP address");
+  if (entry.resolution == Resolution::static_) {
+    check_static_endpoint(entry, endpoint, complain);
+  } else if (!IpAddress::parse(endpoint.address) && fqdn_problem(endpoint.address)) {
+    complain(
+        "address",
+        "endpoint address " + quoted(endpoint.address) + " is not a valid FQDN or an IP address",
+        true);
   }
   for (const auto& [name, number] : endpoint.ports) {
     const bool known = std::any_of(entry.ports.begin(), entry.ports.end(),
                                    [&](const ServicePort& port) { return port.name == name; });
-    if (!known)
-      error(".ports", "endpoint port " + quoted(name) + " is not defined by the service entry");
+    if (known) continue;
+    complain("ports", "endpoint port " + quoted(name) + " is not defined by the service entry",
+             true);
   }
 }
 
@@ -164,17 +185,29 @@ void check_endpoints(const ServiceEntry& entry, Fields& spec) {
   }
 }
 
+bool uses_waypoint(const Labels& labels) {
+  const auto at = labels.find("istio.io/use-waypoint");
+  return at != labels.end() && !at->second.empty() && lower_case(at->second) != "none";
+}
+
 // With HTTP the Host and with TLS the SNI tells hosts apart; with TCP nothing does.
 void check_several_hosts(const ServiceEntry& entry, Fields& spec) {
   if (entry.hosts.size() < 2 || entry.resolution == Resolution::none) return;
   for (const ServicePort& port : entry.ports) {
     const ProtocolClass protocol = protocol_class(port.protocol);
     if (protocol == ProtocolClass::http || protocol == ProtocolClass::tls) continue;
-    return spec.error("hosts", "multiple hosts not allowed with non-HTTP, non-TLS ports");
+    return spec.error("hosts", "multiple hosts provided with non-HTTP, non-TLS ports");
   }
 }
 
 }  // namespace
+
+bool gets_an_address(const ServiceEntry& entry) {
+  const auto& labels = entry.metadata.labels;
+  const auto enabled = labels.find("networking.istio.io/enable-autoallocate-ip");
+  return entry.resolution != Resolution::none && entry.addresses.empty() &&
+         (enabled == labels.end() || lower_case(enabled->second) != "false");
+}
 
 void check_service_entry(const ServiceEntry& entry, Fields& spec) {
   check_hosts(entry, spec);
@@ -182,8 +215,15 @@ void check_service_entry(const ServiceEntry& entry, Fields& spec) {
   check_ports(entry, spec);
   check_endpoints(entry, spec);
   check_several_hosts(entry, spec);
-  if (auto problem = export_to_problem(entry.export_to, "service entry")) {
-    spec.error("exportTo", *problem);
+  check_shared_address(entry, spec);
+  const Exported exported{.namespace_name = entry.metadata.namespace_name,
+                          .is_service_entry = true};
+  if (auto problem = export_to_problem(entry.export_to, exported)) spec.error("exportTo", *problem);
+  if (entry.resolution == Resolution::dynamic_dns && entry.location == Location::mesh_internal &&
+      uses_waypoint(entry.metadata.labels)) {
+    spec.error("location",
+               "location MESH_INTERNAL with resolution type DYNAMIC_DNS is not supported when "
+               "using waypoints");
   }
 }
 

@@ -1,20 +1,27 @@
 // TrafficPolicy of a DestinationRule: load balancer, connection pool, tls, and the same for a port.
+#include "agent/core/address.h"
 #include "agent/istio/kinds.h"
+#include "agent/istio/names.h"
 
 namespace sallyport::istio {
 namespace {
 
-constexpr std::string_view needs_outlier =
-    "outlier detection policy must be provided for failover, otherwise it has no effect";
+constexpr std::string_view needs_outlier = "outlier detection policy must be provided for failover";
 
 // Istio only warns: without outlier detection nothing is ever found unhealthy.
-template <class Policy>
-void check_failover(const Policy& policy, Fields& fields) {
-  if (!policy.load_balancer || !policy.load_balancer->locality || policy.outlier_detection) return;
-  const LocalityLb& setting = *policy.load_balancer->locality;
-  if (setting.failover.empty() && setting.failover_priority.empty()) return;
-  fields.report().warn(setting.line, fields.path_of("loadBalancer.localityLbSetting"),
-                       std::string(needs_outlier));
+void check_failover(Fields& fields) {
+  const Node* balancer = fields.find("loadBalancer");
+  if (!balancer || fields.has("outlierDetection")) return;
+  for (const std::string_view name : {"localityLbSetting", "zoneAwareLbSetting"}) {
+    const Node* setting = balancer->find(name);
+    for (const std::string_view list : {"failover", "failoverPriority"}) {
+      const Node* entries = setting ? setting->find(list) : nullptr;
+      if (!entries || entries->entries.empty()) continue;
+      fields.report().warn(setting->line, fields.path_of("loadBalancer." + std::string(name)),
+                           std::string(needs_outlier));
+      break;
+    }
+  }
 }
 
 RetryBudget decode_retry_budget(Fields& fields) {
@@ -37,18 +44,44 @@ void decode_blocks(Policy& policy, Fields& fields) {
                 [&](Fields& block) { policy.connection_pool = decode_connection_pool(block); });
   fields.object("outlierDetection",
                 [&](Fields& block) { policy.outlier_detection = decode_outlier_detection(block); });
-  check_failover(policy, fields);
+  check_failover(fields);
   const auto read_tls = [&](Fields& block) { policy.tls = decode_client_tls(block); };
   fields.object("tls", read_tls, Unknown::refuse);
   if (fields.is_null("tls"))
     fields.warn("tls", "empty, counts as absent (is what follows indented?)");
 }
 
+constexpr Choice versions[] = {{"V1", 0}, {"V2", 1}};
+
+// It has no effect yet.
+void check_tunnel(Fields& tunnel) {
+  const auto protocol = tunnel.text("protocol");
+  if (!protocol.empty() && protocol != "CONNECT" && protocol != "POST") {
+    tunnel.error("protocol", "tunnel protocol must be \"CONNECT\" or \"POST\"");
+  }
+  const auto host = tunnel.text("targetHost");
+  if (!IpAddress::parse(host)) {
+    if (auto problem = fqdn_problem(host)) {
+      tunnel.error("targetHost",
+                   "tunnel target host must be valid FQDN or IP address: " + *problem);
+    }
+  }
+  tunnel.port("targetPort");
+  if (!tunnel.has("targetPort")) tunnel.error("targetPort", *port_problem(0));
+}
+
 PortPolicy decode_port_policy(Fields& fields) {
   PortPolicy policy;
   decode_blocks(policy, fields);
-  fields.object("port", [&](Fields& port) { policy.port = port.port("number"); });
-  if (policy.port == 0) fields.error("port", "portTrafficPolicy must have valid port");
+  const bool given = fields.object("port", [&](Fields& port) {
+    const auto number = port.integer("number", 0, UINT32_MAX).value_or(0);
+    if (number == 0 || number > UINT16_MAX) {
+      port.warn("number", "no port has the number " + std::to_string(number) + ", has no effect");
+    } else {
+      policy.port = static_cast<uint16_t>(number);
+    }
+  });
+  if (!given) fields.error("port", "portTrafficPolicy must have valid port");
   if (!policy.load_balancer && !policy.connection_pool && !policy.tls &&
       !policy.outlier_detection) {
     fields.error("", "port traffic policy must have at least one field");
@@ -62,7 +95,8 @@ TrafficPolicy decode_traffic_policy(Fields& fields) {
   TrafficPolicy policy;
   decode_blocks(policy, fields);
   fields.each("portLevelSettings", [&](Fields& port) {
-    policy.port_level_settings.push_back(decode_port_policy(port));
+    auto one = decode_port_policy(port);
+    if (one.port != 0) policy.port_level_settings.push_back(std::move(one));
   });
   fields.object("retryBudget",
                 [&](Fields& budget) { policy.retry_budget = decode_retry_budget(budget); });
@@ -75,6 +109,8 @@ TrafficPolicy decode_traffic_policy(Fields& fields) {
   if (fields.has("tunnel") && fields.has("proxyProtocol")) {
     fields.error("tunnel", "tunnel and proxyProtocol must not be set together");
   }
+  fields.object("tunnel", check_tunnel);
+  fields.object("proxyProtocol", [](Fields& proxy) { proxy.choice("version", versions); });
   fields.unsupported({"tunnel", "proxyProtocol"});
   return policy;
 }

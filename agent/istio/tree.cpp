@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "agent/core/limits.h"
+#include "agent/istio/flow_scalars.h"
 #include "agent/istio/scalar.h"
 
 namespace sallyport::istio {
@@ -234,7 +235,7 @@ Trees parse_trees(std::string_view text, int first_line) {
   Builder builder(trees, first_line);
   try {
     // Ended by a marker: without one yaml-cpp 0.7 takes a quote that is never closed for a string.
-    std::string ended(text);
+    std::string ended = quote_flow_scalars(text);
     ended += ended.ends_with('\n') ? "...\n" : "\n...\n";
     std::istringstream in(std::move(ended));
     YAML::Parser parser(in);

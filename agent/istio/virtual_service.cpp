@@ -3,6 +3,7 @@
 #include "agent/core/address.h"
 #include "agent/istio/http_fields.h"
 #include "agent/istio/kinds.h"
+#include "agent/istio/unused_rules.h"
 
 namespace sallyport::istio {
 namespace {
@@ -16,11 +17,14 @@ bool overlap(std::string_view a, std::string_view b) {
 }
 
 void check_hosts(const VirtualService& service, Fields& spec) {
-  const auto& gateways = service.gateways;
-  const bool mesh =
-      gateways.empty() || std::find(gateways.begin(), gateways.end(), "mesh") != gateways.end();
+  const bool mesh = is_of_mesh(service);
   bool valid = true;
+  const bool by_sni = std::any_of(service.tls.begin(), service.tls.end(), [](const auto& route) {
+    return std::any_of(route.match.begin(), route.match.end(),
+                       [](const auto& match) { return !match.sni_hosts.empty(); });
+  });
   for (const auto& host : service.hosts) {
+    if (!mesh && by_sni && is_generated_sni(host)) continue;
     if (host == "*" && mesh) {
       spec.error("hosts",
                  "wildcard host * is not allowed for virtual services bound to the mesh gateway");
@@ -30,7 +34,8 @@ void check_hosts(const VirtualService& service, Fields& spec) {
       valid = false;
     }
   }
-  if (service.hosts.size() > 256) spec.error("hosts", "at most 256 hosts");
+  constexpr std::size_t hosts_max = 4096;  // of ours: each pair of them is compared
+  if (service.hosts.size() > hosts_max) return spec.error("hosts", "at most 4096 hosts");
   for (std::size_t i = 0; valid && i < service.hosts.size(); i++) {
     for (std::size_t j = i + 1; j < service.hosts.size(); j++) {
       if (!overlap(service.hosts[i], service.hosts[j])) continue;
@@ -64,15 +69,17 @@ void check_sni(const VirtualService& service, const L4Match& match, Fields& fiel
                                   ") goes against SNI spec and most clients do not support this");
       continue;
     }
-    if (auto problem = wildcard_domain_problem(name)) {
+    const auto problem = wildcard_domain_problem(name);
+    if (problem && !is_generated_sni(name)) {
       fields.error("sniHosts", *problem);
       continue;
     }
     const bool known = std::any_of(service.hosts.begin(), service.hosts.end(),
                                    [&](const auto& host) { return within(name, host); });
     if (!known) {
-      fields.error("sniHosts", "SNI host " + quoted(name) +
-                                   " is not a compatible subset of the virtual service hosts");
+      fields.error("sniHosts",
+                   "SNI host " + quoted(name) +
+                       " is not a compatible subset of any of the virtual service hosts");
     }
   }
 }
@@ -114,7 +121,8 @@ void decode_spec(VirtualService& service, Fields& spec) {
   check_gateway_names(spec, service.gateways);
   service.export_to = spec.texts("exportTo");
   const bool delegate = service.hosts.empty();
-  spec.each("http", [&](Fields& f) { service.http.push_back(decode_http_route(f, delegate)); });
+  const RuleContext context{.delegate = delegate, .mesh = is_of_mesh(service)};
+  spec.each("http", [&](Fields& f) { service.http.push_back(decode_http_route(f, context)); });
   spec.each("tls", [&](Fields& f) { service.tls.push_back(decode_l4_route(service, f, true)); });
   spec.each("tcp", [&](Fields& f) { service.tcp.push_back(decode_l4_route(service, f, false)); });
   if (service.http.empty() && service.tls.empty() && service.tcp.empty())
@@ -123,21 +131,45 @@ void decode_spec(VirtualService& service, Fields& spec) {
     check_delegate(service, spec);
   else
     check_hosts(service, spec);
-  if (auto problem = export_to_problem(service.export_to, "virtual service"))
+  for (const auto& unused : unused_rules(service)) {
+    const int line = unused.line ? unused.line : spec.line();
+    spec.report().warn(line, unused.field, "virtualService " + unused.reason);
+  }
+  const Exported exported{.namespace_name = service.metadata.namespace_name};
+  if (auto problem = export_to_problem(service.export_to, exported))
     spec.error("exportTo", *problem);
+}
+
+// A name without a namespace: perhaps the old form with dots.
+void check_legacy_gateway(Fields& fields, const std::string& name) {
+  if (auto problem = fqdn_problem(name)) return fields.error("gateways", *problem);
+  const auto dot = name.find('.');
+  if (dot == std::string::npos) return;
+  const auto space = name.substr(dot + 1, name.find('.', dot + 1) - dot - 1);
+  fields.warn("gateways", "using legacy gatewayName format " + quoted(name) +
+                              "; prefer the <namespace>/<name> format: " +
+                              quoted(space + '/' + name.substr(0, dot)));
 }
 
 }  // namespace
 
+bool is_of_mesh(const VirtualService& service) {
+  const auto& names = service.gateways;
+  return names.empty() || std::find(names.begin(), names.end(), "mesh") != names.end();
+}
+
 void check_gateway_names(Fields& fields, const std::vector<std::string>& names) {
   for (const auto& name : names) {
     const auto slash = name.find('/');
-    const bool qualified = slash != std::string::npos;
-    const auto space = qualified ? name.substr(0, slash) : std::string();
-    const auto own = qualified ? name.substr(slash + 1) : name;
-    // A name without a namespace may still be the old form with dots.
-    if ((qualified && space != "." && !is_dns_label(space)) || fqdn_problem(own)) {
-      fields.error("gateways", "gateway name " + quoted(name) + " is invalid");
+    if (slash == std::string::npos) {
+      check_legacy_gateway(fields, name);
+      return;  // Istio looks at none behind it.
+    }
+    if (!is_dns_label(name.substr(0, slash))) {
+      fields.error("gateways", "invalid value for namespace: " + quoted(name.substr(0, slash)));
+    }
+    if (!is_dns_label(name.substr(slash + 1))) {
+      fields.error("gateways", "invalid value for gateway name: " + quoted(name.substr(slash + 1)));
     }
   }
 }

@@ -157,4 +157,6 @@ struct VirtualService {
   std::vector<L4Route> tls, tcp;
 };
 
+bool is_of_mesh(const VirtualService& service);  // not for gateways alone
+
 }  // namespace sallyport::istio

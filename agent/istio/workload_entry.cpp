@@ -7,18 +7,12 @@
 namespace sallyport::istio {
 namespace {
 
-constexpr std::string_view unix_prefix = "unix://";
-
 void check_address(const WorkloadEntry& entry, Fields& spec) {
   const auto& address = entry.address;
-  if (address.empty()) {
-    if (entry.network.empty()) spec.error("address", "address is required");
-  } else if (address.starts_with(unix_prefix)) {
-    const auto path = std::string_view(address).substr(unix_prefix.size());
-    if (!path.starts_with('/') && !path.starts_with('@'))
-      spec.error("address", quoted(address) + " must be an absolute path");
-    if (!entry.ports.empty())
-      spec.error("ports", "unix endpoint " + quoted(address) + " must not include ports");
+  if (address.empty() || address.starts_with(unix_prefix)) {
+    check_no_ip(entry, [&](std::string_view field, std::string reason, bool fatal) {
+      fatal ? spec.error(field, std::move(reason)) : spec.warn(field, std::move(reason));
+    });
   } else if (!IpAddress::parse(address) && fqdn_problem(address)) {
     spec.error("address",
                "endpoint address " + quoted(address) + " is not a valid FQDN or an IP address");
@@ -26,6 +20,24 @@ void check_address(const WorkloadEntry& entry, Fields& spec) {
 }
 
 }  // namespace
+
+void check_no_ip(const WorkloadEntry& entry, const EndpointComplaint& complain) {
+  const auto& address = entry.address;
+  if (address.empty()) {
+    return entry.network.empty()
+               ? complain("address", "address is required", true)
+               : complain("address", "address is unset with network " + quoted(entry.network),
+                          false);
+  }
+  const auto path = std::string_view(address).substr(unix_prefix.size());
+  const bool rooted = path.starts_with('/') || path.starts_with('@');
+  if (!rooted || path.ends_with('/')) {
+    complain("address", quoted(path) + " is not an absolute path to a file", true);
+  }
+  if (!entry.ports.empty()) {
+    complain("ports", "unix endpoint " + address + " must not include ports", true);
+  }
+}
 
 WorkloadEntry decode_workload(Fields& fields) {
   WorkloadEntry entry;
@@ -35,9 +47,11 @@ WorkloadEntry decode_workload(Fields& fields) {
     for (const auto& port : fields.find("ports")->entries) {
       entry.ports[port.key] = ports.port(port.key);
       if (auto problem = port_name_problem(port.key)) ports.error(port.key, *problem);
+      if (port.key.size() >= 63) ports.error(port.key, "must be shorter than 63 bytes");
     }
   });
   entry.labels = fields.labels("labels");
+  check_labels(fields, "labels", entry.labels);
   entry.network = fields.text("network");
   entry.locality = fields.text("locality");
   entry.service_account = fields.text("serviceAccount");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/istio/labels.h"
 #include "agent/mesh/compile_load.h"
 #include "agent/mesh/compile_tls.h"
 #include "agent/mesh/host_names.h"
@@ -24,12 +25,7 @@ struct Selection {
   const istio::Labels* labels = nullptr;
   const istio::DestinationRule* rule = nullptr;  // whose subset it is
   LocalityPlan* localities = nullptr;            // sorts them
-  bool takes(const istio::Labels& of) const {
-    return !labels || std::all_of(labels->begin(), labels->end(), [&](const auto& wanted) {
-      const auto at = of.find(wanted.first);
-      return at != of.end() && at->second == wanted.second;
-    });
-  }
+  bool takes(const istio::Labels& of) const { return !labels || istio::selects(*labels, of); }
 };
 
 Discovery discovery_of(const KnownService& service) {

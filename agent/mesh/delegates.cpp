@@ -104,6 +104,7 @@ std::vector<HttpRoute> merge_delegate(const HttpRoute& root,
     else if (!root.name.empty())
       route.name = root.name + "-" + route.name;
     inherit(route.rewrite, root.rewrite);
+    inherit(route.direct_response, root.direct_response);
     inherit(route.timeout, root.timeout);
     inherit(route.retries, root.retries);
     inherit(route.fault, root.fault);

@@ -1,4 +1,5 @@
 // What a cluster means, in words.
+#include "agent/istio/names.h"
 #include "agent/mesh/explain.h"
 #include "agent/mesh/host_names.h"
 
@@ -102,11 +103,6 @@ std::string place(const Endpoint& endpoint) {
   return endpoint.weight > 1 ? out + " (weight " + std::to_string(endpoint.weight) + ")" : out;
 }
 
-// Ports on which servers speak TLS from the first byte (IANA: https, ldaps, ...).
-bool is_tls_port(uint16_t port) {
-  return port == 443 || port == 6443 || port == 8443 || port == 636 || port == 993 || port == 5671;
-}
-
 std::string_view balancing_text(const Cluster& cluster) {
   if (cluster.load && cluster.load->hash) return "consistent hash";
   switch (cluster.balancing) {
@@ -131,7 +127,7 @@ ExplainedStep endpoints_step(const Cluster& cluster) {
     if (count == listed_most) break;
     step.text += (count++ == 0 ? ": " : ", ") + place(endpoint);
     if (cluster.tls.mode == Originate::none && cluster.port != endpoint.port &&
-        is_tls_port(endpoint.port)) {
+        istio::is_tls_number(endpoint.port)) {
       step.notes.push_back("plaintext goes to port " + std::to_string(endpoint.port) +
                            ", where servers speak TLS: a DestinationRule with tls for port " +
                            std::to_string(cluster.port) + " of " + cluster.host + " is missing");

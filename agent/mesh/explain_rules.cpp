@@ -2,6 +2,7 @@
 // went by.
 #include <algorithm>
 
+#include "agent/istio/labels.h"
 #include "agent/mesh/explain.h"
 #include "agent/mesh/host_names.h"
 #include "agent/mesh/known_services.h"
@@ -12,24 +13,6 @@ namespace {
 bool covers(std::string_view rule_host, std::string_view host) {
   if (!is_wildcard(rule_host)) return rule_host == host;
   return host.size() > rule_host.size() - 1 && host.ends_with(rule_host.substr(1));
-}
-
-std::string text_of(const istio::Labels& labels) {
-  std::string out;
-  for (const auto& [key, value] : labels) {
-    if (!out.empty()) out += ",";
-    out += key;
-    out += "=";
-    out += value;
-  }
-  return out;
-}
-
-bool selects(const istio::Labels& selector, const istio::Labels& labels) {
-  return std::all_of(selector.begin(), selector.end(), [&](const auto& wanted) {
-    const auto at = labels.find(wanted.first);
-    return at != labels.end() && at->second == wanted.second;
-  });
 }
 
 class Reasons {
@@ -73,9 +56,9 @@ std::string Reasons::not_seen(const istio::DestinationRule& rule) const {
     return "namespace " + from + " is not asked: the client's (" + here_ + "), the service's (" +
            theirs_ + ") and the root namespace (" + input_.mesh.root_namespace + ") are";
   }
-  if (rule.workload_selector && !selects(*rule.workload_selector, input_.proxy.labels)) {
-    const auto labels = text_of(input_.proxy.labels);
-    return "its workloadSelector " + text_of(*rule.workload_selector) +
+  if (rule.workload_selector && !istio::selects(*rule.workload_selector, input_.proxy.labels)) {
+    const auto labels = istio::text_of(input_.proxy.labels);
+    return "its workloadSelector " + istio::text_of(*rule.workload_selector) +
            " does not select this proxy (labels: " + (labels.empty() ? "none" : labels) + ")";
   }
   return {};

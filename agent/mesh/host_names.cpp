@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/istio/names.h"
+
 namespace sallyport::mesh {
 namespace {
 
@@ -24,11 +26,7 @@ std::string_view without_port(std::string_view authority) {
 
 }  // namespace
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = lower(c);
-  return out;
-}
+std::string lower(std::string_view text) { return istio::lower_case(text); }
 
 std::string expand_short_name(std::string_view host, std::string_view namespace_name,
                               std::string_view domain) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 
+#include "agent/istio/labels.h"
 #include "agent/mesh/host_names.h"
 
 namespace sallyport::mesh {
@@ -40,13 +41,6 @@ void add_ports(KnownService& known, const std::vector<istio::ServicePort>& ports
   for (const auto& port : ports) known.ports.push_back({&port, kind_of(port, known.service)});
 }
 
-bool has_labels(const istio::Labels& labels, const istio::Labels& wanted) {
-  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& one) {
-    const auto at = labels.find(one.first);
-    return at != labels.end() && at->second == one.second;
-  });
-}
-
 using Workloads = std::vector<const istio::Workload*>;
 
 ByText<Workloads> workloads_by_namespace(const CompileInput& input) {
@@ -65,7 +59,7 @@ Workloads selected(const istio::ServiceEntry& entry, const ByText<Workloads>& wo
   if (!entry.workload_selector || at == workloads.end()) return out;
   std::copy_if(at->second.begin(), at->second.end(), std::back_inserter(out),
                [&](const istio::Workload* workload) {
-                 return has_labels(workload->entry.labels, *entry.workload_selector);
+                 return istio::selects(*entry.workload_selector, workload->entry.labels);
                });
   return out;
 }

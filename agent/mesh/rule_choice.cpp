@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/istio/labels.h"
 #include "agent/mesh/host_names.h"
 
 namespace sallyport::mesh {
@@ -118,12 +119,7 @@ const RuleIndex::Candidates* RuleIndex::candidates_for(const KnownService& servi
 }
 
 bool RuleIndex::selects(const istio::DestinationRule& rule) const {
-  const auto& labels = input_.proxy.labels;
-  return std::all_of(rule.workload_selector->begin(), rule.workload_selector->end(),
-                     [&](const auto& wanted) {
-                       const auto at = labels.find(wanted.first);
-                       return at != labels.end() && at->second == wanted.second;
-                     });
+  return istio::selects(*rule.workload_selector, input_.proxy.labels);
 }
 
 RuleChoice RuleIndex::choose(const KnownService& service) {

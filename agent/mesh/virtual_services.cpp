@@ -1,6 +1,7 @@
 #include "agent/mesh/virtual_services.h"
 
 #include <algorithm>
+#include <set>
 
 #include "agent/mesh/delegates.h"
 #include "agent/mesh/host_names.h"
@@ -8,11 +9,6 @@
 
 namespace sallyport::mesh {
 namespace {
-
-bool of_mesh(const istio::VirtualService& service) {
-  const auto& names = service.gateways;
-  return names.empty() || std::find(names.begin(), names.end(), "mesh") != names.end();
-}
 
 // Keeps the matches that hold for this proxy; false when the rule never does.
 bool narrow(istio::HttpRoute& rule, const istio::Proxy& proxy) {
@@ -36,7 +32,7 @@ VirtualServiceIndex::VirtualServiceIndex(const CompileInput& input,
   }
   for (const auto& resource : input.resources) {
     const auto* service = std::get_if<istio::VirtualService>(resource.get());
-    if (!service || service->hosts.empty() || !of_mesh(*service)) continue;
+    if (!service || service->hosts.empty() || !istio::is_of_mesh(*service)) continue;
     const auto& from = service->metadata.namespace_name;
     if (exported(service->export_to, input.mesh.default_virtual_service_export_to, from,
                  input.proxy.namespace_name))
@@ -72,8 +68,10 @@ void VirtualServiceIndex::add(const istio::VirtualService& service, const Delega
   for (auto& rule : rules) {
     if (narrow(rule, input_.proxy)) known->http.push_back(std::move(rule));
   }
+  std::set<std::string> own;  // a short name and its long form are one host, not a conflict
   for (const auto& written : service.hosts) {
     const auto host = expand_short_name(written, about.namespace_name, input_.mesh.cluster_domain);
+    if (!own.insert(host).second) continue;
     const MeshService* const value = known.get();
     if (add_host(by_host_, host, value)) continue;
     findings_.push_back(

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/istio/labels.h"
 #include "agent/istio/virtual_service.h"
 #include "agent/mesh/compile.h"
 
@@ -49,11 +50,7 @@ bool for_this_sidecar(const Match& match, const istio::Proxy& proxy, bool http) 
   }
   if (!match.source_namespace.empty() && match.source_namespace != proxy.namespace_name)
     return false;
-  for (const auto& [key, value] : match.source_labels) {
-    const auto at = proxy.labels.find(key);
-    if (at == proxy.labels.end() || at->second != value) return false;
-  }
-  return true;
+  return istio::selects(match.source_labels, proxy.labels);
 }
 
 }  // namespace sallyport::mesh

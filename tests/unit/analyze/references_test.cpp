@@ -34,7 +34,7 @@ const Broken cases[] = {
      ENTRIES VIRTUAL("v") "  hosts: [api.example.com]\n  http:\n  - route:\n    - destination:\n"
                           "        host: api.example.com\n        port: {number: 8080}\n",
      "IST0101", 20, "spec.http[0].route[0].destination.port.number",
-     "Referenced port not found: \"api.example.com:8080\"", "take one of its ports: 80"},
+     "Referenced host:port not found: \"api.example.com:8080\"", "take one of its ports: 80"},
     {"a destination that needs a port",
      ENTRIES VIRTUAL("v") "  hosts: [api.example.com]\n  http:\n  - route:\n"
                           "    - destination: {host: db.example.com}\n",
@@ -63,15 +63,18 @@ const Broken cases[] = {
                           "  - route: [{destination: {host: api.example.com}}]\n"
                           "  - name: late\n    match: [{uri: {prefix: /v2}}]\n"
                           "    route: [{destination: {host: api.example.com}}]\n",
-     "IST0130", 18, "spec.http[1]", "rule late not used (only the last rule can have no matches)",
-     "put it before"},
+     "IST0130", 18, "spec.http[1]",
+     "rule \"late\" not used (route without matches defined before).", "put it before"},
     {"a rule behind a wider prefix",
      ENTRIES VIRTUAL("v") "  hosts: [api.example.com]\n  http:\n"
                           "  - match: [{uri: {prefix: /v}}]\n"
                           "    route: [{destination: {host: api.example.com}}]\n"
-                          "  - match: [{uri: {exact: /v2}, method: {exact: GET}}]\n"
+                          "  - match: [{uri: {prefix: /v2}, method: {exact: GET}}]\n"
                           "    route: [{destination: {host: api.example.com}}]\n",
-     "IST0130", 19, "spec.http[1]", "all matches used by prior rules", "remove it"},
+     "IST0131", 19, "spec.http[1].match[0]",
+     "rule #1 match #0 of prefix /v2 is not used (duplicate/overlapping match in rule #0 of prefix "
+     "/v on #0).",
+     "remove it"},
     {"one match of a rule behind the same match",
      ENTRIES VIRTUAL("v") "  hosts: [api.example.com]\n  http:\n"
                           "  - match: [{uri: {prefix: /v2}}]\n"
@@ -106,7 +109,8 @@ const Broken cases[] = {
      "resolution: STATIC, endpoints: [{address: 192.0.2.1, labels: {version: v1}}]}\n---\n"
      "#\n#\n#\n#\n---\n" RULE
      "  host: api.example.com\n  subsets:\n  - name: v2\n    labels: {version: v2}\n",
-     "IST0173", 17, "spec.subsets[0]", "The Subset v2 defined in the DestinationRule does not",
+     "IST0173", 17, "spec.subsets[0]",
+     "The Subset v2 defined in the DestinationRule does not select any pods. Which may lead to 503",
      "correct the subset's labels"},
     {"a subset of a Service that selects no pod",
      "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
@@ -114,8 +118,7 @@ const Broken cases[] = {
      "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n"
      "spec: {template: {metadata: {labels: {app: web, version: v1}}, spec: {}}}\n---\n" RULE
      "  host: web\n  subsets:\n  - {name: v2, labels: {version: v2}}\n",
-     "IST0173", 17, "spec.subsets[0]", "does not select any pods (labels version=v2 of web)",
-     "labels"},
+     "IST0173", 17, "spec.subsets[0]", "does not select any pods.", "labels"},
     {"a selector that matches no workload",
      ENTRIES
      "apiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {app: slep}}\nspec: {}\n---\n" RULE
@@ -136,7 +139,9 @@ const Broken cases[] = {
              "spec:\n  hosts: [api.example.com]\n  addresses: [192.0.2.1]\n  resolution: DNS\n"
              "  ports:\n  - {number: 80, name: tcp, protocol: TCP}\n",
      "IST0177", 19, "spec.ports[0]",
-     "is declared TCP here and HTTP by ServiceEntry default/api (rules.yaml:1)", "declare"},
+     "Multiple ServiceEntries (default/api, default/late) define the same host \"api.example.com\" "
+     "and port 80 with conflicting protocols (HTTP, TCP).",
+     "declare"},
     {"two ServiceEntries with one host and port",
      ENTRIES "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: late}\n"
              "spec:\n  hosts: [api.example.com]\n  resolution: DNS\n"
@@ -146,7 +151,8 @@ const Broken cases[] = {
      "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: db}\nspec:\n"
      "  hosts: [db.example.com]\n  resolution: DNS\n  ports:\n"
      "  - {number: 5432, name: tcp, protocol: TCP}\n",
-     "IST0134", 8, "spec.ports[0]", "Virtual IP addresses are required", "set spec.addresses"},
+     "IST0134", 8, "spec.ports[0]", "ServiceEntry addresses are required for this protocol.",
+     "set spec.addresses"},
     {"a port's name that gives no protocol",
      "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  ports:\n"
      "  - {port: 80, name: front, targetPort: 8080}\n",

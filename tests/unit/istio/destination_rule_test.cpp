@@ -18,7 +18,7 @@ TEST(DestinationRuleDecoding, ReadsEveryField) {
                "  connectionPool:\n"
                "    tcp: {maxConnections: 7, connectTimeout: 1.5s, idleTimeout: 1h}\n"
                "    http: {http1MaxPendingRequests: 1, maxRequestsPerConnection: 2, maxRetries: 3, "
-               "idleTimeout: 0s}\n"
+               "idleTimeout: 2s}\n"
                "  portLevelSettings:\n"
                "  - port: {number: 80}\n"
                "    loadBalancer: {simple: RANDOM}\n"
@@ -37,7 +37,7 @@ TEST(DestinationRuleDecoding, ReadsEveryField) {
   EXPECT_EQ(policy.connection_pool->max_connections, 7u);
   EXPECT_EQ(policy.connection_pool->connect_timeout, milliseconds(1500));
   EXPECT_EQ(policy.connection_pool->tcp_idle_timeout, milliseconds(3'600'000));
-  EXPECT_EQ(policy.connection_pool->http_idle_timeout, milliseconds(0));
+  EXPECT_EQ(policy.connection_pool->http_idle_timeout, milliseconds(2000));
   EXPECT_EQ(policy.connection_pool->max_requests_per_connection, 2u);
   EXPECT_EQ(policy.tls->mode, TlsMode::simple);
   EXPECT_EQ(policy.tls->credential_name, "cred");
@@ -175,15 +175,15 @@ const Case rule_cases[] = {
      "host: a.b\ntrafficPolicy:\n  tls:\n  loadBalancer: {simple: RANDOM}",
      {"8: spec.trafficPolicy.tls: empty, counts as absent (is what follows indented?)"}},
     {"what is not supported yet says so",
-     "host: a.b\ntrafficPolicy: {outlierDetection: {}, tunnel: {}}",
+     "host: a.b\ntrafficPolicy: {outlierDetection: {}, tunnel: {targetHost: c.d, targetPort: 1}}",
      {"7: spec.trafficPolicy.tunnel: not supported yet, has no effect"}},
     {"a subset's mistake refuses too",
      "host: a.b\nsubsets: [{name: v1, trafficPolicy: {tls: {modus: SIMPLE}}}]",
      {"7: spec.subsets[0].trafficPolicy.tls.modus: unknown field"}},
     {"a selector and an export",
      "host: a.b\nworkloadSelector: {matchLabels: {a: b}}\nexportTo: ['*']",
-     {"8: spec.exportTo: destination rule with workload selector cannot be exported: only . is "
-      "allowed"}},
+     {"8: spec.exportTo: destination rule with workload selector cannot have exportTo beyond "
+      "current namespace"}},
 };
 class DestinationRuleValidation : public testing::TestWithParam<Case> {};
 TEST_P(DestinationRuleValidation, SaysWhatIsWrongAndWhere) {

@@ -68,7 +68,8 @@ TEST(ServiceDecoding, NamesWhatIsWrong) {
                          "  clusterIP: 1.2.3\n")),
       (std::vector<std::string>{
           "5: spec.ports[0].port: port number 0 must be in the range 1..65535",
-          "5: spec.ports[2].protocol: unsupported value \"ICMP\", supported: TCP, UDP, SCTP",
+          "5: spec.ports[2].protocol: unsupported value \"ICMP\", supported: TCP, UDP, SCTP; it "
+          "is taken for TCP",
           "5: spec.clusterIPs: \"1.2.3\" is not a valid IP address",
           "5: spec.ports[1].name: required where there are several ports",
           "5: spec.ports[2].name: duplicate value \"a\""}));

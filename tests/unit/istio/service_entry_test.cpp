@@ -122,9 +122,7 @@ const Case cases[] = {
      {"7: spec.endpoints: no endpoints should be provided for resolution type none"}},
     {"a name as STATIC endpoint",
      "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: c.d}]\n" + http,
-     {"8: spec.endpoints[0].address: endpoint address \"c.d\" is not a valid IP address "
-      "(resolution "
-      "STATIC)"}},
+     {"8: spec.endpoints[0].address: endpoint address \"c.d\" is not a valid IP address"}},
     {"a unix endpoint with DNS",
      "hosts: [a.b]\nresolution: DNS\nendpoints: [{address: 'unix:///x'}]\n" + http,
      {"8: spec.endpoints[0].address: endpoint address \"unix:///x\" is not a valid FQDN or an IP "
@@ -135,8 +133,8 @@ const Case cases[] = {
     {"a relative unix endpoint",
      "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: 'unix://x', ports: {http: 1}}]\n" +
          http,
-     {"8: spec.endpoints[0].address: \"unix://x\" must be an absolute path",
-      "8: spec.endpoints[0].ports: unix endpoint \"unix://x\" must not include ports"}},
+     {"8: spec.endpoints[0].address: \"x\" is not an absolute path to a file",
+      "8: spec.endpoints[0].ports: unix endpoint unix://x must not include ports"}},
     {"no address",
      "hosts: [a.b]\nresolution: STATIC\nendpoints: [{weight: 1}]\n" + http,
      {"8: spec.endpoints[0].address: address is required"}},
@@ -152,7 +150,7 @@ const Case cases[] = {
      {"6: spec.hosts: hosts must be FQDN if no endpoints are provided for resolution mode DNS"}},
     {"two hosts on TCP with DNS",
      "hosts: [a.b, c.d]\nresolution: DNS\nports: [{number: 1, name: t, protocol: TCP}]",
-     {"6: spec.hosts: multiple hosts not allowed with non-HTTP, non-TLS ports"}},
+     {"6: spec.hosts: multiple hosts provided with non-HTTP, non-TLS ports"}},
     {"two hosts on TCP with NONE",
      "hosts: [a.b, c.d]\nports: [{number: 1, name: t, protocol: TCP}]",
      {}},
@@ -170,7 +168,7 @@ const Case cases[] = {
      {"7: spec.exportTo: cannot export service entry to no one (~) and someone"}},
     {"exported twice",
      "hosts: [a.b]\nexportTo: [a, a]\n" + http,
-     {"7: spec.exportTo: duplicate entries in exportTo: \"a\""}},
+     {"7: spec.exportTo: duplicate entries in exportTo for entry \"a\""}},
     {"DYNAMIC_DNS with a plain host",
      "hosts: [a.b]\nresolution: DYNAMIC_DNS\n" + http,
      {"6: spec.hosts: hosts must be wildcards for resolution mode DYNAMIC_DNS"}},
@@ -183,8 +181,11 @@ const Case cases[] = {
 };
 class ServiceEntryValidation : public testing::TestWithParam<Case> {};
 TEST_P(ServiceEntryValidation, SaysWhatIsWrongAndWhere) {
-  EXPECT_EQ(complaints(document("ServiceEntry", GetParam().spec)), GetParam().complaints)
-      << GetParam().name;
+  auto found = complaints(document("ServiceEntry", GetParam().spec));
+  // That is said of most of them, and tested in verdict_test.cpp.
+  std::erase_if(found,
+                [](const auto& one) { return one.ends_with("Autoallocation is not enabled"); });
+  EXPECT_EQ(found, GetParam().complaints) << GetParam().name;
 }
 INSTANTIATE_TEST_SUITE_P(Spec, ServiceEntryValidation, testing::ValuesIn(cases));
 

@@ -58,15 +58,16 @@ TEST(LoadPolicy, OutlierDetectionTakesWhatIsGiven) {
   EXPECT_EQ(policy.min_health_percent, 40u);
 }
 
-TEST(LoadPolicy, HashHasItsTablesDefaultSizes) {
+TEST(LoadPolicy, HashHasItsTablesSizes) {
   const auto ring = policy_of("loadBalancer: {consistentHash: {httpHeaderName: X-User}}").hash;
   EXPECT_EQ(ring->key, HashPolicy::Key::header);
   EXPECT_EQ(ring->name, "x-user");
   EXPECT_EQ(ring->table_size, 1024u);
   const auto maglev =
-      policy_of("loadBalancer: {consistentHash: {useSourceIp: true, maglev: {}}}").hash;
+      policy_of("loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 251}}}")
+          .hash;
   EXPECT_EQ(maglev->table, HashPolicy::Table::maglev);
-  EXPECT_EQ(maglev->table_size, 65537u);
+  EXPECT_EQ(maglev->table_size, 251u);
 }
 
 TEST(LoadPolicy, WarmupIsOfRoundRobinAndLeastRequestOnly) {

@@ -171,6 +171,41 @@ const Case cases[] = {
      "a.example",
      "/d",
      {"outbound|80||a.example", ""}},
+    {"a root's regex holds for its delegate",
+     virtual_service("a.example",
+                     "  - {match: [{uri: {regex: /d.*}}], delegate: {name: d}}\n"
+                     "  - {" +
+                         send_to("host: a.example") + "}\n") +
+         virtual_service("", "  - {" + send_to("host: b.example") + "}\n", "d"),
+     "203.0.113.1:80", "a.example", "/dd", to_b()},
+    {"a regex never goes with another match of the same: the next rule takes it",
+     virtual_service("a.example",
+                     "  - {match: [{uri: {regex: /d.*}}], delegate: {name: d}}\n"
+                     "  - {" +
+                         send_to("host: a.example") + "}\n") +
+         virtual_service(
+             "", "  - {match: [{uri: {prefix: /d}}], " + send_to("host: b.example") + "}\n", "d"),
+     "203.0.113.1:80",
+     "a.example",
+     "/d",
+     {"outbound|80||a.example", ""}},
+    {"a root's answer is its delegate's",
+     virtual_service("a.example", "  - {delegate: {name: d}, directResponse: {status: 418}}\n") +
+         virtual_service("", "  - {" + send_to("host: b.example") + "}\n", "d"),
+     "203.0.113.1:80",
+     "a.example",
+     "/",
+     {"-", "", 418}},
+    {"an empty prefix takes every path",
+     virtual_service("a.example",
+                     "  - {match: [{uri: {prefix: ''}}], " + send_to("host: b.example") + "}\n"),
+     "203.0.113.1:80", "a.example", "/any", to_b()},
+    {"a redirect with a code that Istio can't send: 503",
+     virtual_service("a.example", "  - {redirect: {uri: /x, redirectCode: 304}}\n"),
+     "203.0.113.1:80",
+     "a.example",
+     "/",
+     {"-", "", 503}},
     {"a missing delegate falls through (measured)",
      virtual_service("a.example",
                      "  - {delegate: {name: missing}}\n  - {" + send_to("host: b.example") + "}\n"),
