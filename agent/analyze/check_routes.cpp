@@ -1,4 +1,4 @@
-// VirtualServices: hosts, gateways, and destinations that are there.
+// VirtualServices: hosts, and destinations that are there.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -124,20 +124,6 @@ void Destinations::look_at(const Service& service) {
   mirrors(service);
 }
 
-void check_gateways(Checks& checks, const Service& service) {
-  const auto& names = service->gateways;
-  for (std::size_t i = 0; i < names.size(); i++) {
-    if (names[i] == "mesh") continue;
-    const auto slash = names[i].find('/');
-    const auto space =
-        slash == std::string::npos ? service->metadata.namespace_name : names[i].substr(0, slash);
-    const auto name = slash == std::string::npos ? names[i] : names[i].substr(slash + 1);
-    if (checks.world.find("Gateway", space, name)) continue;
-    checks.add("IST0101", *service.object, item("spec.gateways", i),
-               "Referenced gateway not found: \"" + names[i] + "\"");
-  }
-}
-
 // Rules for an outside host that only a gateway has: pods go past them.
 void check_mesh(Checks& checks, const Service& service) {
   if (is_of_mesh(*service.value)) return;
@@ -249,7 +235,6 @@ void check_routes(Checks& checks) {
   const auto services = checks.world.all<istio::VirtualService>();
   Destinations destinations(checks);
   for (const auto& service : services) {
-    check_gateways(checks, service);
     destinations.look_at(service);
     check_mesh(checks, service);
     check_hosts(checks, service);

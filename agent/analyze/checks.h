@@ -68,7 +68,8 @@ void check_rules(Checks& checks);         // DestinationRules: hosts, subsets, s
 void check_tls_modes(Checks& checks);     // who speaks TLS to whom
 void check_tls_settings(Checks& checks);  // what a tls block leaves out
 void check_credentials(Checks& checks);   // Secrets and certificates
-void check_routes(Checks& checks);        // VirtualServices: hosts, destinations, gateways
+void check_routes(Checks& checks);        // VirtualServices: hosts, destinations
+void check_gateways(Checks& checks);      // VirtualServices: the gateways that they name
 void check_matches(Checks& checks);       // VirtualServices: rules that are never used
 void check_delegates(Checks& checks);
 void check_workloads(Checks& checks);

@@ -76,8 +76,10 @@ void Quoting::plain_in_flow() {
                    flow_marks.find(text_[end]) != flow_marks.npos;
   const bool odd = scalar.empty() ||
                    std::string_view("&*!|>%@`-?:").find(scalar.front()) != std::string_view::npos;
-  if (fresh && cut && !odd && scalar.ends_with(':') && scalar.find('\'') == scalar.npos) {
-    out_ += '\'' + std::string(scalar) + '\'';
+  if (fresh && cut && !odd && scalar.ends_with(':')) {
+    out_ += '\'';
+    for (const char c : scalar) out_ += c == '\'' ? "''" : std::string(1, c);
+    out_ += '\'';
     at_ = end;
     last_ = 'a';
     return;

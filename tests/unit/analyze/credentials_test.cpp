@@ -39,6 +39,7 @@ std::string indented(const std::string& pem) {
 struct Contents {
   std::string certificate, key, ca;
   std::string name = "client", name_space = "default";
+  std::string crl = "";
 };
 // Line 5 is stringData.
 std::string secret(const Contents& contents) {
@@ -50,6 +51,7 @@ std::string secret(const Contents& contents) {
   add("tls.crt", contents.certificate);
   add("tls.key", contents.key);
   add("ca.crt", contents.ca);
+  add("ca.crl", contents.crl);
   return out + "  note: x\n";
 }
 
@@ -140,6 +142,24 @@ TEST_F(Credentials, AKeyOfAnotherCertificateIsSaidSo) {
 TEST_F(Credentials, WhatIsNoPemIsSaidSo) {
   expect(secret({"no PEM\n", good_.key_pem, ca_.pem()}), "SLP0308", "secret.yaml", 5, "certificate",
          "PEM text");
+}
+
+TEST_F(Credentials, ACrlThatIsNoneIsSaidSo) {
+  expect(secret({good_.chain_pem, good_.key_pem, ca_.pem(), "client", "default", "no CRL\n"}),
+         "SLP0308", "secret.yaml", 5, "CRL", "PEM text");
+}
+
+TEST_F(Credentials, ACrlThatRanOutIsNamedWithItsDay) {
+  const auto old = ca_.crl({}, -test::hour_s);
+  expect(secret({good_.chain_pem, good_.key_pem, ca_.pem(), "client", "default", old}), "SLP0305",
+         "secret.yaml", 5, "the CRL of CN=Root ran out on 20", "renew it");
+}
+
+TEST_F(Credentials, ACrlOfTodayIsNothingToSay) {
+  const auto today = ca_.crl({}, 9 * test::day_s);
+  const auto findings =
+      with(secret({good_.chain_pem, good_.key_pem, ca_.pem(), "client", "default", today}));
+  EXPECT_TRUE(findings.empty()) << listed(findings);
 }
 
 TEST_F(Credentials, TheKeyIsNeverShown) {

@@ -46,6 +46,16 @@ std::string service(const std::string& spec, const std::string& metadata = "") {
          "\n---\n";
 }
 
+std::string gateway(const std::string& spec) { return resource("Gateway", "g", spec); }
+std::string listener(const std::string& fields) {
+  return "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: "
+         "{listeners: [" +
+         fields + "]}\n---\n";
+}
+std::string bound(const std::string& host) {
+  return virtual_service("v", "{hosts: [" + host + "], gateways: [g], http: [{" + to_api + "}]}");
+}
+
 const Case cases[] = {
     {"a tcp rule behind the same match", "IST0131",
      api +
@@ -143,6 +153,23 @@ const Case cases[] = {
              "{hosts: [api.test], http: [{route: [{destination: {host: api.test, subset: s}}]}]}",
              ", namespace: o"),
      "VirtualService v.o spec.http[0].route[0].destination.subset\n"},
+    {"a gateway with another host", "IST0132",
+     gateway("{servers: [{hosts: [a.test, other/api.test]}]}") + bound("api.test"),
+     "VirtualService v.default spec.gateways[0]\n"},
+    {"a gateway with the host", "IST0132",
+     gateway("{servers: [{hosts: [a.test]}, {hosts: ['./*.test']}]}") + bound("api.test"), ""},
+    {"a gateway that is not there", "IST0132", bound("api.test"),
+     "VirtualService v.default spec.gateways[0]\n"},
+    {"a Gateway API's gateway with another host", "IST0132",
+     listener("{hostname: a.test}") + bound("api.test"),
+     "VirtualService v.default spec.gateways[0]\n"},
+    {"a Gateway API's gateway for all", "IST0132", listener("{port: 80}") + bound("api.test"), ""},
+    {"a gateway past the subset of the mesh", "IST0140",
+     virtual_service("v", "{hosts: [api.test], gateways: [g], http: [{" + to_api + "}]}") +
+         virtual_service("m",
+                         "{hosts: [api.test], http: [{route: [{destination: {host: api.test, "
+                         "subset: s}}]}]}"),
+     "VirtualService v.default spec.http[0].route[0].destination.host\n"},
     {"ports without names", "IST0118", service("{ports: [{port: 80}, {port: 3306}]}"),
      "Service web.default spec.ports[0]\n"},
     {"a port's name in kube-system", "IST0118",

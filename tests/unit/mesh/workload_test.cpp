@@ -97,7 +97,7 @@ struct Bad {
 const Bad bad[] = {
     {"labels: {app: vm}", "address is required"},
     {"address: not_a_name", "is not a valid FQDN or an IP address"},
-    {"address: 'unix://relative'", "must be an absolute path"},
+    {"address: 'unix://relative'", "is not an absolute path to a file"},
     {"address: 'unix:///run/s', ports: {http: 80}", "must not include ports"},
     {"address: 10.0.0.1, ports: {http: 0}", "1..65535"},
 };
