@@ -188,7 +188,8 @@ void Credentials::look_at(const TlsBlock& block) {
 
 void check_credentials(Checks& checks) {
   Credentials credentials(checks);
-  for (const auto& block : tls_blocks(checks.world)) credentials.look_at(block);
+  for (const auto& block : tls_blocks(checks.world.all<istio::DestinationRule>()))
+    credentials.look_at(block);
 }
 
 }  // namespace sallyport::analyze

@@ -129,7 +129,7 @@ void check_subsets(Checks& checks, const Service& service,
 }  // namespace
 
 void check_gateways(Checks& checks) {
-  const auto services = checks.world.all<istio::VirtualService>();
+  const auto services = checks.world.all_read<istio::VirtualService>();
   const auto subsets = with_subsets(services);
   for (const auto& service : services) {
     for (std::size_t i = 0; i < service->gateways.size(); i++) check_name(checks, service, i);

@@ -5,7 +5,7 @@
 namespace sallyport::analyze {
 
 void check_matches(Checks& checks) {
-  for (const auto& service : checks.world.all<istio::VirtualService>()) {
+  for (const auto& service : checks.world.all_read<istio::VirtualService>()) {
     for (const auto& unused : istio::unused_rules(*service.value)) {
       checks.add(unused.whole ? "IST0130" : "IST0131", *service.object, unused.field,
                  "VirtualService " + unused.reason + ".");

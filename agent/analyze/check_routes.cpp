@@ -30,7 +30,7 @@ Subset subset_key(std::string_view host, const std::string& namespace_name,
 class Destinations {
 public:
   explicit Destinations(Checks& checks) : checks_(checks) {
-    for (const auto& rule : checks.world.all<istio::DestinationRule>()) {
+    for (const auto& rule : checks.world.all_read<istio::DestinationRule>()) {
       for (const auto& subset : rule->subsets) {
         subsets_.insert(subset_key(rule->host, rule->metadata.namespace_name, subset.name));
       }
@@ -232,10 +232,11 @@ void SameHosts::look_at(const std::vector<Service>& services) {
 }  // namespace
 
 void check_routes(Checks& checks) {
-  const auto services = checks.world.all<istio::VirtualService>();
+  const auto services = checks.world.all_read<istio::VirtualService>();
   Destinations destinations(checks);
   for (const auto& service : services) {
     destinations.look_at(service);
+    if (!service.object->resource) continue;
     check_mesh(checks, service);
     check_hosts(checks, service);
   }

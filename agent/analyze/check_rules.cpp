@@ -113,9 +113,8 @@ void check_pairs(Checks& checks, const std::vector<Rule>& rules) {
 }  // namespace
 
 void check_rules(Checks& checks) {
-  const auto rules = checks.world.all<istio::DestinationRule>();
   const Pods pods(checks.world);
-  for (const auto& rule : rules) {
+  for (const auto& rule : checks.world.all_read<istio::DestinationRule>()) {
     const auto* host =
         checks.world.destination(rule->host, rule->metadata.namespace_name, rule->export_to);
     if (host) {
@@ -126,7 +125,7 @@ void check_rules(Checks& checks) {
                "The host " + rule->host +
                    " defined in the DestinationRule does not match any services in the mesh.");
   }
-  check_pairs(checks, rules);
+  check_pairs(checks, checks.world.all<istio::DestinationRule>());
   check_selectors(checks);
 }
 

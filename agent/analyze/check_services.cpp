@@ -86,6 +86,7 @@ bool anyone_originates(const World& world, const Host& host, const istio::Servic
 // Clients dial https://host, the proxy waits for HTTP.
 void check_http_443(Checks& checks, const Host& host) {
   const auto& ports = host.ports();
+  if (!host.object().resource) return;
   for (std::size_t i = 0; i < ports.size(); i++) {
     const auto& port = ports[i];
     if (port.number != 443 || !is_http(port)) continue;
@@ -123,7 +124,7 @@ Declarations declarations(const std::vector<Entry>& entries) {
 class Conflicts {
 public:
   explicit Conflicts(Checks& checks)
-      : checks_(checks), entries_(checks.world.all<istio::ServiceEntry>()) {}
+      : checks_(checks), entries_(checks.world.all_read<istio::ServiceEntry>()) {}
   void look();
 
 private:
@@ -193,8 +194,10 @@ void Conflicts::look() {
 }  // namespace
 
 void check_services(Checks& checks) {
-  for (const auto& entry : checks.world.all<istio::ServiceEntry>()) check_addresses(checks, entry);
-  for (const auto& service : checks.world.all<istio::Service>()) check_port_names(checks, service);
+  for (const auto& entry : checks.world.all_read<istio::ServiceEntry>())
+    check_addresses(checks, entry);
+  for (const auto& service : checks.world.all_read<istio::Service>())
+    check_port_names(checks, service);
   for (const auto& host : checks.world.hosts()) check_http_443(checks, host);
   Conflicts(checks).look();
 }

@@ -38,7 +38,8 @@ std::set<uint16_t> server_ports(const Host& host, const istio::ServicePort& port
 class Modes {
 public:
   explicit Modes(Checks& checks) : checks_(checks) {
-    for (auto& block : tls_blocks(checks.world)) fields_.emplace(block.tls, std::move(block.field));
+    for (auto& block : tls_blocks(checks.world.all<istio::DestinationRule>()))
+      fields_.emplace(block.tls, std::move(block.field));
   }
   void look_at(const Host& host);
 
@@ -104,6 +105,7 @@ void Modes::to_plaintext(const Host& host, std::size_t index, const std::vector<
 }
 
 void Modes::look_at(const Host& host) {
+  if (!host.object().resource) return;  // refused: the schema check has told
   for (std::size_t i = 0; i < host.ports().size(); i++) {
     const auto& port = host.ports()[i];
     const auto all = effective_tls(checks_.world, host, port);

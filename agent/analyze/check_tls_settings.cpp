@@ -104,10 +104,11 @@ void check_dropped(Checks& checks, const Typed<istio::DestinationRule>& rule, co
 }  // namespace
 
 void check_tls_settings(Checks& checks) {
-  for (const auto& block : tls_blocks(checks.world)) {
+  for (const auto& block : tls_blocks(checks.world.all_read<istio::DestinationRule>())) {
+    if (is_originating(block.tls)) check_ca(checks, block);
+    if (!block.rule.object->resource) continue;
     check_mode(checks, block);
     if (!is_originating(block.tls)) continue;
-    check_ca(checks, block);
     check_names(checks, block);
     check_name_forms(checks, block);
     if (skips(*block.tls)) {

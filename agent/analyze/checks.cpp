@@ -39,9 +39,9 @@ std::string item(std::string_view list, std::size_t index) {
   return std::string(list) + "[" + std::to_string(index) + "]";
 }
 
-std::vector<TlsBlock> tls_blocks(const World& world) {
+std::vector<TlsBlock> tls_blocks(const std::vector<Typed<istio::DestinationRule>>& rules) {
   std::vector<TlsBlock> out;
-  for (const auto& rule : world.all<istio::DestinationRule>()) {
+  for (const auto& rule : rules) {
     const auto add = [&](const auto& policy, const std::string& at, const std::string& subset) {
       if (!policy) return;
       if (policy->tls) out.push_back({rule, &*policy->tls, at + ".tls", 0, subset});

@@ -46,7 +46,7 @@ struct TlsBlock {
   uint16_t port = 0;   // of portLevelSettings; 0: every port
   std::string subset;  // its name; empty: the host's
 };
-std::vector<TlsBlock> tls_blocks(const World& world);
+std::vector<TlsBlock> tls_blocks(const std::vector<Typed<istio::DestinationRule>>& rules);
 
 // The tls that holds for a port of a service as clients of `from` see it; null: none. Simplified to
 // what holds whatever the client's labels are: rules with a workloadSelector count too.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/istio/decode_refused.h"
 #include "agent/istio/documents.h"
 #include "agent/istio/labels.h"
 #include "agent/istio/scalar.h"
@@ -53,6 +54,13 @@ void World::read(const Source& source) {
     decoded_.try_emplace({ref->file, ref->line},
                          std::make_shared<const istio::Resource>(std::move(resource)));
   }
+  if (!decoded.refused.empty()) {
+    for (auto& resource : istio::decode_refused(source.text, source.path)) {
+      const auto ref = istio::metadata_of(resource).ref;
+      read_of_refused_.try_emplace({ref->file, ref->line},
+                                   std::make_shared<const istio::Resource>(std::move(resource)));
+    }
+  }
   const auto append = [](auto& to, auto& from) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
   };
@@ -87,6 +95,9 @@ void World::add_document(const Source& source, const istio::Node& node, int dept
       kind, space, scalar(analyze::find(node, "metadata.name")), source.path, node.line});
   if (const auto at = decoded_.find({source.path, node.line}); at != decoded_.end()) {
     object.resource = at->second;
+  } else if (const auto read = read_of_refused_.find({source.path, node.line});
+             read != read_of_refused_.end()) {
+    object.refused = read->second;
   }
   by_name_.try_emplace({kind, space, object.ref->name}, objects_.size());
   objects_.push_back(std::move(object));
@@ -109,10 +120,10 @@ void World::read_mesh() {
 }
 
 void World::add_hosts() {
-  for (const auto& entry : all<istio::ServiceEntry>()) {
+  for (const auto& entry : all_read<istio::ServiceEntry>()) {
     for (const auto& name : entry->hosts) hosts_.push_back({mesh::lower(name), entry, {}});
   }
-  for (const auto& service : all<istio::Service>()) {
+  for (const auto& service : all_read<istio::Service>()) {
     hosts_.push_back(
         {full_name(service->metadata.name, service->metadata.namespace_name), {}, service});
   }

@@ -28,6 +28,7 @@ struct Object {
   ResourceRefPtr ref;
   const istio::Node* node = nullptr;
   std::shared_ptr<const istio::Resource> resource;  // null: of another kind, or refused
+  std::shared_ptr<const istio::Resource> refused;   // what could be read of one that is
   istio::Labels annotations;
 };
 
@@ -39,7 +40,7 @@ struct Typed {
   const T* operator->() const { return value; }
 };
 
-// One host of a ServiceEntry, or a Service.
+// One host of a ServiceEntry, or a Service; of refused ones too.
 struct Host {
   std::string name;  // lower case, FQDN; may be a wildcard
   Typed<istio::ServiceEntry> entry;
@@ -71,6 +72,17 @@ public:
       if (!object.resource) continue;
       if (const auto* value = std::get_if<T>(object.resource.get()))
         out.push_back({value, &object});
+    }
+    return out;
+  }
+  // Refused ones too, as far as they could be read: Istio's analyzers look at them as well.
+  template <class T>
+  std::vector<Typed<T>> all_read() const {
+    std::vector<Typed<T>> out;
+    for (const auto& object : objects_) {
+      const auto* resource = object.resource ? object.resource.get() : object.refused.get();
+      if (!resource) continue;
+      if (const auto* value = std::get_if<T>(resource)) out.push_back({value, &object});
     }
     return out;
   }
@@ -109,8 +121,8 @@ private:
   istio::MeshConfig mesh_;
   std::deque<istio::Trees> trees_;
   std::deque<Object> objects_;
-  std::map<std::pair<std::string, int>, std::shared_ptr<const istio::Resource>>
-      decoded_;  // by file and line
+  std::map<std::pair<std::string, int>, std::shared_ptr<const istio::Resource>> decoded_,
+      read_of_refused_;  // by file and line
   std::vector<istio::Finding> decode_findings_;
   std::vector<istio::Refused> refused_;
   std::vector<Workload> workloads_;

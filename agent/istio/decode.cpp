@@ -1,5 +1,6 @@
 #include "agent/istio/decode.h"
 
+#include "agent/istio/decode_refused.h"
 #include "agent/istio/documents.h"
 #include "agent/istio/kind_names.h"
 #include "agent/istio/kinds.h"
@@ -17,6 +18,7 @@ public:
   explicit Decoder(std::string_view file) : file_(file) {}
   void document(const Document& document);
   Decoded take() { return std::move(decoded_); }
+  std::vector<Resource> take_refused() { return std::move(refused_); }
 
 private:
   void broken(const Document& document, const TreeError& error);
@@ -30,6 +32,7 @@ private:
 
   std::string_view file_;
   Decoded decoded_;
+  std::vector<Resource> refused_;  // as far as they could be read
 };
 
 // What a resource names, however wrong the rest of it is.
@@ -188,6 +191,7 @@ void Decoder::read(Fields& document, Metadata metadata, Report& report, const No
     } else {
       refuse(*report.first_error(), ref,
              protects(ref->kind) ? named_hosts(node) : std::vector<std::string>());
+      refused_.emplace_back(std::move(resource));
     }
   };
   if (ref->kind == "ServiceEntry") return keep(decode_service_entry(std::move(metadata), document));
@@ -211,6 +215,12 @@ Decoded decode(std::string_view text, std::string_view file) {
   Decoder decoder(file);
   for (const Document& document : split_documents(text)) decoder.document(document);
   return decoder.take();
+}
+
+std::vector<Resource> decode_refused(std::string_view text, std::string_view file) {
+  Decoder decoder(file);
+  for (const Document& document : split_documents(text)) decoder.document(document);
+  return decoder.take_refused();
 }
 
 Decoded decode(const Document& document, std::string_view file) {

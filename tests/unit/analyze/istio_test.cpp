@@ -170,6 +170,18 @@ const Case cases[] = {
                          "{hosts: [api.test], http: [{route: [{destination: {host: api.test, "
                          "subset: s}}]}]}"),
      "VirtualService v.default spec.http[0].route[0].destination.host\n"},
+    {"a destination that only a refused entry has", "IST0101",
+     entry("a", "{hosts: [a.test], resolution: NOPE, " + http_port + "}") +
+         virtual_service("v",
+                         "{hosts: [a.test], http: [{route: [{destination: {host: a.test}}]}]}"),
+     ""},
+    {"a destination of a refused VirtualService", "IST0101",
+     virtual_service("v",
+                     "{hosts: [a.test], http: [{route: [{}, {destination: {host: no.test}}]}]}"),
+     "VirtualService v.default spec.http[0].route[0].destination.host\n"
+     "VirtualService v.default spec.http[0].route[1].destination.host\n"},
+    {"a refused rule without a CA", "IST0128", api + rule("trafficPolicy: {tls: {mode: MUTUAL}}"),
+     "DestinationRule r.default spec.trafficPolicy.tls\n"},
     {"ports without names", "IST0118", service("{ports: [{port: 80}, {port: 3306}]}"),
      "Service web.default spec.ports[0]\n"},
     {"a port's name in kube-system", "IST0118",
