@@ -1,6 +1,8 @@
 // c-ares on a worker's loop: one question, one callback. Its sockets are watched by Asio, its
-// time-outs run on one timer. UDP first, TCP where an answer is truncated; answers with another id,
-// question or source are not taken (c-ares).
+// time-outs run on a timer. UDP first, TCP where an answer is truncated; answers with another id,
+// question or source are not taken (c-ares). The servers are asked in their order; one that was
+// silent while another answered is asked last until it answers, which is tried every
+// ResolverOptions::server_retry.
 //
 // Threading: the loop's thread only. Ownership: destroying the channel forgets what is asked: no
 // callback comes after.

@@ -1,7 +1,6 @@
 #include "dns/resolver.h"
 
 #include <algorithm>
-#include <deque>
 #include <random>
 #include <unordered_set>
 
@@ -12,6 +11,7 @@
 #include "dns/file_watch.h"
 #include "dns/names.h"
 #include "dns/reports.h"
+#include "dns/turns.h"
 
 namespace sallyport::dns {
 namespace {
@@ -56,13 +56,14 @@ struct Resolver::State : std::enable_shared_from_this<State> {
   std::string key_of(std::string_view host) const;
   milliseconds share_of(milliseconds time);
   Result<Answer> known(const Entry& entry) const;
-  Result<Answer> old_answer(const Entry& entry) const;
+  std::optional<Answer> old_answer(const Entry& entry) const;
   bool begin(Entry& entry, milliseconds retry_after);
   void begin_waiting();
   void ask(const std::shared_ptr<Query>& query);
   bool answer_from_hosts_file(Entry& entry);
   void ended(const std::shared_ptr<Query>& query, Family family, Outcome outcome);
   static void add(Query& query, Family family, const Records& records);
+  bool add_kept(const Entry& entry, Query& query) const;
   static void add_problem(Query& query, const Outcome& outcome);
   void finish(const std::shared_ptr<Query>& query);
   Result<Answer> conclude(Entry& entry, Query& query);
@@ -82,9 +83,7 @@ struct Resolver::State : std::enable_shared_from_this<State> {
   Reports reports;
   std::minstd_rand random;
   std::unordered_set<std::shared_ptr<Query>> running;  // those that wait for their turn included
-  std::size_t asking = 0;                              // of them, those that have begun
-  // Nobody waits for a refresh: names of which nothing is known go first.
-  std::deque<std::shared_ptr<Query>> unknown_names, refreshes;
+  Turns turns;
 };
 
 void Resolver::State::open() {
@@ -100,12 +99,14 @@ void Resolver::State::open() {
   }
 }
 
-// A new channel has new servers; what the old one was asked is asked again.
+// A new channel has new servers; what the old one was asked is asked again. Without a channel
+// another is tried, whatever was the matter with the file or the machine.
 void Resolver::State::follow_resolv_conf() {
   const auto now = loop.now();
-  if (!options.uses_resolv_conf() || now - looked_at < limits::resolv_conf_recheck) return;
+  if (channel && !options.uses_resolv_conf()) return;
+  if (now - looked_at < limits::resolv_conf_recheck) return;
   looked_at = now;
-  if (!resolv_conf.changed()) return;
+  if (!resolv_conf.changed() && channel) return;
   const Channel* const old = channel.get();
   open();
   if (channel.get() == old) return;
@@ -139,10 +140,11 @@ Result<Answer> Resolver::State::known(const Entry& entry) const {
   return answer;
 }
 
-Result<Answer> Resolver::State::old_answer(const Entry& entry) const {
-  Answer answer = *entry.last_good;
-  answer.ttl = limits::dns_ttl_min;
-  answer.stale = true;
+std::optional<Answer> Resolver::State::old_answer(const Entry& entry) const {
+  auto answer = entry.kept(loop.now());
+  if (!answer) return answer;
+  answer->ttl = limits::dns_ttl_min;
+  answer->stale = true;
   return answer;
 }
 
@@ -157,16 +159,21 @@ bool Resolver::State::answer_from_hosts_file(Entry& entry) {
   if (answer.addresses.empty()) return false;
   entry.last_good = std::move(answer);
   entry.problem.reset();
-  entry.good_until = loop.now() + options.keep_stale;
+  entry.found_as.clear();
+  entry.good_until.fill(loop.now() + options.keep_stale);
   entry.expires = loop.now() + limits::dns_hosts_file_ttl;
   return true;
 }
 
 // Asks, or lets the name wait for its turn. False: too many wait already.
 bool Resolver::State::begin(Entry& entry, milliseconds retry_after) {
-  if (running.size() >= limits::dns_queries) return false;
+  const Kind kind = entry.by == NamedBy::client ? Kind::client
+                    : entry.last_good           ? Kind::refresh
+                                                : Kind::unknown;
+  if (turns.full(kind)) return false;
   const auto query = entry.running = std::make_shared<Query>();
   query->key = entry.host;
+  query->kind = kind;
   query->names = full_names(entry.host, channel->search());
   query->retry_after = retry_after;
   // The name that had addresses last has them still, as a rule: a refresh does not go through all
@@ -174,18 +181,14 @@ bool Resolver::State::begin(Entry& entry, milliseconds retry_after) {
   const auto last = std::find(query->names.begin(), query->names.end(), entry.found_as);
   if (last != query->names.end()) std::rotate(query->names.begin(), last, last + 1);
   running.insert(query);
-  (entry.last_good ? refreshes : unknown_names).push_back(query);
+  turns.add(query);
   begin_waiting();
   return true;
 }
 
 void Resolver::State::begin_waiting() {
-  while (asking < limits::dns_queries_at_once && !(unknown_names.empty() && refreshes.empty())) {
-    auto& first = unknown_names.empty() ? refreshes : unknown_names;
-    const auto query = std::move(first.front());
-    first.pop_front();
+  while (const auto query = turns.next()) {
     query->begun = true;
-    ++asking;
     ask(query);
   }
 }
@@ -212,6 +215,19 @@ void Resolver::State::add(Query& query, Family family, const Records& records) {
   query.cut |= records.cut;
 }
 
+// A family that the servers failed to answer for, or are late with, keeps its last good addresses
+// beside the other's new ones. False: there are none.
+bool Resolver::State::add_kept(const Entry& entry, Query& query) const {
+  auto last = entry.kept(loop.now());
+  if (!last || entry.found_as != query.names[query.turn]) return false;
+  auto& old = last->addresses;
+  std::erase_if(old, [&](const IpAddress& ip) { return query.settled[ip.is_v6()]; });
+  if (old.empty()) return false;
+  auto& all = query.answer.addresses;
+  all.insert(old.front().is_v6() ? all.end() : all.begin(), old.begin(), old.end());
+  return true;
+}
+
 void Resolver::State::add_problem(Query& query, const Outcome& outcome) {
   const bool unknown =
       outcome.verdict != Verdict::no_data && outcome.verdict != Verdict::no_such_name;
@@ -227,6 +243,8 @@ void Resolver::State::ended(const std::shared_ptr<Query>& query, Family family, 
   --query->outstanding;
   if (query->result) return;  // went on without this family
   const bool answered = outcome.verdict == Verdict::answered;
+  query->settled[family == Family::v6] =
+      answered || outcome.verdict == Verdict::no_data || outcome.verdict == Verdict::no_such_name;
   if (answered) {
     add(*query, family, outcome.records);
   } else {
@@ -241,6 +259,7 @@ void Resolver::State::ended(const std::shared_ptr<Query>& query, Family family, 
       query->answer.addresses.empty() && !query->timed_out && query->turn + 1 < query->names.size();
   if (!next) return finish(query);
   ++query->turn;
+  query->settled = {};
   ask(query);
 }
 
@@ -257,7 +276,7 @@ net::Task<void> Resolver::State::finish_without_the_other(std::weak_ptr<State> w
 
 void Resolver::State::finish(const std::shared_ptr<Query>& query) {
   running.erase(query);
-  --asking;
+  turns.ended(*query);
   Entry* entry = cache.known(query->key);
   Entry dropped(query->key);  // The cache may have forgotten the name meanwhile.
   if (!entry || entry->running != query) entry = &dropped;
@@ -278,11 +297,15 @@ Result<Answer> Resolver::State::succeed(Entry& entry, Query& query) {
                     " of a family that are used; the others are left out",
                 now);
   }
+  milliseconds time = query.answer.ttl;
+  if (add_kept(entry, query)) time = std::min(time, query.retry_after);
+  for (const bool v6 : {false, true}) {
+    if (query.settled[v6]) entry.good_until[v6] = now + query.answer.ttl + options.keep_stale;
+  }
   entry.last_good = std::move(query.answer);
   entry.problem.reset();
   entry.found_as = query.names[query.turn];
-  entry.expires = now + entry.last_good->ttl - share_of(entry.last_good->ttl);
-  entry.good_until = now + entry.last_good->ttl + options.keep_stale;
+  entry.expires = now + time - share_of(time);
   return known(entry);
 }
 
@@ -299,14 +322,16 @@ Result<Answer> Resolver::State::conclude(Entry& entry, Query& query) {
     entry.last_good.reset();
     entry.expires = now + std::clamp<seconds>(query.denial_ttl.value_or(limits::dns_negative_ttl),
                                               limits::dns_ttl_min, limits::dns_negative_ttl_max);
-  } else if (entry.last_good && now < entry.good_until) {
+  } else if (auto last = entry.kept(now)) {
+    entry.last_good = std::move(last);
+    const auto until = std::max(entry.good_until[0], entry.good_until[1]);
     if (first) {
-      const auto left = std::chrono::ceil<seconds>(entry.good_until - now);
+      const auto left = std::chrono::ceil<seconds>(until - now);
       reports.say(entry.problem->context + "; its last answer is kept for " +
                       std::to_string(left.count()) + " s at most",
                   now);
     }
-    entry.expires = now + query.retry_after + share_of(query.retry_after);
+    entry.expires = std::min(until, now + query.retry_after + share_of(query.retry_after));
   } else {
     if (entry.last_good) {
       reports.say(entry.problem->context + "; its last answer is too old now and given up", now);
@@ -319,8 +344,6 @@ Result<Answer> Resolver::State::conclude(Entry& entry, Query& query) {
 
 void Resolver::State::close() {
   channel.reset();
-  unknown_names.clear();
-  refreshes.clear();
   const auto open = std::exchange(running, {});
   for (const auto& query : open) {
     query->result = Error{Fault::internal, Side::local, false, "the resolver is closing", {}};
@@ -335,7 +358,8 @@ Resolver::~Resolver() { state_->close(); }
 
 const Counts& Resolver::counts() const { return state_->counts; }
 
-net::Task<Result<Answer>> Resolver::resolve(std::string host, milliseconds retry_after) {
+net::Task<Result<Answer>> Resolver::resolve(std::string host, milliseconds retry_after,
+                                            NamedBy by) {
   if (const auto literal = IpAddress::parse(host)) {
     co_return Answer{{*literal}, limits::dns_ttl_max, false};
   }
@@ -343,23 +367,22 @@ net::Task<Result<Answer>> Resolver::resolve(std::string host, milliseconds retry
   if (const auto problem = name_problem(host)) {
     co_return problem_of(host, Fault::no_endpoint, *problem, {});
   }
-  if (!state->channel) co_return while_doing("resolve " + host, state->unusable);
   state->follow_resolv_conf();
+  if (!state->channel) co_return while_doing("resolve " + host, state->unusable);
   host = state->key_of(host);
-  Entry& entry = state->cache.find(host);
+  Entry& entry = state->cache.find(host, by);
   if (!entry.running) {
     const bool fresh = (entry.last_good || entry.problem) && state->loop.now() < entry.expires;
     if (fresh || state->answer_from_hosts_file(entry)) co_return state->known(entry);
     if (!state->begin(entry, retry_after)) {
-      if (entry.last_good) co_return state->old_answer(entry);
+      if (auto old = state->old_answer(entry)) co_return std::move(*old);
       co_return problem_of(host, Fault::overflow, "too many names are asked for at once", {});
     }
   }
   const auto query = entry.running;
   query->retry_after = std::min(query->retry_after, retry_after);
   net::Loop& loop = state->loop;
-  std::optional<Answer> old;  // Before waiting: the cache may drop the entry.
-  if (entry.last_good) old = *state->old_answer(entry);
+  const auto old = state->old_answer(entry);  // Before waiting: the cache may drop the entry.
   const milliseconds patience = old ? milliseconds(limits::dns_client_wait) : limits::dns_wait;
   const auto ended = co_await net::with_deadline(loop, patience, end_of(query));
   if (ended) co_return *query->result;

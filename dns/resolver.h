@@ -4,8 +4,8 @@
 // domains and ndots are used as c-ares does, and read again when the file changes.
 //
 // Threading: one a worker, its thread only.
-// Limits: limits::dns_cached_names; dns_queries_at_once, the others wait for their turn, up to
-// dns_queries; dns_addresses of a name and family; dns_keep_stale.
+// Limits: limits::dns_cached_names; dns_queries_at_once, the others wait for their turn
+// (dns/turns.h); dns_addresses of a name and family; dns_keep_stale.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -29,6 +29,7 @@ struct ResolverOptions {
   // Empty: /etc/resolv.conf, or none where `servers` are given.
   std::string resolv_conf = {};
   std::chrono::milliseconds keep_stale = limits::dns_keep_stale;
+  std::chrono::milliseconds server_retry = limits::dns_server_retry;
   // Told what an operator should know: servers that fail, answers cut short, another resolv.conf.
   // Called on the resolver's thread, at most limits::dns_log_lines times a minute.
   std::function<void(const std::string&)> warn = {};
@@ -39,6 +40,9 @@ struct ResolverOptions {
     return uses_resolv_conf() ? "/etc/resolv.conf" : "/dev/null";
   }
 };
+
+// Whose name it is. What a client makes up must not cost the configured names anything.
+enum class NamedBy : uint8_t { configuration, client };
 
 struct Answer {
   std::vector<IpAddress> addresses;  // IPv4 and IPv6 as asked for; order as answered, v4 first
@@ -66,7 +70,8 @@ public:
   // is there (meshConfig.dnsRefreshRate). Destroying the task leaves the query to the others who
   // wait.
   net::Task<Result<Answer>> resolve(
-      std::string host, std::chrono::milliseconds retry_after = limits::dns_refresh_on_error);
+      std::string host, std::chrono::milliseconds retry_after = limits::dns_refresh_on_error,
+      NamedBy by = NamedBy::configuration);
   const Counts& counts() const;
 
 private:

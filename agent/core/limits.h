@@ -38,6 +38,13 @@ inline constexpr int retries = 2;                 // Istio's default policy: two
 inline constexpr auto retry_backoff_base = 25ms;  // Envoy; jittered, at most ten times the base
 // Endpoints that consistent hashing tells apart (an index of 16 bits)
 inline constexpr std::size_t hash_endpoints = 65'535;
+// Tables of consistent hashing are built by a worker, while its connections wait: of a larger
+// minimumRingSize or tableSize (Istio takes 8 million and 5 million) only so much is used. Both are
+// some milliseconds; the defaults, 1024 points and 65,537 entries, are less than one.
+inline constexpr std::size_t hash_ring_points = 65'536;
+inline constexpr std::size_t hash_maglev_entries = 131'071;  // a prime
+// Endpoints that come and go meanwhile do not have the tables built anew
+inline constexpr auto hash_rebuild = 1s;
 inline constexpr std::size_t pool_idle_per_key = 512;
 inline constexpr std::size_t tls_sessions_per_key = 4;
 inline constexpr std::size_t connections_per_worker = 65536;
@@ -81,9 +88,14 @@ inline constexpr auto dns_keep_fresh = 5min;
 inline constexpr auto dns_hosts_file_ttl = 5s;  // /etc/hosts is read again after
 inline constexpr std::size_t dns_cached_names = 10'000;
 inline constexpr std::size_t dns_queries_at_once = 64;  // names; CoreDNS serves 1,000 clients so
-inline constexpr std::size_t dns_queries = 10'000;      // names asked for or waiting for their turn
-inline constexpr std::size_t dns_addresses = 256;       // of one name and family; the first ones
-inline constexpr std::size_t dns_records = 4096;  // read of one answer (a TCP one holds 64 KiB)
+// Of them, for each kind of name: clients' names, unknown ones and refreshes don't starve each
+// other
+inline constexpr std::size_t dns_reserved_queries = 8;
+inline constexpr std::size_t dns_queries = 10'000;  // names of a kind that wait for their turn
+// A server that was silent is asked again, beside the one that took its place
+inline constexpr auto dns_server_retry = 30s;
+inline constexpr std::size_t dns_addresses = 256;  // of one name and family; the first ones
+inline constexpr std::size_t dns_records = 4096;   // read of one answer (a TCP one holds 64 KiB)
 
 // Logs
 // Per worker; beyond it lines are dropped, counted

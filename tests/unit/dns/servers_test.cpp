@@ -60,6 +60,36 @@ TEST(DnsServers, TheNextIsAskedWhenOneFails) {
   }
 }
 
+TEST(DnsServers, ASilentFirstOneCostsItsTimeOnceNotForEachName) {
+  DnsServer mute(silent), good(one_v4);
+  net::Loop loop;
+  Resolver resolver(loop, v4_from({mute.address(), good.address()}, 50ms));
+  for (const char* name : {"a.test", "b.test", "c.test"}) {
+    EXPECT_TRUE(await(loop, resolver.resolve(name))) << name;
+  }
+  EXPECT_EQ(mute.asked(), 1);
+  EXPECT_EQ(good.asked(), 3);
+}
+
+TEST(DnsServers, TheFirstOneIsTheFirstAgainOnceItAnswers) {
+  std::atomic<bool> down{true};
+  DnsServer first([&down](const wire::Question& q) { return down ? silent(q) : one_v4(q); });
+  DnsServer second(one_v4);
+  net::Loop loop;
+  auto options = v4_from({first.address(), second.address()}, 50ms);
+  options.server_retry = 0ms;
+  Resolver resolver(loop, options);
+  EXPECT_TRUE(await(loop, resolver.resolve("a.test")));
+  down = false;
+  int names = 0;
+  while (names < 100) {  // The probe's answer may come after the other server's.
+    const int asked = second.asked();
+    EXPECT_TRUE(await(loop, resolver.resolve(std::to_string(++names) + ".test")));
+    if (second.asked() == asked) break;
+  }
+  EXPECT_LT(names, 100);
+}
+
 TEST(DnsServers, ADenialHoldsAsLongAsItsSoaSays) {
   DnsServer server([](const wire::Question& q) { return denied(q, 1); });
   net::Loop loop;
@@ -134,6 +164,72 @@ TEST_F(SearchDomains, AChangedResolvConfCountsFromTheNextName) {
   EXPECT_NE(said[0].find(path + " has changed"), std::string::npos) << said[0];
 }
 
+// At the start of a pod its files may still be on their way.
+TEST_F(SearchDomains, AnUnusableResolvConfIsLookedAtAgain) {
+  std::filesystem::remove(path);
+  std::filesystem::create_symlink(path, path);  // a loop: it can't be opened
+  net::Loop loop;
+  Resolver resolver(loop, options());
+  EXPECT_FALSE(await(loop, resolver.resolve("web")));
+  take_names();
+  write("search two.test\noptions ndots:1\n");
+  await(loop, net::sleep_for(loop, limits::resolv_conf_recheck + 20ms));
+  EXPECT_TRUE(await(loop, resolver.resolve("shop")));
+  EXPECT_EQ(take_names(), Texts{"shop.two.test"});
+}
+
+struct OtherFamily {
+  const char* name;
+  Replies (*then)(const wire::Question&);
+  bool kept;
+};
+const OtherFamily other_families[] = {
+    {"fails: kept", failing, true},
+    {"is silent: kept", silent, true},
+    {"is denied: dropped", [](const wire::Question& q) -> Replies { return {wire::reply(q, {})}; },
+     false},
+};
+
+TEST(DnsLastAnswer, OfAFamilyThatFailsIsKeptBesideTheOthersNewOne) {
+  for (const OtherFamily& c : other_families) {
+    std::atomic<bool> later{false};
+    DnsServer server([&](const wire::Question& q) -> Replies {
+      if (later && q.type == wire::type_aaaa) return c.then(q);
+      const char* v4 = later ? "10.0.0.2" : "10.0.0.1";
+      return {
+          wire::reply(q, {wire::address(q.name, q.type == wire::type_a ? v4 : "2001:db8::1", 1)})};
+    });
+    net::Loop loop;
+    Resolver resolver(loop, {{server.address()}, true, true, 5000ms, 1});
+    EXPECT_TRUE(await(loop, resolver.resolve("a.test")));
+    later = true;
+    await(loop, net::sleep_for(loop, 1020ms));
+    const auto answer = await(loop, resolver.resolve("a.test"));
+    ASSERT_TRUE(answer) << c.name;
+    Texts got;
+    for (const auto& ip : answer->addresses) got.push_back(ip.text());
+    EXPECT_EQ(got, (c.kept ? Texts{"10.0.0.2", "2001:db8::1"} : Texts{"10.0.0.2"})) << c.name;
+  }
+}
+
+TEST(DnsLastAnswer, PastItsTimeIsNotGivenWhileARefreshIsLate) {
+  std::atomic<bool> mute{false};
+  DnsServer server([&mute](const wire::Question& q) -> Replies {
+    if (mute) return {};
+    return {wire::reply(q, {wire::address(q.name, "10.0.0.1", 1)})};
+  });
+  net::Loop loop;
+  auto options = v4_from({server.address()}, 60'000ms);
+  options.keep_stale = 0ms;
+  Resolver resolver(loop, options);
+  EXPECT_TRUE(await(loop, resolver.resolve("a.test")));
+  mute = true;
+  await(loop, net::sleep_for(loop, 1020ms));
+  const auto patience = limits::dns_client_wait + 500ms;
+  const auto late = await(loop, net::with_deadline(loop, patience, resolver.resolve("a.test")));
+  EXPECT_FALSE(late) << "the old answer was given";
+}
+
 TEST(DnsLastAnswer, IsKeptForABoundedTimeOnlyAndTheLogSaysSo) {
   for (const bool within : {true, false}) {
     std::atomic<bool> broken{false};
@@ -206,12 +302,52 @@ TEST(DnsLimits, AThousandNamesAreAskedForOnceEachAFewAtATimeAndExpireApart) {
     const auto name = std::to_string(i % names) + ".test";
     loop.spawn(ask_for(resolver, name, left, loop, ttls));
   }
-  EXPECT_EQ(resolver.counts().queries, limits::dns_queries_at_once);
+  EXPECT_EQ(resolver.counts().queries,
+            limits::dns_queries_at_once - 2 * limits::dns_reserved_queries);
   loop.run();
   EXPECT_EQ(resolver.counts().queries, uint64_t(names));
   EXPECT_EQ(resolver.counts().failures, 0u);
   EXPECT_EQ(server.asked(), names);
   EXPECT_GT(ttls.size(), 1u) << "one TTL, yet not one moment of refresh";
+}
+
+net::Task<void> ask_in_vain(Resolver& resolver, std::string name, NamedBy by) {
+  co_await resolver.resolve(std::move(name), limits::dns_refresh_on_error, by);
+}
+
+TEST(DnsLimits, NamesThatNobodyAnswersDoNotKeepAKnownOneFromBeingRefreshed) {
+  DnsServer server([](const wire::Question& q) -> Replies {
+    if (q.name.ends_with(".mute")) return {};
+    return {wire::reply(q, {wire::address(q.name, "10.0.0.1", 1)})};
+  });
+  net::Loop loop;
+  Resolver resolver(loop, v4_from({server.address()}, 60'000ms));
+  EXPECT_TRUE(await(loop, resolver.resolve("a.test")));
+  for (const NamedBy by : {NamedBy::client, NamedBy::configuration}) {
+    for (std::size_t i = 0; i < 2 * limits::dns_queries_at_once; ++i) {
+      const auto name = std::to_string(i) + (by == NamedBy::client ? ".client.mute" : ".mute");
+      loop.spawn(ask_in_vain(resolver, name, by));
+    }
+  }
+  await(loop, net::sleep_for(loop, 1020ms));
+  const auto answer = await(loop, resolver.resolve("a.test"));
+  ASSERT_TRUE(answer);
+  EXPECT_FALSE(answer->stale);
+}
+
+TEST(DnsLimits, NamesThatClientsMakeUpDoNotFillTheQueueForConfiguredOnes) {
+  DnsServer server(
+      [](const wire::Question& q) { return q.name == "a.test" ? one_v4(q) : Replies(); });
+  net::Loop loop;
+  Resolver resolver(loop, v4_from({server.address()}, 60'000ms));
+  for (std::size_t i = 0; i < limits::dns_queries + limits::dns_queries_at_once; ++i) {
+    loop.spawn(ask_in_vain(resolver, std::to_string(i) + ".test", NamedBy::client));
+  }
+  const auto refused =
+      await(loop, resolver.resolve("more.test", limits::dns_refresh_on_error, NamedBy::client));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, Fault::overflow);
+  EXPECT_TRUE(await(loop, resolver.resolve("a.test")));
 }
 
 }  // namespace
