@@ -26,11 +26,24 @@ constexpr const char* groups = "X25519:P-256";
 constexpr int security_level =
     2;  // RSA from 2048 bits, no SHA-1 signatures: Debian's, and independent of openssl.cnf
 
+// A session shows no chain when it is resumed, so that it remembers when the one ends that it
+// vouches for: Connection::chain_ends, as a number in a pointer's place.
+int chain_ends_index() {
+  static const int index = SSL_SESSION_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+int64_t chain_ends(const SSL_SESSION& session) {
+  return reinterpret_cast<intptr_t>(SSL_SESSION_get_ex_data(&session, chain_ends_index()));
+}
+
 // Runs for each session a server gives: with TLS 1.3 after the handshake, perhaps several.
 int keep_session(SSL* ssl, SSL_SESSION* session) {
-  SessionSlot* const slot = connection_of(*ssl).slot;
-  if (!slot) return 0;
-  slot->put(SessionPtr(session));
+  const Connection& connection = connection_of(*ssl);
+  if (!connection.slot) return 0;
+  void* const ends = reinterpret_cast<void*>(static_cast<intptr_t>(connection.chain_ends));
+  if (SSL_SESSION_set_ex_data(session, chain_ends_index(), ends) != 1) return 0;
+  connection.slot->put(SessionPtr(session));
   return 1;  // the reference is ours now
 }
 
@@ -128,13 +141,12 @@ Result<void> set_parameters(SSL& ssl, const ClientSettings& settings) {
   return {};
 }
 
-// Neither its ticket nor the certificate that it vouches for may be out of date.
-bool usable(SSL_SESSION& session) {
-  const auto now = static_cast<long>(std::time(nullptr));
+// Neither its ticket nor any certificate of the chain that it vouches for may be out of date.
+bool usable(SSL_SESSION& session, int64_t now) {
   if (SSL_SESSION_is_resumable(&session) != 1) return false;
   if (now - SSL_SESSION_get_time(&session) >= SSL_SESSION_get_timeout(&session)) return false;
-  const X509* const peer = SSL_SESSION_get0_peer(&session);
-  return !peer || X509_cmp_current_time(X509_get0_notAfter(peer)) > 0;
+  const int64_t ends = chain_ends(session);
+  return ends == 0 || now < ends;
 }
 
 // A CRL that has run out refuses every chain; a resumed session shows none, so that there is none.
@@ -156,11 +168,11 @@ void SessionSlot::put(SessionPtr session) {
   sessions_.push_back(std::move(session));
 }
 
-SessionPtr SessionSlot::take() {
+SessionPtr SessionSlot::take(int64_t now) {
   while (!sessions_.empty()) {
     SessionPtr session = std::move(sessions_.back());
     sessions_.pop_back();
-    if (!usable(*session)) continue;
+    if (!usable(*session, now)) continue;
     if (SSL_SESSION_get_protocol_version(session.get()) < TLS1_3_VERSION) {
       SSL_SESSION_up_ref(session.get());  // A TLS 1.2 session may be used again (RFC 5246, F.1.4).
       sessions_.emplace_back(session.get());
@@ -204,8 +216,10 @@ Result<SslPtr> ClientContext::open(const ClientSettings& settings, SessionSlot* 
   if (settings.certificate)
     if (auto set = set_certificate(*ssl, *settings.certificate); !set) return set.error();
   connection.slot = slot;
-  if (slot && may_resume(settings))
-    if (const SessionPtr session = slot->take()) SSL_set_session(ssl.get(), session.get());
+  if (const SessionPtr session = slot && may_resume(settings) ? slot->take() : nullptr) {
+    SSL_set_session(ssl.get(), session.get());
+    connection.chain_ends = chain_ends(*session);
+  }
   SSL_set_connect_state(ssl.get());
   ERR_clear_error();
   return ssl;

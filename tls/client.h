@@ -4,6 +4,8 @@
 // Threading: a ClientContext and its SessionSlots belong to one worker. KeyPair and TrustStore are
 // shared, immutable.
 #pragma once
+#include <cstdint>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,7 +21,9 @@ namespace sallyport::tls {
 class SessionSlot {
 public:
   void put(SessionPtr session);  // keeps limits::tls_sessions_per_key
-  SessionPtr take();             // null when there is none; TLS 1.3 tickets are used once
+  // Null when there is none; TLS 1.3 tickets are used once. `now`: seconds since 1970.
+  SessionPtr take(int64_t now = static_cast<int64_t>(std::time(nullptr)));
+
 private:
   std::vector<SessionPtr> sessions_;
 };

@@ -41,6 +41,9 @@ struct Connection {
   SessionSlot* slot = nullptr;
   std::unique_ptr<Handshake> handshake = std::make_unique<Handshake>();
   std::unique_ptr<Failure> failure;
+  // When the first certificate of the chain that was verified runs out, or of a resumed session the
+  // same; 0: none was verified. Seconds since 1970.
+  int64_t chain_ends = 0;
   bool at_end = false;   // the transport has reported the end
   uint8_t messages = 0;  // tickets and key updates since the last application data
   // OpenSSL took a write buffer (16 KiB) to read such a message, and would keep it.

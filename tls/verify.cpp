@@ -4,6 +4,10 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <ctime>
+
 #include "agent/core/address.h"
 #include "certs/describe.h"
 #include "tls/connection.h"
@@ -115,6 +119,21 @@ std::string chain_failure(X509_STORE_CTX& verification) {
   }
 }
 
+int64_t seconds_of(const ASN1_TIME& time) {
+  std::tm calendar{};
+  return ASN1_TIME_to_tm(&time, &calendar) == 1 ? static_cast<int64_t>(timegm(&calendar)) : 1;
+}
+
+// Of the chain that was just verified, root included.
+int64_t first_end_of(X509_STORE_CTX& verification) {
+  const STACK_OF(X509)* const chain = X509_STORE_CTX_get0_chain(&verification);
+  int64_t first = INT64_MAX;
+  for (int i = 0; i < sk_X509_num(chain); ++i) {
+    first = std::min(first, seconds_of(*X509_get0_notAfter(sk_X509_value(chain, i))));
+  }
+  return first;
+}
+
 }  // namespace
 
 bool dns_name_matches(std::string_view name, std::string_view pattern) {
@@ -172,6 +191,7 @@ int verify_peer(X509_STORE_CTX* verification, void*) {
       handshake.verify_failure += " (CRL of " + handshake.crls_from + ")";
     return 0;
   }
+  connection.chain_ends = first_end_of(*verification);
   if (handshake.names.empty()) return 1;
   const certs::CertificateInfo leaf = certs::describe(*X509_STORE_CTX_get0_cert(verification));
   if (any_name_matches(handshake.names, leaf)) return 1;

@@ -205,6 +205,33 @@ TEST_P(Resumption, IsOverWhenACrlHasRunOut) {
   EXPECT_NE(failure_of(*pair.client, Side::upstream).context.find("CRL"), std::string::npos);
 }
 
+// The leaf lives for a day, who issued it for 100 s. OpenSSL's own limit is 300 s.
+TEST_P(Resumption, IsOverWithTheFirstCertificateOfTheChain) {
+  const auto issuer = root().intermediate("Short", {.valid_to_s = 100});
+  Server server({.issued = issuer.issue({.dns = {"a.example.com"}}),
+                 .version_min = GetParam(),
+                 .version_max = GetParam()});
+  const int64_t now = std::time(nullptr);
+  SessionSlot slot;
+  const ClientSettings settings = trusting();
+  EXPECT_FALSE(connect_resumes(server, settings, slot));
+  SessionPtr session = slot.take(now + 50);
+  EXPECT_NE(session, nullptr);
+  slot.put(std::move(session));
+  EXPECT_TRUE(connect_resumes(server, settings, slot));
+  EXPECT_EQ(slot.take(now + 150), nullptr) << "a resumed session's tickets hold no longer";
+}
+
+// Nobody looks at the chain, and so neither at its end.
+TEST_P(Resumption, WithoutVerificationIsNotBoundByTheChain) {
+  Server server(serving(GetParam()));
+  SessionSlot slot;
+  ClientSettings settings;
+  settings.skip_verify = true;
+  EXPECT_FALSE(connect_resumes(server, settings, slot));
+  EXPECT_TRUE(connect_resumes(server, settings, slot));
+}
+
 TEST_P(Resumption, SlotsShareNothing) {
   Server server(serving(GetParam()));
   SessionSlot one, two;
