@@ -64,10 +64,13 @@ std::optional<Dialling::Turn> Dialling::look() {
       return Turn::connected;
     }
     one_failed = true;
+    const Error& error = result.error();
+    const bool cut_short = error.fault == Fault::timed_out && attempt.to != addresses_.front();
+    if (error.side == Side::upstream && !cut_short) failed_.push_back(attempt.to);
     if (!first_error_) {
-      first_error_ = result.error();
+      first_error_ = error;
     } else {
-      other_errors_ += "; " + result.error().context;
+      other_errors_ += "; " + error.context;
     }
   }
   std::erase_if(attempts_, [](const Attempt& attempt) { return !attempt.task; });

@@ -43,6 +43,10 @@ public:
     return {addresses_.begin(), addresses_.begin() + begun_};
   }
 
+  // Of those, the ones that ended in an error; one that is merely late is not among them, nor one
+  // that was given only what was left of the time.
+  const std::vector<SocketAddress>& failed() const { return failed_; }
+
 private:
   struct Attempt {
     SocketAddress to;
@@ -59,6 +63,7 @@ private:
   Loop::Clock::time_point deadline_{}, turn_ends_{};
   std::ptrdiff_t begun_ = 0;  // addresses tried so far
   std::vector<Attempt> attempts_;
+  std::vector<SocketAddress> failed_;
   std::optional<Error> first_error_;
   std::string other_errors_;
   Stream connected_;

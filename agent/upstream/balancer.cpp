@@ -13,15 +13,17 @@ uint64_t Random::next() {
 
 uint64_t Random::below(uint64_t bound) { return (next() >> 33) % bound; }
 
+bool listed(const std::vector<SocketAddress>* list, const SocketAddress& address) {
+  return list && std::find(list->begin(), list->end(), address) != list->end();
+}
+
 std::shared_ptr<Endpoint> Balancer::pick(const Endpoints& endpoints,
                                          const std::vector<SocketAddress>* avoid) {
   if (endpoints.empty()) return nullptr;
   if (avoid && !avoid->empty()) {
     Endpoints others;
     for (const auto& endpoint : endpoints) {
-      if (std::find(avoid->begin(), avoid->end(), endpoint->address) == avoid->end()) {
-        others.push_back(endpoint);
-      }
+      if (!listed(avoid, *endpoint)) others.push_back(endpoint);
     }
     if (!others.empty() && others.size() < endpoints.size()) {
       return others[random_.below(others.size())];

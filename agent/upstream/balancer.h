@@ -26,6 +26,15 @@ private:
 
 using Endpoints = std::vector<std::shared_ptr<Endpoint>>;
 
+inline bool healthy(const Endpoint& endpoint) {  // as far as anybody watches
+  return !endpoint.health || !endpoint.health->ejected;
+}
+// `list` may be null.
+bool listed(const std::vector<SocketAddress>* list, const SocketAddress& address);
+inline bool listed(const std::vector<SocketAddress>* list, const Endpoint& endpoint) {
+  return listed(list, endpoint.address);
+}
+
 class Balancer {
 public:
   Balancer(mesh::Balancing policy, Random& random) : policy_(policy), random_(random) {}

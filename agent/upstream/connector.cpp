@@ -129,19 +129,37 @@ net::Task<Result<Runtime::Dialled>> Runtime::dial_any(const Chosen& chosen, cons
     if (!need.http || need.fresh) continue;
     Dialled reused;
     reused.pooled = pooled_at(dialling.next_address(), chosen.pool->identity.get());
-    if (reused.pooled) co_return std::move(reused);
+    if (!reused.pooled) continue;
+    for (const SocketAddress& failed : dialling.failed()) report_failed(failed);
+    co_return std::move(reused);
   }
   if (turn == Turn::failed) {
+    for (const SocketAddress& failed : dialling.failed()) {
+      if (failed != chosen.endpoint->address) report_failed(failed);  // open() reports that one
+    }
     if (need.avoid) {
       const auto tried = dialling.tried();
       need.avoid->insert(need.avoid->end(), tried.begin() + 1, tried.end());
     }
     co_return dialling.failure();
   }
+  for (const SocketAddress& failed : dialling.failed()) report_failed(failed);
   Dialled dialled;
   dialled.stream = dialling.take();
   dialled.address = dialling.used();
   co_return std::move(dialled);
+}
+
+// Whether `other`, of the same name as the chosen endpoint, may take its place: it would be chosen
+// itself where that one is ejected. By hash a key stays with its endpoint; the other family's
+// addresses are its last resort.
+bool Runtime::stands_in(const SocketAddress& other, const Endpoint& chosen,
+                        const Need& need) const {
+  if (shared_->is_own(other) || listed(need.avoid, other)) return false;
+  const auto endpoint = discovery_->at(other);
+  if (!policy_ || !endpoint) return true;  // a logical name's others are no endpoints
+  if (policy_->hashes() && other.ip().is_v6() == chosen.address.ip().is_v6()) return false;
+  return policy_->stands_in(*endpoint, chosen);
 }
 
 // TCP to the chosen endpoint, or to another address of its name where that one fails or is late.
@@ -149,7 +167,10 @@ net::Task<Result<Runtime::Dialled>> Runtime::dial(const Chosen& chosen, const Ne
   const SocketAddress address = chosen.endpoint->address;
   if (discovery_ && discovery_->by_name()) {
     auto addresses = discovery_->addresses_for(address);
-    std::erase_if(addresses, [this](const SocketAddress& one) { return shared_->is_own(one); });
+    std::erase_if(addresses, [&](const SocketAddress& one) {
+      return one != address && !stands_in(one, *chosen.endpoint, need);
+    });
+    addresses.resize(std::min(addresses.size(), limits::connect_addresses));
     if (addresses.size() > 1) {
       auto any = dial_any(chosen, need, std::move(addresses));
       co_return co_await any;
@@ -166,17 +187,17 @@ net::Task<Result<Runtime::Dialled>> Runtime::dial(const Chosen& chosen, const Ne
 
 // Whose connection it is when another address answered than the one chosen.
 Runtime::Chosen Runtime::taken_over(Chosen chosen, const SocketAddress& used) {
-  const auto tried = discovery_->at(chosen.endpoint->address);
-  if (load_->outlier && tried && tried->health) {
-    load_->outlier->failed(*tried, shared_->loop.now());
-  }
-  const bool outdated = chosen.pool->retired();  // Before the slow family's endpoints go.
+  const bool outdated = chosen.pool->retired();
   discovery_->overtaken(chosen.endpoint->address, used);
   auto endpoint = discovery_->at(used);
   // Secrets changed, or DNS did: the connection serves who asked for it, and is not kept.
   if (!endpoint || outdated) return chosen;
   auto pool = endpoint->pool(*cluster_, chosen.pool->identity);
   return {std::move(endpoint), std::move(pool)};
+}
+
+std::shared_ptr<Place> Runtime::make_place(const Chosen& chosen, const Need& need) {
+  return std::make_shared<Place>(chosen.endpoint, chosen.pool, load_, shared_->metrics, need.http);
 }
 
 net::Task<Acquired> Runtime::connect(Chosen chosen, const Need& need) {
@@ -198,7 +219,7 @@ net::Task<Acquired> Runtime::connect(Chosen chosen, const Need& need) {
                       address};
   }
   Connection connection;
-  connection.place_ = std::make_shared<Place>(chosen.endpoint, chosen.pool, load_, metrics);
+  connection.place_ = make_place(chosen, need);
   metrics.upstream_cx_total.add();
   const auto deadline = shared_->loop.now() + cluster_->connect_timeout;
   auto dialled = co_await dial(chosen, need);
@@ -215,7 +236,7 @@ net::Task<Acquired> Runtime::connect(Chosen chosen, const Need& need) {
   }
   if (dialled->address != address) {
     chosen = taken_over(std::move(chosen), dialled->address);
-    connection.place_ = std::make_shared<Place>(chosen.endpoint, chosen.pool, load_, metrics);
+    connection.place_ = make_place(chosen, need);
   }
   connection.host = dialled->address;
   connection.stream = std::move(dialled->stream);

@@ -5,9 +5,18 @@
 #include "agent/core/limits.h"
 
 namespace sallyport::upstream {
+namespace {
 
-Discovery::Discovery(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster)
-    : shared_(std::move(shared)), cluster_(std::move(cluster)) {
+bool same_addresses(std::vector<IpAddress> a, std::vector<IpAddress> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
+}  // namespace
+
+Discovery::Discovery(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster, dns::NamedBy by)
+    : shared_(std::move(shared)), cluster_(std::move(cluster)), by_(by) {
   for (std::size_t i = 0; i < cluster_->endpoints.size(); ++i) {
     if (!cluster_->endpoints[i].ip.is_set()) names_.push_back({i});
   }
@@ -15,7 +24,17 @@ Discovery::Discovery(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster)
 }
 
 Discovery::~Discovery() {
-  for (const auto& endpoint : endpoints_) endpoint->retire();
+  for (const auto* some : {&endpoints_, &last_choice_}) {
+    for (const auto& endpoint : *some) endpoint->retire();
+  }
+}
+
+const Error* Discovery::problem() const {
+  const Error* out = nullptr;
+  for (const Name& name : names_) {
+    if (name.problem) out = &*name.problem;
+  }
+  return out;
 }
 
 bool Discovery::worth_waiting() const {
@@ -48,51 +67,57 @@ void Discovery::refresh_due() {
     name.resolving = true;
     shared_->loop.spawn(resolve(weak_from_this(), shared_,
                                 cluster_->endpoints[name.configured].host, i,
-                                cluster_->dns_refresh_rate));
+                                cluster_->dns_refresh_rate, by_));
   }
 }
 
 net::Task<void> Discovery::resolve(std::weak_ptr<Discovery> weak, std::shared_ptr<Shared> shared,
                                    std::string host, std::size_t name,
-                                   std::chrono::milliseconds retry_after) {
-  auto answer = co_await shared->resolver.resolve(std::move(host), retry_after);
+                                   std::chrono::milliseconds retry_after, dns::NamedBy by) {
+  auto answer = co_await shared->resolver.resolve(std::move(host), retry_after, by);
   if (const auto self = weak.lock()) self->answered(self->names_[name], std::move(answer));
 }
 
 void Discovery::answered(Name& name, Result<dns::Answer> answer) {
   const auto now = shared_->loop.now();
   name.resolving = false;
+  std::vector<IpAddress> next;
   if (answer) {
     name.problem.reset();
-    name.addresses = std::move(answer->addresses);
+    next = std::move(answer->addresses);
     name.expires = now + answer->ttl;
+    if (!answer->stale) name.good_until = name.expires + limits::dns_keep_stale;
   } else {
-    // The resolver keeps what is worth keeping; an error means that there are no addresses.
+    // The resolver keeps what is worth keeping, unless it had to forget the name.
+    const Fault fault = answer.error().fault;
+    const bool unasked = fault == Fault::overflow || fault == Fault::timed_out;
+    if (unasked && now < name.good_until) next = name.addresses;
     name.problem = answer.error();
-    name.addresses.clear();
     name.expires = now + limits::dns_negative_ttl;
   }
-  rebuild();
+  // Servers turn the order of their answers: only a logical name's first address matters.
+  const bool same = same_addresses(name.addresses, next);
+  name.addresses = std::move(next);
+  if (!same || cluster_->discovery == mesh::Discovery::logical_dns) rebuild();
   changed_.wake_all(shared_->loop);
 }
 
-// All but those of the slow family, where others are left.
-std::vector<IpAddress> Discovery::usable(const Name& name) const {
+bool Discovery::any_fast(const Name& name) const {
   const auto now = shared_->loop.now();
-  std::vector<IpAddress> out;
-  for (const IpAddress& ip : name.addresses) {
-    if (!name.slow(ip, now)) out.push_back(ip);
-  }
-  return out.empty() ? name.addresses : out;
+  return std::any_of(name.addresses.begin(), name.addresses.end(),
+                     [&](const IpAddress& ip) { return !name.slow(ip, now); });
 }
 
 const Discovery::Name* Discovery::name_of(const SocketAddress& address) const {
-  const auto found = std::find_if(names_.begin(), names_.end(), [&](const Name& name) {
-    return cluster_->endpoints[name.configured].port == address.port() &&
-           std::find(name.addresses.begin(), name.addresses.end(), address.ip()) !=
-               name.addresses.end();
-  });
-  return found == names_.end() ? nullptr : &*found;
+  if (cluster_->discovery != mesh::Discovery::logical_dns) {
+    const auto at = by_address_.find(address);
+    return at == by_address_.end() || !at->second.name ? nullptr : &names_[*at->second.name];
+  }
+  if (names_.empty() || cluster_->endpoints[names_[0].configured].port != address.port()) {
+    return nullptr;
+  }
+  const auto& all = names_[0].addresses;
+  return std::find(all.begin(), all.end(), address.ip()) == all.end() ? nullptr : &names_[0];
 }
 
 std::vector<SocketAddress> Discovery::addresses_for(const SocketAddress& chosen) const {
@@ -117,7 +142,6 @@ std::vector<SocketAddress> Discovery::addresses_for(const SocketAddress& chosen)
     if (i < same_family.size()) out.push_back(same_family[i]);
   }
   out.insert(out.end(), slow.begin(), slow.end());
-  out.resize(std::min(out.size(), limits::connect_addresses));
   return out;
 }
 
@@ -132,41 +156,73 @@ void Discovery::overtaken(const SocketAddress& tried, const SocketAddress& used)
 }
 
 std::shared_ptr<Endpoint> Discovery::at(const SocketAddress& address) const {
-  const auto found = std::find_if(endpoints_.begin(), endpoints_.end(), [&](const auto& endpoint) {
-    return endpoint->address == address;
-  });
-  return found == endpoints_.end() ? nullptr : *found;
+  if (cluster_->discovery == mesh::Discovery::logical_dns) {
+    const bool there = !endpoints_.empty() && endpoints_.front()->address == address;
+    return there ? endpoints_.front() : nullptr;
+  }
+  const auto found = by_address_.find(address);
+  return found == by_address_.end() ? nullptr : found->second.endpoint;
+}
+
+bool Discovery::offers(const Endpoint& endpoint) const {
+  if (cluster_->discovery == mesh::Discovery::logical_dns) {
+    return !endpoints_.empty() && endpoints_.front().get() == &endpoint;
+  }
+  const auto found = by_address_.find(endpoint.address);
+  return found != by_address_.end() && found->second.endpoint.get() == &endpoint &&
+         !found->second.slow;
 }
 
 void Discovery::rebuild() {
-  ++generation_;
-  problem_.reset();
-  for (const Name& name : names_) {
-    if (name.problem) problem_ = name.problem;
-  }
   if (cluster_->discovery == mesh::Discovery::logical_dns) return rebuild_logical();
-  Endpoints next;
-  const auto add = [&](SocketAddress address, const mesh::Endpoint& as) {
-    const auto same = [&](const auto& endpoint) { return endpoint->address == address; };
-    if (std::any_of(next.begin(), next.end(), same)) return;
-    const auto known = std::find_if(endpoints_.begin(), endpoints_.end(), same);
-    next.push_back(known != endpoints_.end()
-                       ? *known
-                       : std::make_shared<Endpoint>(address, as.weight, as.group));
+  const auto now = shared_->loop.now();
+  ByAddress next;
+  std::vector<Known*> in_order;
+  const auto add = [&](SocketAddress address, const mesh::Endpoint& as,
+                       std::optional<std::size_t> name, bool slow) {
+    const auto [at, first] = next.try_emplace(address);
+    if (!first) return;
+    const auto known = by_address_.find(address);
+    at->second = {known != by_address_.end()
+                      ? known->second.endpoint
+                      : std::make_shared<Endpoint>(address, as.weight, as.group),
+                  name, slow};
+    in_order.push_back(&at->second);
   };
   for (const mesh::Endpoint& configured : cluster_->endpoints) {
-    if (configured.ip.is_set()) add({configured.ip, configured.port}, configured);
+    if (configured.ip.is_set()) add({configured.ip, configured.port}, configured, {}, false);
   }
-  for (const Name& name : names_) {
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    const Name& name = names_[i];
     const mesh::Endpoint& configured = cluster_->endpoints[name.configured];
-    for (const IpAddress& ip : usable(name)) add({ip, configured.port}, configured);
-  }
-  const Endpoints before = std::exchange(endpoints_, std::move(next));
-  for (const auto& endpoint : before) {
-    if (std::find(endpoints_.begin(), endpoints_.end(), endpoint) == endpoints_.end()) {
-      endpoint->retire();
+    const bool fast = any_fast(name);
+    for (const IpAddress& ip : name.addresses) {
+      add({ip, configured.port}, configured, i, fast && name.slow(ip, now));
     }
   }
+  list(in_order, next);
+  for (const auto& [address, known] : by_address_) {
+    if (!next.contains(address)) known.endpoint->retire();
+  }
+  by_address_ = std::move(next);
+}
+
+// Who stays keeps its place: a set that is the same in another order is the same list.
+void Discovery::list(const std::vector<Known*>& in_order, ByAddress& by_address) {
+  Endpoints next;
+  last_choice_.clear();
+  for (const auto& endpoint : endpoints_) {
+    const auto at = by_address.find(endpoint->address);
+    if (at == by_address.end() || at->second.slow) continue;
+    at->second.listed = true;
+    next.push_back(endpoint);
+  }
+  for (const Known* known : in_order) {
+    if (!known->listed) (known->slow ? last_choice_ : next).push_back(known->endpoint);
+  }
+  if (next == endpoints_) return;
+  endpoints_ = std::move(next);
+  ++generation_;
 }
 
 // One endpoint whose address follows DNS: new connections go to the first address, old ones are
@@ -178,16 +234,23 @@ void Discovery::rebuild_logical() {
     first = &cluster_->endpoints.front();
     ip = first->ip;
     if (!names_.empty() && names_.front().configured == 0 && !names_.front().addresses.empty()) {
-      ip = usable(names_.front()).front();
+      const Name& name = names_.front();
+      const auto now = shared_->loop.now();
+      const auto fast = std::find_if(name.addresses.begin(), name.addresses.end(),
+                                     [&](const IpAddress& one) { return !name.slow(one, now); });
+      ip = fast == name.addresses.end() ? name.addresses.front() : *fast;
     }
   }
-  if (!first || !ip.is_set()) {
-    for (const auto& endpoint : endpoints_) endpoint->retire();
-    endpoints_.clear();
-  } else if (endpoints_.empty()) {
-    endpoints_.push_back(std::make_shared<Endpoint>(SocketAddress(ip, first->port), first->weight));
-  } else {
+  if (first && ip.is_set() && !endpoints_.empty()) {
     endpoints_.front()->address = {ip, first->port};
+    return;
+  }
+  if (endpoints_.empty() && !(first && ip.is_set())) return;
+  ++generation_;
+  for (const auto& endpoint : endpoints_) endpoint->retire();
+  endpoints_.clear();
+  if (first && ip.is_set()) {
+    endpoints_.push_back(std::make_shared<Endpoint>(SocketAddress(ip, first->port), first->weight));
   }
 }
 

@@ -43,7 +43,12 @@ Result<std::shared_ptr<Runtime>> DynamicHosts::runtime_for(const Need& need) {
   auto cluster = std::make_shared<mesh::Cluster>(cluster_);
   cluster->discovery = mesh::Discovery::logical_dns;
   cluster->endpoints = {mesh::Endpoint{.host = std::string(key.host), .port = key.port}};
-  cluster->load = {};  // there is nothing to choose from
+  if (cluster->load) {  // there is nothing to choose from
+    cluster->load->hash.reset();
+    cluster->load->outlier.reset();
+    cluster->load->warmup.reset();
+    cluster->load->groups.clear();
+  }
   auto runtime = std::make_shared<Runtime>(shared_, cluster, load_);
   const std::string_view host = cluster->endpoints.front().host;
   hosts_.emplace(Key{host, key.port}, Host{cluster, runtime});

@@ -9,7 +9,6 @@
 namespace sallyport::upstream {
 namespace {
 
-constexpr double ring_size_most = 8 * 1024 * 1024;  // Envoy's maximum_ring_size
 constexpr uint16_t free_entry = UINT16_MAX;
 
 std::vector<double> normalized(std::span<const HashTable::Host> hosts) {
@@ -25,7 +24,7 @@ std::vector<double> normalized(std::span<const HashTable::Host> hosts) {
 HashTable::HashTable(const mesh::HashPolicy& policy, std::span<const Host> hosts) {
   hosts = hosts.first(std::min(hosts.size(), limits::hash_endpoints));
   if (policy.table == mesh::HashPolicy::Table::maglev) {
-    fill_maglev(hosts, policy.table_size);
+    fill_maglev(hosts, std::min<uint64_t>(policy.table_size, limits::hash_maglev_entries));
   } else {
     fill_ring(hosts, policy.table_size);
   }
@@ -35,7 +34,8 @@ HashTable::HashTable(const mesh::HashPolicy& policy, std::span<const Host> hosts
 void HashTable::fill_ring(std::span<const Host> hosts, uint64_t minimum) {
   const auto weights = normalized(hosts);
   const double least = *std::min_element(weights.begin(), weights.end());
-  const double scale = std::min(std::ceil(least * double(minimum)) / least, ring_size_most);
+  const double scale =
+      std::min(std::ceil(least * double(minimum)) / least, double(limits::hash_ring_points));
   ring_.reserve(static_cast<std::size_t>(std::ceil(scale)));
   double target = 0;
   for (std::size_t i = 0; i < hosts.size(); ++i) {
@@ -77,12 +77,12 @@ void HashTable::fill_maglev(std::span<const Host> hosts, uint64_t size) {
   }
 }
 
-std::size_t HashTable::at(uint64_t hash) const {
-  if (!entries_.empty()) return entries_[hash % entries_.size()];
+std::size_t HashTable::place_of(uint64_t hash) const {
+  if (!entries_.empty()) return hash % entries_.size();
   const auto found =
       std::lower_bound(ring_.begin(), ring_.end(), hash,
                        [](const Point& point, uint64_t wanted) { return point.hash < wanted; });
-  return (found == ring_.end() ? ring_.front() : *found).host;
+  return found == ring_.end() ? 0 : static_cast<std::size_t>(found - ring_.begin());
 }
 
 }  // namespace sallyport::upstream

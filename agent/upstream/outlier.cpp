@@ -41,7 +41,7 @@ void OutlierDetector::connected(Endpoint& endpoint) {
 
 void OutlierDetector::count(Endpoint& endpoint, uint32_t& errors, uint32_t most,
                             Clock::time_point now) {
-  if (most == 0 || ++errors < most) return;
+  if (endpoint.health->list != list_ || most == 0 || ++errors < most) return;
   errors = 0;
   eject(endpoint, now);
 }
@@ -69,10 +69,11 @@ void OutlierDetector::let_back(Endpoint& endpoint) {
   ++changes_;
 }
 
-void OutlierDetector::follow(const Endpoints& endpoints) {
+void OutlierDetector::follow(const Endpoints& endpoints, uint64_t list) {
+  list_ = list;
   hosts_ = endpoints.size();
-  ejected_ = static_cast<std::size_t>(std::count_if(
-      endpoints.begin(), endpoints.end(), [](const auto& one) { return one->health->ejected; }));
+  ejected_ = 0;
+  for (const auto& endpoint : endpoints) ejected_ += endpoint->health->ejected;
 }
 
 // An endpoint that behaves for an interval has one ejection less to its name.

@@ -18,13 +18,14 @@ public:
       : policy_(policy), metrics_(metrics) {}
   OutlierDetector(const OutlierDetector&) = delete;
 
-  // What a request ended in. REQUIRES: endpoint.health is not null.
+  // What a request ended in; of no account where the endpoint has left the list meanwhile.
+  // REQUIRES: endpoint.health is not null.
   void answered(Endpoint& endpoint, int status, Clock::time_point now);
   void failed(Endpoint& endpoint, Clock::time_point now);  // no connection, or no answer on it
   void connected(Endpoint& endpoint);                      // opaque bytes: all that can be told
 
-  // The endpoints are others than before.
-  void follow(const Endpoints& endpoints);
+  // The endpoints are others than before; their Health::list is `list`.
+  void follow(const Endpoints& endpoints, uint64_t list);
   bool due(Clock::time_point now) const { return now >= next_sweep_; }
   void sweep(const Endpoints& endpoints, Clock::time_point now);  // if due
   uint64_t changes() const { return changes_; }  // grows with each endpoint ejected or let back
@@ -38,6 +39,7 @@ private:
   observe::WorkerMetrics& metrics_;
   std::size_t hosts_ = 0, ejected_ = 0;
   uint64_t changes_ = 0;
+  uint64_t list_ = 0;
   Clock::time_point last_sweep_{}, next_sweep_{};
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "agent/core/limits.h"
+
 namespace sallyport::upstream {
 namespace {
 
@@ -10,12 +12,6 @@ constexpr uint32_t overprovisioning = 140;  // percent; Envoy's default
 constexpr uint64_t share_scale = 1000;      // shares are whole numbers
 constexpr uint64_t warmth_scale = 1'000'000;
 constexpr int warm_tries = 64;  // then whoever comes
-
-bool healthy(const Endpoint& endpoint) { return !endpoint.health || !endpoint.health->ejected; }
-
-bool listed(const std::vector<SocketAddress>& list, const Endpoint& endpoint) {
-  return std::find(list.begin(), list.end(), endpoint.address) != list.end();
-}
 
 uint32_t availability(std::size_t healthy, std::size_t all) {
   if (all == 0) return 0;
@@ -40,6 +36,7 @@ void PolicyBalancer::follow(const Endpoints& endpoints, uint64_t generation,
                             Clock::time_point now) {
   const bool same = generation_ == generation;
   if (!same) note_arrivals(endpoints, now);
+  if (tables_outdated_ && now - tables_built_ >= limits::hash_rebuild) build_tables(now);
   if (detector_ && detector_->due(now)) detector_->sweep(endpoints, now);
   if (same && (!detector_ || detector_->changes() == changes_)) return;
   generation_ = generation;
@@ -48,13 +45,19 @@ void PolicyBalancer::follow(const Endpoints& endpoints, uint64_t generation,
 }
 
 void PolicyBalancer::note_arrivals(const Endpoints& endpoints, Clock::time_point now) {
+  ++list_;
   for (const auto& endpoint : endpoints) {
-    if (endpoint->health) continue;
-    endpoint->health = std::make_unique<Health>();
-    endpoint->health->since = now;
-    if (policy_.warmup) warm_at_ = now + policy_.warmup->duration;
+    if (!endpoint->health) {
+      endpoint->health = std::make_unique<Health>();
+      endpoint->health->since = now;
+      if (policy_.warmup) warm_at_ = now + policy_.warmup->duration;
+    }
+    endpoint->health->list = list_;
   }
-  if (detector_) detector_->follow(endpoints);
+  if (detector_) detector_->follow(endpoints, list_);
+  if (!policy_.hash) return;
+  endpoints_ = endpoints;
+  tables_outdated_ = true;
 }
 
 void PolicyBalancer::rebuild(const Endpoints& endpoints) {
@@ -66,16 +69,19 @@ void PolicyBalancer::rebuild(const Endpoints& endpoints) {
   for (auto& tally : tallies) tally.groups.resize(std::max<std::size_t>(groups.size(), 1));
   for (const auto& endpoint : endpoints) {
     const std::size_t index = endpoint->group < groups.size() ? endpoint->group : 0;
-    auto& tally = tallies[groups.empty() ? 0 : groups[index].priority];
+    auto& tally = tallies[priority_of(*endpoint)];
     tally.groups[index].push_back(endpoint);
     ++tally.all;
     tally.healthy += healthy(*endpoint);
   }
   share_out(tallies);
   levels_.clear();
-  for (const auto& tally : tallies) {
+  for (std::size_t i = 0; i < tallies.size(); ++i) {
+    const auto& tally = tallies[i];
     Level level;
     level.percent = tally.percent;
+    level.priority = static_cast<uint32_t>(i);
+    level.panic = tally.panic;
     if (level.percent > 0) fill(level, tally);
     if (!level.groups.empty()) levels_.push_back(std::move(level));
   }
@@ -115,14 +121,15 @@ void PolicyBalancer::share_out(std::vector<Tally>& levels) const {
 }
 
 void PolicyBalancer::fill(Level& level, const Tally& tally) {
-  std::vector<HashTable::Host> hosts;
   for (std::size_t i = 0; i < tally.groups.size(); ++i) {
     Endpoints usable;
     uint64_t sum = 0;
+    auto oldest = Clock::time_point::max();
     for (const auto& endpoint : tally.groups[i]) {
       if (!tally.panic && !healthy(*endpoint)) continue;
       usable.push_back(endpoint);
       sum += endpoint->weight;
+      oldest = std::min(oldest, endpoint->health->since);
     }
     if (usable.empty()) continue;
     const uint64_t own = policy_.groups.empty() ? 0 : policy_.groups[i].weight;
@@ -131,16 +138,72 @@ void PolicyBalancer::fill(Level& level, const Tally& tally) {
     const uint64_t able =
         tally.panic ? 100
                     : std::max<uint64_t>(1, availability(usable.size(), tally.groups[i].size()));
-    for (const auto& endpoint : usable) {
-      if (!policy_.hash) break;
-      const double part = double(weight) * double(able) / double(sum);
-      hosts.push_back({endpoint->address.text(), part * endpoint->weight});
-      level.hashed.push_back(endpoint);
-    }
-    level.groups.push_back(
-        {std::move(usable), weight * able * share_scale / 100, Balancer(balancing_, random_)});
+    level.groups.push_back({std::move(usable), weight * able * share_scale / 100,
+                            Balancer(balancing_, random_), oldest});
   }
-  if (!hosts.empty()) level.table = std::make_unique<HashTable>(*policy_.hash, hosts);
+}
+
+uint32_t PolicyBalancer::priority_of(const Endpoint& endpoint) const {
+  const auto& groups = policy_.groups;
+  return groups.empty() ? 0 : groups[endpoint.group < groups.size() ? endpoint.group : 0].priority;
+}
+
+// Each locality has its weight, whoever of it is ejected: its others take what that one had.
+void PolicyBalancer::build_tables(Clock::time_point now) {
+  tables_outdated_ = false;
+  tables_built_ = now;
+  struct Entry {
+    std::string key;
+    std::shared_ptr<Endpoint> endpoint;
+  };
+  std::vector<std::vector<Entry>> priorities;
+  std::vector<uint64_t> sums(policy_.groups.size());
+  for (const auto& endpoint : endpoints_) {
+    const auto priority = priority_of(*endpoint);
+    if (priority >= priorities.size()) priorities.resize(priority + 1);
+    priorities[priority].push_back({endpoint->address.text(), endpoint});
+    if (endpoint->group < sums.size()) sums[endpoint->group] += endpoint->weight;
+  }
+  tables_.clear();
+  for (auto& entries : priorities) {
+    auto& [all, table] = tables_.emplace_back();
+    std::sort(entries.begin(), entries.end(),
+              [](const Entry& a, const Entry& b) { return a.key < b.key; });
+    std::vector<HashTable::Host> hosts;
+    for (auto& [key, endpoint] : entries) {
+      double weight = std::max<uint32_t>(endpoint->weight, 1);
+      if (endpoint->group < sums.size() && policy_.groups[endpoint->group].weight != 0) {
+        weight *= double(policy_.groups[endpoint->group].weight) /
+                  double(std::max<uint64_t>(sums[endpoint->group], 1));
+      }
+      hosts.push_back({std::move(key), weight});
+      all.push_back(endpoint);
+    }
+    if (!hosts.empty()) table = std::make_unique<HashTable>(*policy_.hash, hosts);
+  }
+}
+
+std::shared_ptr<Endpoint> PolicyBalancer::find(const Level& level, uint64_t key) const {
+  if (level.priority >= tables_.size() || !tables_[level.priority].table) return nullptr;
+  const auto& [endpoints, table] = tables_[level.priority];
+  const auto found = table->at(key, [&](std::size_t host) {
+    const Endpoint& endpoint = *endpoints[host];
+    return endpoint.health->list == list_ && (level.panic || healthy(endpoint));
+  });
+  return found ? endpoints[*found] : nullptr;
+}
+
+std::shared_ptr<Endpoint> PolicyBalancer::by_hash(uint64_t key, Clock::time_point now) {
+  const Level* const level = choose_level(key);
+  if (!level) return nullptr;
+  auto found = find(*level, key);
+  if (!found && tables_outdated_) {  // All others have gone.
+    build_tables(now);
+    found = find(*level, key);
+  }
+  // Of very many, those of the least weight may have no place in the table.
+  const auto& usable = level->groups.front().endpoints;
+  return found ? found : usable[key % usable.size()];
 }
 
 PolicyBalancer::Level* PolicyBalancer::choose_level(uint64_t roll) {
@@ -168,16 +231,12 @@ PolicyBalancer::Group& PolicyBalancer::choose_group(Level& level) {
 std::shared_ptr<Endpoint> PolicyBalancer::pick(std::optional<uint64_t> hash,
                                                const std::vector<SocketAddress>* avoid,
                                                Clock::time_point now) {
-  if (policy_.hash) {
-    const uint64_t key = hash ? *hash : random_.next();
-    Level* const level = choose_level(key);
-    return level ? level->hashed[level->table->at(key)] : nullptr;
-  }
+  if (policy_.hash) return by_hash(hash ? *hash : random_.next(), now);
   Level* const level = choose_level(levels_.size() > 1 ? random_.below(100) : 0);
   if (!level) return nullptr;
   Group& group = choose_group(*level);
   auto chosen = now < warm_at_ ? warmed(group, now) : group.balancer.pick(group.endpoints, nullptr);
-  if (avoid && listed(*avoid, *chosen)) {
+  if (listed(avoid, *chosen)) {
     if (auto other = another(*avoid)) return other;
   }
   return chosen;
@@ -185,11 +244,10 @@ std::shared_ptr<Endpoint> PolicyBalancer::pick(std::optional<uint64_t> hash,
 
 // The balancer's choice counts with the probability that its age gives it, against the oldest's.
 std::shared_ptr<Endpoint> PolicyBalancer::warmed(Group& group, Clock::time_point now) {
-  double most = 0;
-  for (const auto& endpoint : group.endpoints) most = std::max(most, warmth(*endpoint, now));
+  const double most = warmth(group.oldest, now);
   for (int i = 0;; ++i) {
     auto chosen = group.balancer.pick(group.endpoints, nullptr);
-    const double chance = warmth(*chosen, now) / most;
+    const double chance = warmth(chosen->health->since, now) / most;
     if (i == warm_tries || double(random_.below(warmth_scale)) < chance * warmth_scale) {
       return chosen;
     }
@@ -197,10 +255,10 @@ std::shared_ptr<Endpoint> PolicyBalancer::warmed(Group& group, Clock::time_point
 }
 
 // Envoy's applySlowStartFactor.
-double PolicyBalancer::warmth(const Endpoint& endpoint, Clock::time_point now) const {
+double PolicyBalancer::warmth(Clock::time_point since, Clock::time_point now) const {
   using Milliseconds = std::chrono::duration<double, std::milli>;
   const auto& warmup = *policy_.warmup;
-  const double age = std::max(1.0, Milliseconds(now - endpoint.health->since).count());
+  const double age = std::max(1.0, Milliseconds(now - since).count());
   const double factor = age / Milliseconds(warmup.duration).count();
   if (factor >= 1) return 1;
   return std::max(warmup.minimum, std::pow(factor, 1 / warmup.aggression));
@@ -211,12 +269,16 @@ std::shared_ptr<Endpoint> PolicyBalancer::another(const std::vector<SocketAddres
   for (const auto& level : levels_) {
     for (const auto& group : level.groups) {
       for (const auto& endpoint : group.endpoints) {
-        if (!listed(avoid, *endpoint)) others.push_back(endpoint);
+        if (!listed(&avoid, *endpoint)) others.push_back(endpoint);
       }
     }
     if (!others.empty()) break;  // A lower priority only where this one has nobody left.
   }
   return others.empty() ? nullptr : others[random_.below(others.size())];
+}
+
+bool PolicyBalancer::stands_in(const Endpoint& other, const Endpoint& chosen) const {
+  return (healthy(other) || !healthy(chosen)) && priority_of(other) == priority_of(chosen);
 }
 
 bool PolicyBalancer::interchangeable(const Endpoint& endpoint) const {

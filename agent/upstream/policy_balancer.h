@@ -3,8 +3,11 @@
 // cluster's Balancer chooses, as Envoy's LoadBalancerBase, ZoneAwareLoadBalancerBase and
 // EdfLoadBalancerBase do.
 //
-// Threading: its worker's. Tables are built anew when endpoints come, go, are ejected or let back;
-// else a pick allocates nothing (unless it has to avoid endpoints).
+// Threading: its worker's. Lists are made anew when endpoints come, go, are ejected or let back;
+// else a pick allocates nothing (unless it has to avoid endpoints). Tables of consistent hashing
+// cost more: they hold all endpoints, a pick passes over those that are ejected or gone, and they
+// are built when endpoints come or go, at most once in limits::hash_rebuild. (Envoy builds them
+// without the ejected ones, and so moves a few keys of the others too.)
 #pragma once
 #include <memory>
 #include <optional>
@@ -31,18 +34,25 @@ public:
                                  const std::vector<SocketAddress>* avoid, Clock::time_point now);
   // Whether an endpoint chosen for one request may serve another instead.
   bool interchangeable(const Endpoint& endpoint) const;
+  bool hashes() const { return bool(policy_.hash); }
+  // Whether a connection to `other` may serve where `chosen` was picked and can't be reached.
+  bool stands_in(const Endpoint& other, const Endpoint& chosen) const;
 
 private:
   struct Group {  // a locality
     Endpoints endpoints;
     uint64_t share;  // against the others' of its level
     Balancer balancer;
+    Clock::time_point oldest;  // when the first of its endpoints was first seen
   };
   struct Level {  // a priority
     std::vector<Group> groups;
     uint32_t percent = 0;  // of the requests
-    // Consistent hashing: all groups' endpoints.
-    Endpoints hashed;
+    uint32_t priority = 0;
+    bool panic = false;  // ejected endpoints are used too
+  };
+  struct Hashed {         // a priority's
+    Endpoints endpoints;  // by their keys, so that all workers agree
     std::unique_ptr<HashTable> table;
   };
   struct Tally;
@@ -50,11 +60,14 @@ private:
   void note_arrivals(const Endpoints& endpoints, Clock::time_point now);
   void share_out(std::vector<Tally>& levels) const;
   void fill(Level& level, const Tally& tally);
+  uint32_t priority_of(const Endpoint& endpoint) const;
+  void build_tables(Clock::time_point now);
+  std::shared_ptr<Endpoint> by_hash(uint64_t key, Clock::time_point now);
+  std::shared_ptr<Endpoint> find(const Level& level, uint64_t key) const;
   Level* choose_level(uint64_t roll);
   Group& choose_group(Level& level);
-  const std::shared_ptr<Endpoint>& by_hash(Level& level, uint64_t hash);
   std::shared_ptr<Endpoint> warmed(Group& group, Clock::time_point now);
-  double warmth(const Endpoint& endpoint, Clock::time_point now) const;
+  double warmth(Clock::time_point since, Clock::time_point now) const;
   std::shared_ptr<Endpoint> another(const std::vector<SocketAddress>& avoid);
 
   const mesh::LoadPolicy& policy_;
@@ -64,6 +77,12 @@ private:
   std::vector<Level> levels_;
   std::optional<uint64_t> generation_;  // of what levels_ was made of
   uint64_t changes_ = 0;
+  uint64_t list_ = 0;  // how many lists were followed
+  // Consistent hashing
+  Endpoints endpoints_;         // of the last list
+  std::vector<Hashed> tables_;  // by priority
+  bool tables_outdated_ = false;
+  Clock::time_point tables_built_{};
   Clock::time_point warm_at_{};  // when the youngest endpoint is warm
 };
 

@@ -23,23 +23,24 @@ Load::Load(net::Loop& on) : loop(on) {}
 Load::~Load() = default;
 
 Place::Place(std::shared_ptr<Endpoint> at, std::shared_ptr<Pool> from, std::shared_ptr<Load> of,
-             observe::WorkerMetrics& counters)
+             observe::WorkerMetrics& counters, bool http)
     : endpoint(std::move(at)),
       pool(std::move(from)),
       load(std::move(of)),
       metrics(counters),
-      opened(load->loop.now()) {
+      opened(load->loop.now()),
+      requests(http) {
   ++endpoint->active;
   ++pool->open;
   ++load->connections;
-  ++load->out;
+  load->out += requests;
   metrics.upstream_cx_active.add();
 }
 
 Place::~Place() {
   if (out) {
     --endpoint->active;
-    --load->out;
+    load->out -= requests;
   }
   --pool->open;
   --load->connections;
@@ -50,13 +51,13 @@ Place::~Place() {
 void Place::hand_out() {
   out = true;
   ++endpoint->active;
-  ++load->out;
+  load->out += requests;
 }
 
 void Place::put_away() {
   out = false;
   --endpoint->active;
-  --load->out;
+  load->out -= requests;
   load->freed.wake_all(load->loop);
 }
 

@@ -28,7 +28,7 @@ struct Load {
 
   net::Loop& loop;
   std::size_t connections = 0;  // open or being opened, idle ones included
-  std::size_t out = 0;          // those of them that are not idle: requests under way
+  std::size_t out = 0;          // HTTP ones of them that are not idle: requests under way
   std::size_t retries = 0;      // requests that are being tried again (RetrySlot)
   std::size_t max_requests = SIZE_MAX;
   std::size_t pending = 0;                   // requests without a connection
@@ -76,6 +76,7 @@ struct Health {
   bool ejected = false;
   Clock::time_point ejected_at{};
   Clock::time_point since{};  // first seen
+  uint64_t list = 0;          // the balancer's last that it was in
 };
 
 class Endpoint {
@@ -105,8 +106,9 @@ private:
 
 // What a Connection carries along: made once a connection, so that pooling it allocates nothing.
 struct Place {
+  // `http`: the connection is a request's while it is out.
   Place(std::shared_ptr<Endpoint> at, std::shared_ptr<Pool> from, std::shared_ptr<Load> of,
-        observe::WorkerMetrics& counters);
+        observe::WorkerMetrics& counters, bool http);
   ~Place();
   Place(const Place&) = delete;
   void hand_out();
@@ -117,6 +119,7 @@ struct Place {
   std::shared_ptr<Load> load;
   observe::WorkerMetrics& metrics;
   const Clock::time_point opened;
+  const std::size_t requests;  // of Load::out: 0 or 1
   Clock::time_point idle_since{};
   bool buffers_released = false;
   bool out = true;

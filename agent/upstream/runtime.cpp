@@ -10,6 +10,7 @@ template <class F>
 void Runtime::each_endpoint(F job) const {
   if (discovery_) {
     for (const auto& endpoint : discovery_->endpoints()) job(*endpoint);
+    for (const auto& endpoint : discovery_->last_choice()) job(*endpoint);
   }
   for (const auto& [address, endpoint] : dialled_) job(*endpoint);
   if (dynamic_) dynamic_->each([&job](const Runtime& host) { host.each_endpoint(job); });
@@ -19,13 +20,14 @@ Runtime::Runtime(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster,
                  std::shared_ptr<Load> load)
     : shared_(std::move(shared)),
       cluster_(std::move(cluster)),
-      load_(load ? std::move(load) : std::make_shared<Load>(shared_->loop)),
+      load_(load ? load : std::make_shared<Load>(shared_->loop)),
       balancer_(cluster_->balancing, shared_->random),
       last_used_(shared_->loop.now()) {
   if (cluster_->discovery == mesh::Discovery::dynamic_dns) {
     dynamic_ = std::make_unique<DynamicHosts>(shared_, *cluster_, load_);
   } else if (cluster_->discovery != mesh::Discovery::original_dst) {
-    discovery_ = std::make_shared<Discovery>(shared_, cluster_);
+    const auto by = load ? dns::NamedBy::client : dns::NamedBy::configuration;
+    discovery_ = std::make_shared<Discovery>(shared_, cluster_, by);
   }
   set_policy();
 }
@@ -135,21 +137,33 @@ void Runtime::retire(const Identity* identity) {
 std::shared_ptr<Endpoint> Runtime::choose(const Need& need) {
   const auto& endpoints = discovery_->endpoints();
   if (auto next = std::exchange(next_, nullptr)) {
-    const bool there = std::find(endpoints.begin(), endpoints.end(), next) != endpoints.end();
-    if (there && is_next(*next, need)) return next;
+    if (discovery_->offers(*next) && is_next(*next, need)) return next;
   }
+  std::shared_ptr<Endpoint> chosen;
   if (policy_) {
     const auto now = shared_->loop.now();
     policy_->follow(endpoints, discovery_->generation(), now);
-    return policy_->pick(need.hash, need.avoid, now);
+    chosen = policy_->pick(need.hash, need.avoid, now);
+  } else {
+    chosen = balancer_.pick(endpoints, need.avoid);
   }
-  return balancer_.pick(endpoints, need.avoid);
+  const bool tried = chosen && !(policy_ && policy_->hashes()) && listed(need.avoid, *chosen);
+  if (chosen && !tried) return chosen;
+  auto last = last_choice(need);
+  return last ? last : chosen;
+}
+
+// One of a slow family's, where the others were tried or are ejected.
+std::shared_ptr<Endpoint> Runtime::last_choice(const Need& need) {
+  Endpoints good;
+  for (const auto& endpoint : discovery_->last_choice()) {
+    if (!listed(need.avoid, *endpoint) && healthy(*endpoint)) good.push_back(endpoint);
+  }
+  return good.empty() ? nullptr : good[shared_->random.below(good.size())];
 }
 
 bool Runtime::is_next(const Endpoint& next, const Need& need) const {
-  const bool avoided = need.avoid && std::find(need.avoid->begin(), need.avoid->end(),
-                                               next.address) != need.avoid->end();
-  return !avoided && (!policy_ || policy_->interchangeable(next));
+  return !listed(need.avoid, next) && (!policy_ || policy_->interchangeable(next));
 }
 
 // Of opaque bytes that they have a connection is all that is ever known; a request's answer is
@@ -158,10 +172,9 @@ void Runtime::report_opening(const Need& need, const Acquired& opened) {
   if (!load_->outlier || (opened && need.http)) return;
   if (!opened && opened.error().error.side != Side::upstream) return;
   if (!opened && opened.error().error.fault == Fault::overflow) return;
-  const auto endpoint = discovery_->at(opened ? opened->host : opened.error().host);
-  if (!endpoint || !endpoint->health) return;
-  if (opened) return load_->outlier->connected(*endpoint);
-  load_->outlier->failed(*endpoint, shared_->loop.now());
+  if (!opened) return report_failed(opened.error().host);
+  const auto endpoint = discovery_->at(opened->host);
+  if (endpoint && endpoint->health) load_->outlier->connected(*endpoint);
 }
 
 // Istio takes a maxRetries of 0 for unset.
@@ -198,6 +211,12 @@ std::shared_ptr<Endpoint> Runtime::original_destination(const Need& need, bool m
 
 void Runtime::close_idle() {
   each_endpoint([](Endpoint& endpoint) { endpoint.retire(); });
+}
+
+// An address that could not be reached.
+void Runtime::report_failed(const SocketAddress& address) {
+  const auto endpoint = load_->outlier ? discovery_->at(address) : nullptr;
+  if (endpoint && endpoint->health) load_->outlier->failed(*endpoint, shared_->loop.now());
 }
 
 bool Runtime::in_use() const {

@@ -17,7 +17,7 @@ namespace sallyport::upstream {
 
 class Runtime {
 public:
-  // `load`: shared with the clusters that this one is a part of; null: its own.
+  // `load`: shared with the DYNAMIC_DNS cluster that this one is a host of; null: its own.
   Runtime(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster,
           std::shared_ptr<Load> load = nullptr);
   ~Runtime();
@@ -57,6 +57,7 @@ private:
                                                  bool make);  // null: unset, too many
   void report_opening(const Need& need, const Acquired& opened);
   bool is_next(const Endpoint& next, const Need& need) const;
+  std::shared_ptr<Endpoint> last_choice(const Need& need);
   Error no_endpoint(const Need& need) const;
   Result<Chosen> place_for(const Need& need);
   bool has_room(const Pool& pool) const;
@@ -68,10 +69,13 @@ private:
     SocketAddress address;
     Connection pooled;  // instead of a stream
   };
+  std::shared_ptr<Place> make_place(const Chosen& chosen, const Need& need);
   net::Task<Acquired> connect(Chosen chosen, const Need& need);
   net::Task<Result<Dialled>> dial(const Chosen& chosen, const Need& need);
   net::Task<Result<Dialled>> dial_any(const Chosen& chosen, const Need& need,
                                       std::vector<SocketAddress> addresses);
+  bool stands_in(const SocketAddress& other, const Endpoint& chosen, const Need& need) const;
+  void report_failed(const SocketAddress& address);
   Connection pooled_at(const SocketAddress& address, const Identity* identity);
   Chosen taken_over(Chosen chosen, const SocketAddress& used);
   net::Task<std::optional<Error>> handshake(Connection& connection, Pool& pool,

@@ -27,6 +27,7 @@ struct Outcome {
   std::vector<Turn> turns;
   SocketAddress used;
   std::string failure;
+  std::vector<SocketAddress> failed;
 };
 Outcome dialled(std::vector<SocketAddress> addresses, std::chrono::milliseconds timeout = 10s) {
   Loop loop;
@@ -36,6 +37,7 @@ Outcome dialled(std::vector<SocketAddress> addresses, std::chrono::milliseconds 
   const Stream stream = dialling.take();
   EXPECT_EQ(bool(stream), out.turns.back() == Turn::connected);
   out.used = dialling.used();
+  out.failed = dialling.failed();
   if (stream) {
     EXPECT_EQ(stream.peer(), out.used);
   } else {
@@ -61,6 +63,16 @@ TEST(Dialling, GoesOnWhenAnAddressNeverAnswers) {
   const FullListener silent;
   const auto good = TestSocket::listening("::1");
   EXPECT_EQ(dialled({silent.address(), good.local()}, 1h).used, good.local());
+}
+
+TEST(Dialling, OnlyWhoGaveAnErrorOrHadAllTheTimeHasFailed) {
+  const FullListener silent;
+  const auto good = TestSocket::listening("::1");
+  const auto gone = refusing();
+  EXPECT_EQ(dialled({silent.address(), gone, good.local()}, 1h).failed, std::vector{gone});
+  const auto outcome = dialled({gone, silent.address()}, 50ms);
+  EXPECT_EQ(outcome.turns.back(), Turn::failed);
+  EXPECT_EQ(outcome.failed, std::vector{gone}) << "the second had only what was left";
 }
 
 TEST(Dialling, ALateAddressIsStillTakenWhenTheLaterOnesFail) {

@@ -1,7 +1,7 @@
 // Endpoints that DNS names.
 #include <atomic>
 
-#include "tests/support/full_listener.h"
+#include "agent/upstream/discovery.h"
 #include "tests/unit/upstream/fixture.h"
 
 namespace sallyport::upstream {
@@ -139,6 +139,57 @@ TEST_F(Discovered, LogicalDnsDialsTheNewFirstAddressAndKeepsOldConnections) {
   wait_until([this] { return addresses(*upstreams) == Texts{"127.0.0.2"}; });
   EXPECT_EQ(upstreams->take_idle(*to, {}).host.ip().text(), "127.0.0.1");
   EXPECT_EQ(acquired(to, {.fresh = true}).host.ip().text(), "127.0.0.2");
+}
+
+TEST_F(Discovered, ASetInAnotherOrderIsTheSameSet) {
+  std::atomic<int> answers{0};
+  std::atomic<bool> grown{false};
+  test::DnsServer dns([&](const wire::Question& q) -> Replies {
+    std::vector<wire::Record> records{wire::address(q.name, "127.0.0.1", 1),
+                                      wire::address(q.name, "127.0.0.2", 1)};
+    if (++answers % 2 == 0) std::swap(records[0], records[1]);
+    if (grown) records.insert(records.begin(), wire::address(q.name, "127.0.0.3", 1));
+    return {wire::reply(q, records)};
+  });
+  use_dns(dns.address());
+  const auto shared = std::make_shared<Shared>(Upstreams::Parts{loop, *resolver, vault, metrics});
+  const auto discovery =
+      std::make_shared<Discovery>(shared, named("a.test", 80, mesh::Discovery::strict_dns));
+  test::await(loop, discovery->prepare());
+  const auto before = discovery->endpoints();
+  const auto generation = discovery->generation();
+  ASSERT_EQ(before.size(), 2u);
+  wait_until([&] { return discovery->refresh_due(), answers == 3; });
+  EXPECT_EQ(discovery->generation(), generation);
+  EXPECT_EQ(discovery->endpoints(), before);
+  grown = true;
+  wait_until([&] { return discovery->refresh_due(), discovery->endpoints().size() == 3; });
+  EXPECT_EQ(discovery->generation(), generation + 1);
+  EXPECT_EQ(Endpoints(discovery->endpoints().begin(), discovery->endpoints().begin() + 2), before);
+}
+
+net::Task<void> ask_in_vain(dns::Resolver& resolver, std::string name) {
+  co_await resolver.resolve(std::move(name), 60s, dns::NamedBy::client);
+}
+
+TEST_F(Discovered, AResolverWithTooMuchToDoTakesNoEndpointAway) {
+  test::DnsServer dns([](const wire::Question& q) -> Replies {
+    if (q.name.ends_with(".mute")) return {};
+    return {wire::reply(q, {wire::address(q.name, "127.0.0.1", 1)})};
+  });
+  upstreams.reset();
+  resolver.emplace(loop, dns::ResolverOptions{{dns.address()}, true, false, 60'000ms, 1});
+  const auto shared = std::make_shared<Shared>(Upstreams::Parts{loop, *resolver, vault, metrics});
+  const auto discovery = std::make_shared<Discovery>(
+      shared, named("a.test", 80, mesh::Discovery::strict_dns), dns::NamedBy::client);
+  test::await(loop, discovery->prepare());
+  ASSERT_EQ(discovery->endpoints().size(), 1u);
+  for (std::size_t i = 0; i < limits::dns_queries + limits::dns_queries_at_once; ++i) {
+    loop.spawn(ask_in_vain(*resolver, std::to_string(i) + ".mute"));
+  }
+  wait_until([&] { return discovery->refresh_due(), discovery->problem() != nullptr; });
+  EXPECT_EQ(discovery->problem()->fault, Fault::overflow);
+  EXPECT_EQ(discovery->endpoints().size(), 1u);
 }
 
 TEST_F(Discovered, DestroyingEverythingWhileANameIsAskedForIsSafe) {

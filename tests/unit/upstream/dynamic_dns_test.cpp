@@ -1,4 +1,6 @@
 // DYNAMIC_DNS: the host that the client names is resolved, at the port that it dialled.
+#include <sys/socket.h>
+
 #include "tests/unit/upstream/fixture.h"
 
 namespace sallyport::upstream {
@@ -42,6 +44,25 @@ TEST_F(DynamicDns, TargetPortTakesTheDialledOnesPlace) {
   const auto any = wildcard();
   any->original_dst_port = server.address().port();
   EXPECT_EQ(acquired(any, to("one.a.test", 80)).host, server.address());
+}
+
+TEST_F(DynamicDns, WhatIsNotAboutChoosingCountsForItsHostsToo) {
+  TlsServer server({});
+  const auto any = wildcard();
+  auto& load = any->load.emplace();
+  load.hash = mesh::HashPolicy();
+  load.outlier.emplace();
+  load.keepalive = mesh::KeepalivePolicy{3, 60s, 10s};
+  load.max_connection_duration = 1ms;
+  auto connection = acquired(any, to("one.a.test", server.address().port()));
+  int on = 0;
+  socklen_t size = sizeof on;
+  getsockopt(connection.stream.fd(), SOL_SOCKET, SO_KEEPALIVE, &on, &size);
+  EXPECT_EQ(on, 1);
+  const auto opened = loop.now();
+  wait_until([&] { return loop.now() - opened > 1ms; });
+  upstreams->give_back(std::move(connection));
+  EXPECT_EQ(idle(), 0u);
 }
 
 TEST_F(DynamicDns, AConnectionIsPooledForItsHostOnly) {

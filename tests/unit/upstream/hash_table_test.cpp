@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/core/limits.h"
 #include "agent/core/xxhash.h"
 
 namespace sallyport::upstream {
@@ -62,7 +63,34 @@ TEST_P(Hashing, OneHostGetsAll) {
   EXPECT_EQ(shares(table, 1)[0], 10'000);
 }
 
+TEST_P(Hashing, WhereAHostIsRefusedOnlyItsOwnKeysMoveToAllOthers) {
+  const HashTable table(GetParam().policy, hosts({1, 1, 1, 1}));
+  std::vector<int> got(4);
+  for (int i = 0; i < 10'000; ++i) {
+    const auto key = xxhash64(std::to_string(i));
+    const auto host = table.at(key, [](std::size_t one) { return one != 3; });
+    ASSERT_TRUE(host);
+    if (table.at(key) != 3) {
+      EXPECT_EQ(*host, table.at(key));
+    } else {
+      ++got[*host];
+    }
+  }
+  EXPECT_EQ(got[3], 0);
+  for (int i = 0; i < 3; ++i) EXPECT_GT(got[std::size_t(i)], 300);
+  EXPECT_FALSE(table.at(7, [](std::size_t) { return false; }));
+}
+
 INSTANTIATE_TEST_SUITE_P(Spec, Hashing, testing::ValuesIn(cases));
+
+TEST(TableSize, IsBoundedSinceAWorkerBuildsIt) {
+  const HashTable ring({.table = Table::ring, .table_size = 8 * 1024 * 1024}, hosts({1, 1, 1}));
+  EXPECT_EQ(ring.places(), limits::hash_ring_points);
+  const HashTable skewed({.table = Table::ring, .table_size = 1024}, hosts({1e9, 1}));
+  EXPECT_EQ(skewed.places(), limits::hash_ring_points);
+  const HashTable maglev({.table = Table::maglev, .table_size = 5'000'011}, hosts({1, 1, 1}));
+  EXPECT_EQ(maglev.places(), limits::hash_maglev_entries);
+}
 
 // Ketama: the first point at or after the key, the ring's first one after the last.
 TEST(Ring, IsEnvoysKetama) {

@@ -34,6 +34,7 @@ TEST_F(Limits, OpaqueConnectionsAreNoRequests) {
   tcp.http = false;
   auto first = acquired(to, tcp);
   EXPECT_TRUE(acquire(to, tcp));
+  EXPECT_TRUE(acquire(to)) << "and take no request's place";
 }
 
 TEST_F(Limits, NoMoreRetriesAtATimeThanMaxRetries) {

@@ -6,6 +6,7 @@
 
 #include <map>
 
+#include "agent/core/limits.h"
 #include "agent/core/xxhash.h"
 
 namespace sallyport::upstream {
@@ -198,6 +199,19 @@ TEST_F(OutlierDetection, AnEndpointThatComesLaterIsWatchedToo) {
   EXPECT_EQ(who(100), "ab");
 }
 
+TEST_F(OutlierDetection, AnEndpointThatHasLeftIsNeitherEjectedNorCounted) {
+  use(outlier({.consecutive_5xx = 1, .max_ejection_percent = 34}), {0, 0, 0});
+  const auto gone = endpoints.back();
+  endpoints.pop_back();
+  ++generation;
+  follow();
+  detector->failed(*gone, now);
+  EXPECT_FALSE(gone->health->ejected);
+  EXPECT_EQ(metrics.outlier_ejections.get(), 0u);
+  answer(0, {500});
+  EXPECT_TRUE(ejected(0)) << "the one that may always be";
+}
+
 TEST_F(OutlierDetection, TriedOnesAreAvoidedWhileOthersAreHealthy) {
   use(outlier({.consecutive_5xx = 1}), {0, 0, 0});
   answer(0, {500});
@@ -287,6 +301,64 @@ TEST_F(ConsistentHashing, EveryWorkerAgrees) {
   for (int i = 0; i < 100; ++i) {
     const auto key = xxhash64(std::to_string(i));
     EXPECT_EQ(balancer->pick(key, nullptr, now), second.pick(key, nullptr, now));
+  }
+}
+
+TEST_F(ConsistentHashing, EveryWorkerAgreesInWhateverOrderDnsGaveThem) {
+  for (const auto table : {mesh::HashPolicy::Table::ring, mesh::HashPolicy::Table::maglev}) {
+    endpoints.clear();
+    use(hashing(table), {0, 0, 0});
+    Endpoints turned;
+    for (int i : {2, 0, 1}) turned.push_back(std::make_shared<Endpoint>(at(i), 1));
+    Random other(99);
+    PolicyBalancer second(cluster, nullptr, other);
+    second.follow(turned, 1, now);
+    for (int i = 0; i < 100; ++i) {
+      const auto key = xxhash64(std::to_string(i));
+      EXPECT_EQ(balancer->pick(key, nullptr, now)->address,
+                second.pick(key, nullptr, now)->address);
+    }
+  }
+}
+
+TEST_F(ConsistentHashing, ANewEndpointHasItsKeysASecondAfterTheLastTableOneThatLeftNoneAtOnce) {
+  use(hashing(mesh::HashPolicy::Table::maglev), {0, 0, 0});
+  add();
+  endpoints.erase(endpoints.begin());  // 'a'
+  ++generation;
+  follow();
+  EXPECT_EQ(who(200), "bc");
+  pass(limits::hash_rebuild);
+  EXPECT_EQ(who(200), "bcd");
+}
+
+TEST_F(ConsistentHashing, WhereAllAreOthersThanBeforeTheyServeAtOnce) {
+  use(hashing(mesh::HashPolicy::Table::ring), {0, 0});
+  add();
+  add();
+  endpoints.erase(endpoints.begin(), endpoints.begin() + 2);
+  ++generation;
+  follow();
+  EXPECT_EQ(who(200), "cd");
+}
+
+TEST_F(ConsistentHashing, KeysOfOthersStayWhereTheyAreWhenOneIsEjected) {
+  for (const auto table : {mesh::HashPolicy::Table::ring, mesh::HashPolicy::Table::maglev}) {
+    endpoints.clear();
+    auto policy = hashing(table);
+    policy.outlier = mesh::OutlierPolicy{.consecutive_5xx = 1};
+    use(policy, {0, 0, 0, 0});
+    std::vector<std::shared_ptr<Endpoint>> homes;
+    for (int i = 0; i < 100; ++i) {
+      homes.push_back(balancer->pick(xxhash64(std::to_string(i)), nullptr, now));
+    }
+    answer(1, {500});
+    for (int i = 0; i < 100; ++i) {
+      const auto home = balancer->pick(xxhash64(std::to_string(i)), nullptr, now);
+      EXPECT_NE(home, endpoints[1]);
+      if (homes[std::size_t(i)] == endpoints[1]) continue;
+      EXPECT_EQ(home, homes[std::size_t(i)]);
+    }
   }
 }
 
