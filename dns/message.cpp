@@ -9,6 +9,7 @@
 #include <string>
 
 #include "agent/core/limits.h"
+#include "dns/names.h"
 
 namespace sallyport::dns {
 namespace {
@@ -27,15 +28,6 @@ struct Record {
 struct AresFree {
   void operator()(char* text) const { ares_free_string(text); }
 };
-
-std::string lower(std::string_view name) {
-  std::string out(name);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  if (out.ends_with('.')) out.pop_back();
-  return out;
-}
 
 // Walks the message; every take_ fails at its end.
 class Reader {
@@ -69,7 +61,7 @@ public:
     if (status != ARES_SUCCESS || encoded <= 0 || !skip(static_cast<std::size_t>(encoded))) {
       return std::nullopt;
     }
-    return lower(text);
+    return canonical(text);
   }
   std::span<const unsigned char> rest() const { return message_.subspan(at_); }
   std::size_t at() const { return at_; }
@@ -121,7 +113,7 @@ Error bad(std::string_view what) {
 
 // The addresses of the name at the end of the CNAME chain that starts at `host`.
 Result<Records> follow(const std::vector<Record>& records, std::string_view host) {
-  std::string name = lower(host);
+  std::string name = canonical(host);
   uint32_t ttl = INT32_MAX;
   bool ended = false;
   for (int hop = 0; hop < cname_hops && !ended; ++hop) {
@@ -169,7 +161,7 @@ Result<Records> read_addresses(std::span<const unsigned char> message, std::stri
   if (*questions != 1) return bad("the answer has not exactly one question");
   const auto question = reader.take_name();
   if (!question || !reader.skip(4)) return bad("the answer is cut short");
-  if (*question != lower(host)) return bad("the answer is to another question");
+  if (*question != canonical(host)) return bad("the answer is to another question");
   std::vector<Record> records;
   const uint16_t wanted = family == Family::v4 ? type_a : type_aaaa;
   for (std::size_t i = 0; i < std::min<std::size_t>(*answers, limits::dns_records); ++i) {

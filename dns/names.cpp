@@ -18,6 +18,12 @@ std::string lower(std::string_view name) {
   return out;
 }
 
+std::string canonical(std::string_view name) {
+  std::string out = lower(name);
+  if (out.ends_with('.')) out.pop_back();
+  return out;
+}
+
 std::optional<std::string> name_problem(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
   if (name.empty()) return "not a host name: it is empty";

@@ -10,6 +10,8 @@
 namespace sallyport::dns {
 
 std::string lower(std::string_view name);
+// As names are compared: in lower case, without the root's dot.
+std::string canonical(std::string_view name);
 
 // Why no server need be asked for `name` (RFC 1035 section 2.3.4: labels of 1 to 63 bytes, 253 in
 // all without the last dot). nullopt: it is a name.

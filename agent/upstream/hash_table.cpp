@@ -70,7 +70,10 @@ void HashTable::fill_maglev(std::span<const Host> hosts, uint64_t size) {
       auto& claim = claims[i];
       if (double(turn) * claim.weight < claim.due) continue;
       claim.due += most;
-      while (entries_[claim.next] != free_entry) claim.next = (claim.next + claim.skip) % size;
+      while (entries_[claim.next] != free_entry) {
+        claim.next += claim.skip;  // A division each would be half of the time.
+        if (claim.next >= size) claim.next -= size;
+      }
       entries_[claim.next] = static_cast<uint16_t>(i);
       ++taken;
     }

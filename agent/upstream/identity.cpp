@@ -1,6 +1,7 @@
 #include "agent/upstream/identity.h"
 
 #include "agent/istio/resources.h"
+#include "dns/names.h"
 
 namespace sallyport::upstream {
 namespace {
@@ -22,15 +23,6 @@ Error missing(const mesh::TlsOrigination& tls, std::string_view what, std::strin
   return refusal(tls, Fault::missing_secret,
                  rule_of(tls) + " needs the " + std::string(what) + " " + std::string(name) + ": " +
                      std::string(problem.empty() ? "it is not there" : problem));
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  if (out.ends_with('.')) out.pop_back();
-  return out;
 }
 
 std::optional<Error> set_certificate(const mesh::TlsOrigination& tls, const certs::Vault& vault,
@@ -83,8 +75,8 @@ void set_parameters(const mesh::TlsOrigination& tls, Identity& identity) {
 
 // The request's host, or the service's where a request gives none (HTTP/1.0).
 std::string host_of(const mesh::Cluster& cluster, std::string_view authority) {
-  if (!authority.empty()) return lower(authority);
-  return cluster.host.starts_with('*') ? std::string() : lower(cluster.host);
+  if (!authority.empty()) return dns::canonical(authority);
+  return cluster.host.starts_with('*') ? std::string() : dns::canonical(cluster.host);
 }
 
 }  // namespace

@@ -313,7 +313,7 @@ TEST_F(ConsistentHashing, EveryWorkerAgreesInWhateverOrderDnsGaveThem) {
     Random other(99);
     PolicyBalancer second(cluster, nullptr, other);
     second.follow(turned, 1, now);
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < 1000; ++i) {
       const auto key = xxhash64(std::to_string(i));
       EXPECT_EQ(balancer->pick(key, nullptr, now)->address,
                 second.pick(key, nullptr, now)->address);
