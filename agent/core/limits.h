@@ -39,8 +39,9 @@ inline constexpr auto retry_backoff_base = 25ms;  // Envoy; jittered, at most te
 // Endpoints that consistent hashing tells apart (an index of 16 bits)
 inline constexpr std::size_t hash_endpoints = 65'535;
 // Tables of consistent hashing are built by a worker, while its connections wait: of a larger
-// minimumRingSize or tableSize (Istio takes 8 million and 5 million) only so much is used. Both are
-// some milliseconds; the defaults, 1024 points and 65,537 entries, are less than one.
+// minimumRingSize or tableSize (Istio takes 8 million and 5 million) only so much is used, which
+// takes some milliseconds; the defaults, 1024 points and 65,537 entries, take a tenth of one and
+// one.
 inline constexpr std::size_t hash_ring_points = 65'536;
 inline constexpr std::size_t hash_maglev_entries = 131'071;  // a prime
 // Endpoints that come and go meanwhile do not have the tables built anew

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <queue>
+#include <utility>
 
 #include "agent/core/limits.h"
 #include "agent/core/xxhash.h"
@@ -18,6 +21,20 @@ std::vector<double> normalized(std::span<const HashTable::Host> hosts) {
   for (const auto& host : hosts) out.push_back(host.weight / sum);
   return out;
 }
+
+// A host of Maglev's table: where its permutation is, and what its next entry costs.
+struct Claim {
+  uint64_t next, skip;
+  double weight, due = 0;
+
+  // The first turn after `turn` by which its weight has paid.
+  uint64_t turn_after(uint64_t turn) const {
+    if (double(turn + 1) * weight >= due) return turn + 1;
+    auto next_turn = static_cast<uint64_t>(due / weight);
+    while (double(next_turn) * weight < due) ++next_turn;
+    return next_turn;
+  }
+};
 
 }  // namespace
 
@@ -50,33 +67,49 @@ void HashTable::fill_ring(std::span<const Host> hosts, uint64_t minimum) {
 }
 
 // Hosts take turns (those of less weight skip some) to claim the next free entry of their own
-// permutation of the table.
+// permutation of the table. Who skips turns is not looked at meanwhile: one host of much weight
+// among very many would cost a look at all of them for each of its entries.
 void HashTable::fill_maglev(std::span<const Host> hosts, uint64_t size) {
-  struct Claim {
-    uint64_t next, skip;
-    double weight, due = 0;
-  };
   const auto weights = normalized(hosts);
   const double most = *std::max_element(weights.begin(), weights.end());
   std::vector<Claim> claims;
+  std::vector<std::size_t> due, back, following;  // hosts, in their order
   for (std::size_t i = 0; i < hosts.size(); ++i) {
     const auto& key = hosts[i].key;
     claims.push_back({xxhash64(key) % size, xxhash64(key, 1) % (size - 1) + 1, weights[i]});
+    due.push_back(i);
   }
+  using Later = std::pair<uint64_t, std::size_t>;  // turn, host
+  std::priority_queue<Later, std::vector<Later>, std::greater<>> later;
   entries_.assign(size, free_entry);
   uint64_t taken = 0;
   for (uint64_t turn = 1; taken < size; ++turn) {
-    for (std::size_t i = 0; i < claims.size() && taken < size; ++i) {
-      auto& claim = claims[i];
-      if (double(turn) * claim.weight < claim.due) continue;
-      claim.due += most;
+    for (back.clear(); !later.empty() && later.top().first == turn; later.pop()) {
+      back.push_back(later.top().second);
+    }
+    if (!back.empty()) {
+      following.resize(due.size() + back.size());
+      std::merge(due.begin(), due.end(), back.begin(), back.end(), following.begin());
+      due.swap(following);
+    }
+    following.clear();
+    for (const std::size_t host : due) {
+      if (taken++ == size) break;
+      Claim& claim = claims[host];
       while (entries_[claim.next] != free_entry) {
         claim.next += claim.skip;  // A division each would be half of the time.
         if (claim.next >= size) claim.next -= size;
       }
-      entries_[claim.next] = static_cast<uint16_t>(i);
-      ++taken;
+      entries_[claim.next] = static_cast<uint16_t>(host);
+      claim.due += most;
+      const uint64_t next = claim.turn_after(turn);
+      if (next == turn + 1) {
+        following.push_back(host);
+      } else {
+        later.emplace(next, host);
+      }
     }
+    due.swap(following);
   }
 }
 

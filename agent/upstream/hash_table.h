@@ -18,7 +18,7 @@ public:
     std::string key;    // "10.0.0.1:80"
     double weight = 1;  // more than 0, against the others'
   };
-  // Time and memory grow with policy.table_size: 65537 entries take half a millisecond, 128 KiB;
+  // Time and memory grow with policy.table_size: 65537 entries take a millisecond, 128 KiB;
   // of more than limits::hash_ring_points or hash_maglev_entries so many are made. Of more than
   // limits::hash_endpoints hosts the rest is left out. REQUIRES: hosts is not empty; they come in
   // one order for all who shall agree.
