@@ -78,7 +78,8 @@ ClusterInfos merged(const mesh::Snapshot& snapshot, const ClusterInfos& infos) {
     auto [at, made] = by_name.try_emplace(info.name, ClusterInfo{info.name, {}, {}});
     add(at->second, info);
   }
-  for (const auto& [name, cluster] : snapshot.clusters) by_name.try_emplace(name, unused(*cluster));
+  for (const auto& [name, cluster] : snapshot.clusters)
+    by_name.try_emplace(std::string(name), unused(*cluster));
   ClusterInfos out;
   for (auto& [name, info] : by_name) out.push_back(std::move(info));
   return out;

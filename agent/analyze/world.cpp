@@ -110,7 +110,7 @@ void World::read_mesh() {
   for (const auto& map : all<istio::ConfigMap>()) {
     const auto text = map->data.find("mesh");
     if (map->metadata.name != "istio" || text == map->data.end()) continue;
-    auto read = istio::decode_mesh_config(text->second, map.object->ref->file);
+    auto read = istio::decode_mesh_config(text->second, map.object->ref->file.str());
     const bool good = std::none_of(
         read.findings.begin(), read.findings.end(),
         [](const auto& finding) { return finding.severity == istio::Severity::error; });

@@ -11,9 +11,10 @@ namespace {
 // Reads a file's documents beside what its last version held: both go from the top, by line.
 class Reading {
 public:
-  Reading(const SourceFile& source, const DecodedFile* before)
-      : source_(source), before_(before), file_(std::make_shared<DecodedFile>()) {
-    file_->stamp = source.stamp;
+  Reading(const SharedText& path, const FileStamp& stamp, const DecodedFile* before,
+          const KnownRef& known)
+      : path_(path), before_(before), known_(known), file_(std::make_shared<DecodedFile>()) {
+    file_->stamp = stamp;
   }
   void document(const istio::Document& document);
   DecodedFilePtr take();
@@ -22,9 +23,11 @@ private:
   const DecodedFile::Part* same_before(const DecodedFile::Part& part);
   void copy(const DecodedFile::Part& part);
   void decode(const istio::Document& document, DecodedFile::Part part);
+  void keep_ref(istio::Resource& resource) const;
 
-  const SourceFile& source_;
+  const SharedText& path_;
   const DecodedFile* before_;  // may be null
+  const KnownRef& known_;
   std::shared_ptr<DecodedFile> file_;
   // How far `before_` has been walked.
   std::size_t part_ = 0, resource_ = 0, refused_ = 0, finding_ = 0;
@@ -59,13 +62,21 @@ void Reading::copy(const DecodedFile::Part& part) {
   file_->parts.push_back(part);
 }
 
+void Reading::keep_ref(istio::Resource& resource) const {
+  auto& ref = std::visit([](auto& one) -> ResourceRefPtr& { return one.metadata.ref; }, resource);
+  auto known = known_(*ref);
+  if (known && *known == *ref) ref = std::move(known);
+}
+
 void Reading::decode(const istio::Document& document, DecodedFile::Part part) {
-  istio::Decoded decoded = istio::decode(document, source_.path);
+  istio::Decoded decoded = istio::decode(document, path_);
   part.resources = static_cast<uint32_t>(decoded.resources.size());
   part.refused = static_cast<uint32_t>(decoded.refused.size());
   part.findings = static_cast<uint32_t>(decoded.findings.size());
-  for (istio::Resource& resource : decoded.resources)
+  for (istio::Resource& resource : decoded.resources) {
+    keep_ref(resource);
     file_->resources.push_back(std::make_shared<istio::Resource>(std::move(resource)));
+  }
   std::move(decoded.refused.begin(), decoded.refused.end(), std::back_inserter(file_->refused));
   std::move(decoded.findings.begin(), decoded.findings.end(), std::back_inserter(file_->findings));
   file_->parts.push_back(part);
@@ -87,13 +98,19 @@ bool DecodedFiles::holds(std::string_view path, const FileStamp& stamp) const {
   return at != files_.end() && at->second.file->stamp == stamp;
 }
 
-DecodedFilePtr DecodedFiles::take(const SourceFile& source) {
-  auto& known = files_[source.path];
-  known.load = load_;
-  if (source.unchanged && known.file) return known.file;
-  Reading reading(source, known.file.get());
+DecodedFilePtr DecodedFiles::take(const SourceFile& source, const KnownRef& known) {
+  auto at = files_.find(source.path);
+  if (at == files_.end()) {
+    SharedText path(source.path);
+    const std::string_view key = path.str();
+    at = files_.emplace(key, Known{std::move(path), nullptr, 0}).first;
+  }
+  auto& file = at->second;
+  file.load = load_;
+  if (source.unchanged && file.file) return file.file;
+  Reading reading(file.path, source.stamp, file.file.get(), known);
   for (const auto& document : istio::split_documents(source.text)) reading.document(document);
-  return known.file = reading.take();
+  return file.file = reading.take();
 }
 
 void DecodedFiles::finish() {

@@ -4,9 +4,10 @@
 // Pure: no file is read here. One thread.
 #pragma once
 #include <array>
-#include <map>
+#include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "agent/config/source_tree.h"
@@ -34,21 +35,26 @@ struct DecodedFile {
 };
 using DecodedFilePtr = std::shared_ptr<const DecodedFile>;
 
+// The ref under which a resource of that identity was known until now; null: none was.
+using KnownRef = std::function<ResourceRefPtr(const ResourceRef&)>;
+
 class DecodedFiles {
 public:
   // True when `path` was read with that stamp last time, so that its text need not be read again.
   bool holds(std::string_view path, const FileStamp& stamp) const;
-  // `source` was read, or is unchanged (then it gives what it gave before).
-  DecodedFilePtr take(const SourceFile& source);
+  // `source` was read, or is unchanged (then it gives what it gave before). What is decoded takes
+  // the known ref where that says the same as its own: an edit in place leaves refs as they are.
+  DecodedFilePtr take(const SourceFile& source, const KnownRef& known);
   // After every file of a load was taken: what is gone is forgotten.
   void finish();
 
 private:
   struct Known {
+    SharedText path;
     DecodedFilePtr file;
     uint64_t load = 0;  // the last that took it
   };
-  std::map<std::string, Known, std::less<>> files_;  // by path
+  std::unordered_map<std::string_view, Known> files_;  // by their paths
   uint64_t load_ = 0;
 };
 

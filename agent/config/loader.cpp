@@ -19,6 +19,8 @@ std::map<std::string_view, const mesh::Cluster*> askers(const mesh::Snapshot& sn
   };
   for (const auto& [name, cluster] : snapshot.clusters) {
     if (!cluster->tls.rule) continue;
+    // What the operating system has is no secret of anybody's.
+    if (cluster->tls.certificate.empty() && cluster->tls.roots == "system") continue;
     asks(*cluster, cluster->tls.certificate);
     asks(*cluster, cluster->tls.roots);
   }
@@ -72,65 +74,72 @@ Result<void> Loader::read_mesh(std::vector<istio::Finding>& findings) {
   if (is_bad) bad->reason += "; the last good mesh config stays in force";
   findings.insert(findings.end(), read.findings.begin(), read.findings.end());
   if (is_bad || (mesh_ && sum == mesh_digest_)) return {};
+  // Compared as a pointer by clusters: a change of another field leaves their connections alone.
+  if (mesh_ && mesh::same_content(mesh_->tls_defaults, read.config.tls_defaults))
+    read.config.tls_defaults = mesh_->tls_defaults;
   mesh_ = std::move(read.config);
   mesh_->cluster_domain = options_.cluster_domain;
   mesh_digest_ = std::move(sum);
-  input_.reset();
+  mesh_changed_ = true;
   return {};
 }
 
-Result<void> Loader::read_resources(std::vector<istio::Finding>& findings) {
+Result<std::optional<InForce>> Loader::read_resources(std::vector<istio::Finding>& findings) {
   auto tree = read_tree(options_.directory, [this](const auto& path, const FileStamp& stamp) {
     return store_.holds(path, stamp);
   });
-  if (!tree && !in_force_) return tree.error();
+  if (!tree && !compiled_.snapshot) return tree.error();
+  std::optional<InForce> fresh;
   if (tree) {
-    in_force_ = store_.update(*tree);
+    fresh = store_.update(*tree);
+    resource_findings_ = std::move(fresh->findings);
+    refusals_ = std::move(fresh->refusals);
     seen_.directories = std::move(tree->directories);
     seen_.links = std::move(tree->links);
   } else {
     findings.push_back(
         about("", tree.error().context + "; the last good configuration stays in force"));
   }
-  findings.insert(findings.end(), in_force_->findings.begin(), in_force_->findings.end());
-  return {};
+  findings.insert(findings.end(), resource_findings_.begin(), resource_findings_.end());
+  return fresh;
 }
 
-bool Loader::is_compiled() const {
-  return input_ && input_->resources == in_force_->resources &&
-         same_refused(input_->refused, in_force_->refused);
+void Loader::compile(std::optional<InForce> fresh) {
+  const bool same_resources = !fresh || (input_.resources == fresh->resources &&
+                                         same_refused(input_.refused, fresh->refused));
+  if (compiled_.snapshot && same_resources && !mesh_changed_) return;
+  if (!fresh) fresh = InForce{input_.resources, input_.refused, {}, {}};
+  std::optional<mesh::Changes> changes;
+  if (!mesh_changed_) changes = mesh::changes_between(input_.resources, fresh->resources);
+  const auto before = std::move(input_);  // until it is compared: refs are told apart by address
+  input_ = {*mesh_, options_.proxy, std::move(fresh->resources), std::move(fresh->refused),
+            std::move(changes)};
+  compiled_ = mesh::compile(input_, compiled_.snapshot, ++version_);
+  mesh_changed_ = false;
 }
 
-void Loader::compile() {
-  if (is_compiled()) return;
-  wanted_before_ = std::move(compiled_.secret_names);
-  const bool same_mesh = input_.has_value();  // read_mesh() resets it
-  input_ = mesh::CompileInput{*mesh_, options_.proxy, in_force_->resources, in_force_->refused,
-                              same_mesh};
-  compiled_ = mesh::compile(*input_, compiled_.snapshot, ++version_);
-}
-
-// Secrets that only the previous snapshot names stay for this one load: workers may still be on
-// that snapshot.
 std::shared_ptr<const certs::Vault> Loader::build_vault() {
+  if (compiled_.secret_names.empty() && published_secrets_.empty())
+    return secrets_.build({}, input_.resources, {});
   std::vector<WantedSecret> wanted;
   const auto first_asker = askers(*compiled_.snapshot);
   for (const std::string& name : compiled_.secret_names) {
     const auto at = first_asker.find(name);
     wanted.push_back({name, at == first_asker.end() ? "" : at->second->tls.rule->text()});
   }
-  for (const std::string& name : wanted_before_) wanted.push_back({name, ""});
-  return secrets_.build(wanted, in_force_->resources, in_force_->findings);
+  for (const std::string& name : published_secrets_) wanted.push_back({name, ""});
+  return secrets_.build(wanted, input_.resources, resource_findings_);
 }
 
 Result<Load> Loader::load() {
   Load load;
   if (const auto read = read_mesh(load.findings); !read) return read.error();
-  if (const auto read = read_resources(load.findings); !read) return read.error();
-  compile();
+  auto fresh = read_resources(load.findings);
+  if (!fresh) return fresh.error();
+  compile(std::move(*fresh));
   load.vault = build_vault();
   load.snapshot = compiled_.snapshot;
-  load.refusals = in_force_->refusals;
+  load.refusals = refusals_;
   const auto append = [&](const std::vector<istio::Finding>& more) {
     load.findings.insert(load.findings.end(), more.begin(), more.end());
   };

@@ -28,26 +28,30 @@ public:
   // Error only when nothing good is there to go on with: the directory or the mesh config can't be
   // read, and never could.
   Result<Load> load();
+  // The newest load is what workers get: until the next is, they may ask for its secrets.
+  void published() { published_secrets_ = compiled_.secret_names; }
   // What decides about the next load: the directory's tree, the mesh config, the PEM files.
   WatchPoints watch_points() const;
 
 private:
   Result<void> read_mesh(std::vector<istio::Finding>& findings);
-  Result<void> read_resources(std::vector<istio::Finding>& findings);
-  void compile();
+  // Unset: they can't be read, and the last good ones stay in force.
+  Result<std::optional<InForce>> read_resources(std::vector<istio::Finding>& findings);
+  void compile(std::optional<InForce> fresh);
   std::shared_ptr<const certs::Vault> build_vault();
-  bool is_compiled() const;
 
   Options options_;
   std::optional<istio::MeshConfig> mesh_;  // last good; none before the first load
   std::string mesh_digest_;
   Store store_;
   Secrets secrets_;
-  SourceTree seen_;                  // directories and links of the newest tree, without texts
-  std::optional<InForce> in_force_;  // none before the first load
-  std::optional<mesh::CompileInput> input_;  // what `compiled_` was made from
-  mesh::Compiled compiled_;
-  std::vector<std::string> wanted_before_;
+  SourceTree seen_;  // directories and links of the newest tree, without texts
+  std::vector<istio::Finding> resource_findings_;  // of what is in force
+  std::vector<std::string> refusals_;              // InForce::refusals
+  mesh::CompileInput input_;                       // what `compiled_` was made from
+  mesh::Compiled compiled_;                        // without a snapshot before the first load
+  bool mesh_changed_ = false;                      // since the last compile
+  std::vector<std::string> published_secrets_;     // that the published snapshot names
   uint64_t version_ = 0;
 };
 

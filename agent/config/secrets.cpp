@@ -1,5 +1,7 @@
 #include "agent/config/secrets.h"
 
+#include <unordered_map>
+
 #include "agent/config/file.h"
 
 namespace sallyport::config {
@@ -17,29 +19,8 @@ constexpr std::string_view secret_prefix = "kubernetes://", map_prefix = "config
                            cert_prefix = "file-cert:", root_prefix = "file-root:",
                            ca_suffix = "-cacert";
 
-template <class T>
-const T* find_resource(std::span<const ResourcePtr> resources, std::string_view namespace_name,
-                       std::string_view name) {
-  for (const ResourcePtr& resource : resources) {
-    const T* found = std::get_if<T>(resource.get());
-    if (!found || found->metadata.name != name) continue;
-    if (found->metadata.namespace_name == namespace_name) return found;
-  }
-  return nullptr;
-}
-
 Error missing(std::string reason) {
   return {.fault = Fault::missing_secret, .context = std::move(reason)};
-}
-
-const istio::Finding* find_refusal(std::span<const istio::Finding> refusals, std::string_view kind,
-                                   std::string_view namespace_name, std::string_view name) {
-  for (const istio::Finding& finding : refusals) {
-    if (finding.severity == istio::Severity::error && finding.kind == kind &&
-        finding.name == name && finding.namespace_name == namespace_name)
-      return &finding;
-  }
-  return nullptr;
 }
 
 istio::Finding place_of(const ResourceRef& ref) {
@@ -56,7 +37,46 @@ bool same(const certs::Vault& a, const certs::Vault& b) {
                     });
 }
 
+std::string key_of(std::string_view kind, std::string_view namespace_name, std::string_view name) {
+  return std::string(kind) + '/' + std::string(namespace_name) + '/' + std::string(name);
+}
+
 }  // namespace
+
+struct Secrets::Sources {
+  Sources(std::span<const ResourcePtr> given, std::span<const istio::Finding> findings);
+  template <class T>
+  const T* find(std::string_view kind, std::string_view namespace_name,
+                std::string_view name) const {
+    const auto at = resources.find(key_of(kind, namespace_name, name));
+    return at == resources.end() ? nullptr : std::get_if<T>(at->second);
+  }
+  const istio::Finding* refusal(std::string_view kind, std::string_view namespace_name,
+                                std::string_view name) const {
+    const auto at = refusals.find(key_of(kind, namespace_name, name));
+    return at == refusals.end() ? nullptr : at->second;
+  }
+
+  std::unordered_map<std::string, const istio::Resource*> resources;
+  std::unordered_map<std::string, const istio::Finding*> refusals;
+};
+
+Secrets::Sources::Sources(std::span<const ResourcePtr> given,
+                          std::span<const istio::Finding> findings) {
+  for (const ResourcePtr& resource : given) {
+    const auto& about = istio::metadata_of(*resource);
+    if (std::holds_alternative<istio::Secret>(*resource)) {
+      resources.try_emplace(key_of("Secret", about.namespace_name, about.name), resource.get());
+    } else if (std::holds_alternative<istio::ConfigMap>(*resource)) {
+      resources.try_emplace(key_of("ConfigMap", about.namespace_name, about.name), resource.get());
+    }
+  }
+  for (const istio::Finding& one : findings) {
+    const bool tells = one.kind == "Secret" || one.kind == "ConfigMap";
+    if (tells && one.severity == istio::Severity::error)
+      refusals.try_emplace(key_of(one.kind, one.namespace_name, one.name), &one);
+  }
+}
 
 // `kubernetes://NAME-cacert` is the CA of the Secret NAME-cacert, or of NAME where there is no such
 // twin.
@@ -65,14 +85,14 @@ Secrets::Material Secrets::secret_material(std::string_view name, bool roots,
   Material material;
   material.is_roots = roots;
   const auto refused = [&](std::string_view which) {
-    return find_refusal(sources.refusals, "Secret", namespace_name_, which);
+    return sources.refusal("Secret", namespace_name_, which);
   };
-  const auto* secret = find_resource<istio::Secret>(sources.resources, namespace_name_, name);
+  const auto* secret = sources.find<istio::Secret>("Secret", namespace_name_, name);
   const istio::Finding* refusal = refused(name);
   std::string tried(name);
   if (!secret && !refusal && roots) {
     const std::string_view base = name.substr(0, name.size() - ca_suffix.size());
-    secret = find_resource<istio::Secret>(sources.resources, namespace_name_, base);
+    secret = sources.find<istio::Secret>("Secret", namespace_name_, base);
     refusal = refused(base);
     tried = std::string(base) + " (or " + tried + ')';
   }
@@ -103,8 +123,8 @@ Secrets::Material Secrets::material_of(const std::string& name, const Sources& s
     const std::string namespace_name = path.substr(0, slash);
     const std::string map_name = slash < path.size() ? path.substr(slash + 1) : "";
     material.place = {istio::Severity::error, "", 0, "ConfigMap", namespace_name, map_name, "", ""};
-    const auto* map = find_resource<istio::ConfigMap>(sources.resources, namespace_name, map_name);
-    const auto* refusal = find_refusal(sources.refusals, "ConfigMap", namespace_name, map_name);
+    const auto* map = sources.find<istio::ConfigMap>("ConfigMap", namespace_name, map_name);
+    const auto* refusal = sources.refusal("ConfigMap", namespace_name, map_name);
     if (map) material.place = place_of(*map->metadata.ref);
     if (!map && refusal) material.place = *refusal;
     material.pem =
@@ -162,11 +182,12 @@ std::shared_ptr<const certs::Vault> Secrets::build(std::span<const WantedSecret>
   files_.clear();
   std::map<std::string, Entry, std::less<>> entries;
   auto vault = std::make_shared<certs::Vault>();
+  const Sources sources(resources, refusals);
   for (const WantedSecret& secret : wanted) {
     if (secret.name == "system" || entries.contains(secret.name)) continue;
     const auto before = entries_.find(secret.name);
     Entry entry = before != entries_.end() ? before->second : Entry{};
-    take(entry, secret, material_of(secret.name, {resources, refusals}));
+    take(entry, secret, material_of(secret.name, sources));
     vault->entries.emplace(secret.name, entry.value);
     entries.emplace(secret.name, std::move(entry));
   }

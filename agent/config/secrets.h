@@ -46,10 +46,7 @@ private:
     certs::VaultEntry value;
   };
 
-  struct Sources {
-    std::span<const ResourcePtr> resources;
-    std::span<const istio::Finding> refusals;
-  };
+  struct Sources;  // resources and refusals, by name
 
   Material material_of(const std::string& name, const Sources& sources);
   Material secret_material(std::string_view name, bool roots, const Sources& sources) const;

@@ -50,6 +50,7 @@ struct Service::State {
   std::optional<istio::Finding> watch(bool& again);
   void retire(mesh::SnapshotPtr old);
   void sweep(std::chrono::seconds wait);
+  void await_sweep(std::chrono::seconds wait);
   void warn_of_expiry();
   void await_expiry();
 
@@ -110,6 +111,7 @@ void Service::State::reload() {
 // The vault first: a snapshot's clusters find their secrets from the start.
 void Service::State::publish(const Load& load) {
   if (load.vault != vault.current()) vault.publish(load.vault);
+  loader.published();
   mesh::SnapshotPtr old = snapshots.current();
   if (load.snapshot == old) return;
   snapshots.publish(load.snapshot);
@@ -137,7 +139,7 @@ void Service::State::tell(std::vector<istio::Finding> now,
 
 void Service::State::retire(mesh::SnapshotPtr old) {
   retired.push_back(std::move(old));
-  sweep(sweep_first);
+  await_sweep(sweep_first);
 }
 
 void Service::State::sweep(std::chrono::seconds wait) {
@@ -145,11 +147,14 @@ void Service::State::sweep(std::chrono::seconds wait) {
       retired, [](const mesh::SnapshotPtr& snapshot) { return snapshot.use_count() == 1; });
   // What reading and compiling used lies in holes between what stayed: given back to the kernel.
   if (freed) ::malloc_trim(0);
-  if (retired.empty()) return;
+  if (!retired.empty()) await_sweep(std::min(2 * wait, sweep_last));
+}
+
+void Service::State::await_sweep(std::chrono::seconds wait) {
   sweep_timer.expires_after(wait);
   const auto guard = std::weak_ptr<int>(alive);
   sweep_timer.async_wait([this, wait, guard](const boost::system::error_code& error) {
-    if (!error && !guard.expired()) sweep(std::min(2 * wait, sweep_last));
+    if (!error && !guard.expired()) sweep(wait);
   });
 }
 

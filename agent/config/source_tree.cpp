@@ -1,6 +1,7 @@
 #include "agent/config/source_tree.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -20,12 +21,12 @@ bool is_source(std::string_view name) {
   return name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json");
 }
 
-// The names in a directory, sorted, hidden ones left out.
-Result<std::vector<std::string>> list_names(const std::string& path) {
-  const std::unique_ptr<DIR, CloseDirectory> directory(::opendir(path.c_str()));
-  if (!directory) return Error{.fault = Fault::internal, .context = std::strerror(errno)};
+using DirectoryPtr = std::unique_ptr<DIR, CloseDirectory>;
+
+// Its names, sorted, hidden ones left out.
+Result<std::vector<std::string>> list_names(DIR* directory) {
   std::vector<std::string> names;
-  for (errno = 0; const dirent* entry = ::readdir(directory.get()); errno = 0) {
+  for (errno = 0; const dirent* entry = ::readdir(directory); errno = 0) {
     if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
   }
   if (errno != 0) return Error{.fault = Fault::internal, .context = std::strerror(errno)};
@@ -64,9 +65,14 @@ public:
   SourceTree take() { return std::move(tree_); }
 
 private:
-  void entry(const std::string& path, int depth);
+  struct Name {
+    int directory;  // open; asked for the name alone, which is less to look up than the whole path
+    const std::string& prefix;  // its path, with a slash
+    const std::string& name;
+  };
+  void entry(const Name& name, int depth);
   void subdirectory(const std::string& path, const struct stat& status, int depth);
-  void file(const std::string& path, const struct stat& status);
+  void file(std::string path, const struct stat& status);
 
   const IsHeld& is_held_;
   const int64_t begun_ns_ = now_ns();
@@ -75,20 +81,25 @@ private:
 };
 
 Result<void> Walk::directory(const std::string& path, int depth) {
-  auto names = list_names(path);
+  const DirectoryPtr directory(::opendir(path.c_str()));
+  if (!directory) return Error{.fault = Fault::internal, .context = std::strerror(errno)};
+  const auto names = list_names(directory.get());
   if (!names) return names.error();
   tree_.directories.push_back(path);
-  for (const std::string& name : *names) {
-    entry(path.ends_with('/') ? path + name : path + '/' + name, depth);
-  }
+  tree_.files.reserve(tree_.files.size() + names->size());
+  const std::string prefix = path.ends_with('/') ? path : path + '/';
+  for (const std::string& name : *names) entry({::dirfd(directory.get()), prefix, name}, depth);
   return {};
 }
 
-void Walk::entry(const std::string& path, int depth) {
+void Walk::entry(const Name& name, int depth) {
   struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) return;  // gone between listing and looking
+  const char* const text = name.name.c_str();
+  if (::fstatat(name.directory, text, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return;  // gone between listing and looking
+  std::string path = name.prefix + name.name;
   if (S_ISLNK(status.st_mode)) {
-    const bool leads_somewhere = ::stat(path.c_str(), &status) == 0;
+    const bool leads_somewhere = ::fstatat(name.directory, text, &status, 0) == 0;
     if (leads_somewhere ? S_ISDIR(status.st_mode) || is_source(path) : is_source(path)) {
       tree_.links.push_back(path);
     }
@@ -98,7 +109,7 @@ void Walk::entry(const std::string& path, int depth) {
     }
   }
   if (S_ISDIR(status.st_mode)) return subdirectory(path, status, depth);
-  if (is_source(path)) file(path, status);
+  if (is_source(path)) file(std::move(path), status);
 }
 
 void Walk::subdirectory(const std::string& path, const struct stat& status, int depth) {
@@ -112,25 +123,25 @@ void Walk::subdirectory(const std::string& path, const struct stat& status, int 
   }
 }
 
-void Walk::file(const std::string& path, const struct stat& status) {
+void Walk::file(std::string path, const struct stat& status) {
   if (tree_.files.size() >= limits::config_files) {
     if (tree_.files.size() == limits::config_files) {
       tree_.files.push_back(
-          {path, "", "more than " + std::to_string(limits::config_files) + " files"});
+          {std::move(path), "", "more than " + std::to_string(limits::config_files) + " files"});
     }
     return;
   }
   // Taken before the content is read: what changes meanwhile differs next time.
   const auto stamp = stamp_of(status, begun_ns_);
   if (is_held_ && is_held_(path, stamp)) {
-    tree_.files.push_back({path, "", "", stamp, true});
+    tree_.files.push_back({std::move(path), "", "", stamp, true});
     return;
   }
   auto text = read_file(path, limits::config_file_bytes);
   if (text) {
-    tree_.files.push_back({path, std::move(*text), "", stamp});
+    tree_.files.push_back({std::move(path), std::move(*text), "", stamp});
   } else {
-    tree_.files.push_back({path, "", text.error().context});
+    tree_.files.push_back({std::move(path), "", text.error().context});
   }
 }
 

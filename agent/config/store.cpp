@@ -1,7 +1,6 @@
 #include "agent/config/store.h"
 
 #include <algorithm>
-#include <functional>
 #include <tuple>
 
 namespace sallyport::config {
@@ -30,114 +29,158 @@ std::size_t Store::HashIdentity::operator()(const ResourceRef* ref) const {
   return (hash(ref->name) * 31 + hash(ref->namespace_name)) * 31 + hash(ref->kind);
 }
 
+ResourcePtr Store::Held::find(const ResourceRef* ref) const {
+  const auto at = places.find(ref);
+  return at == places.end() ? nullptr : resources[at->second];
+}
+
 struct Store::Update {
   struct Item {
     std::size_t file = 0;  // its place in the tree
     int line = 0;
     ResourcePtr resource;
+    bool operator<(const Item& other) const;
   };
   const Held& held;
   const SourceTree& tree;
   InForce result;
   std::vector<Item> items;
-  // By the ref of the resource, or of the refused document that it stands in for: both are there
-  // as long as this is.
-  std::unordered_map<const ResourceRef*, std::size_t, HashIdentity, EqualIdentity> places;
+  // By the ref of the resource itself: it is there as long as this is.
+  decltype(Held::places) places;
+  // Made when first asked for, so that many refusals at once cost no more than a walk.
+  std::unordered_map<std::string_view, std::vector<ResourcePtr>> held_by_file;
+  std::unordered_map<std::string, std::vector<std::size_t>> findings_by_text;
 
-  bool add(const ResourceRef* identity, Item item);
+  bool add(std::size_t file, int line, ResourcePtr resource);
   void take_good(std::size_t file, const DecodedFile& decoded);
   void take_refused(std::size_t file, const DecodedFile& decoded);
   void take_unreadable(std::size_t file, const SourceFile& source);
-  // Keeps what was in force and whose path fits; true when there was any.
-  bool keep(std::size_t file, int line, const std::function<bool(const std::string& path)>& fits);
-  void finish();
+  void say_it_stays(const istio::Finding& refusal);
+  // Keep what was in force from there; true when there was any.
+  bool keep_file(std::size_t file, int line, const std::string& path);
+  bool keep_below(std::size_t file, const std::string& directory);
+  Held finish();
 };
 
+bool Store::Update::Item::operator<(const Item& other) const {
+  if (file != other.file || line != other.line)
+    return std::tie(file, line) < std::tie(other.file, other.line);
+  // What one unreadable document stands for shares its line, and is told apart as it once stood.
+  const auto& left = *istio::metadata_of(*resource).ref;
+  const auto& right = *istio::metadata_of(*other.resource).ref;
+  return std::tie(left.file.str(), left.line, left.name) <
+         std::tie(right.file.str(), right.line, right.name);
+}
+
 // False when there is one of that identity.
-bool Store::Update::add(const ResourceRef* identity, Item item) {
-  if (!places.try_emplace(identity, items.size()).second) return false;
-  items.push_back(std::move(item));
+bool Store::Update::add(std::size_t file, int line, ResourcePtr resource) {
+  const ResourceRef* const ref = istio::metadata_of(*resource).ref.get();
+  if (!places.try_emplace(ref, items.size()).second) return false;
+  items.push_back({file, line, std::move(resource)});
   return true;
 }
 
 void Store::Update::take_good(std::size_t file, const DecodedFile& decoded) {
   for (const ResourcePtr& resource : decoded.resources) {
     const ResourceRef& ref = *istio::metadata_of(*resource).ref;
-    if (add(&ref, {file, ref.line, resource})) continue;
+    if (add(file, ref.line, resource)) continue;
     const ResourceRef& used = *istio::metadata_of(*items[places.at(&ref)].resource).ref;
     result.findings.push_back({istio::Severity::error, ref.file, ref.line, ref.kind,
                                ref.namespace_name, ref.name, "metadata.name",
-                               "defined twice: " + used.file + ':' + std::to_string(used.line) +
-                                   " counts, this one is left out"});
+                               "defined twice: " + used.file.str() + ':' +
+                                   std::to_string(used.line) + " counts, this one is left out"});
   }
 }
 
-bool Store::Update::keep(std::size_t file, int line,
-                         const std::function<bool(const std::string& path)>& fits) {
+bool Store::Update::keep_file(std::size_t file, int line, const std::string& path) {
+  if (held_by_file.empty()) {
+    for (const auto& resource : held.resources)
+      held_by_file[istio::metadata_of(*resource).ref->file.str()].push_back(resource);
+  }
+  const auto from = held_by_file.find(path);
+  if (from == held_by_file.end()) return false;
   bool any = false;
-  for (const auto& [identity, resource] : held)
-    if (fits(identity->file)) any = add(identity, {file, line, resource}) || any;
+  for (const auto& resource : from->second) any = add(file, line, resource) || any;
   return any;
 }
 
+bool Store::Update::keep_below(std::size_t file, const std::string& directory) {
+  bool any = false;
+  for (const auto& resource : held.resources) {
+    if (is_below(istio::metadata_of(*resource).ref->file, directory))
+      any = add(file, 0, resource) || any;
+  }
+  return any;
+}
+
+void Store::Update::say_it_stays(const istio::Finding& refusal) {
+  if (findings_by_text.empty()) {
+    for (std::size_t i = 0; i < result.findings.size(); i++)
+      findings_by_text[result.findings[i].text()].push_back(i);
+  }
+  const auto at = findings_by_text.find(refusal.text());
+  if (at == findings_by_text.end()) return;
+  for (const auto i : at->second) {
+    if (!result.findings[i].reason.ends_with(stays)) result.findings[i].reason += stays;
+  }
+}
+
 void Store::Update::take_refused(std::size_t file, const DecodedFile& decoded) {
-  const std::string& path = tree.files[file].path;
   for (const istio::Refused& refused : decoded.refused) {
     result.refusals.push_back(refused.finding.text());
     if (places.contains(refused.ref.get())) continue;  // a good one of the same name is elsewhere
     bool stays_in_force = false;
     if (refused.kind.empty() || refused.name.empty()) {
-      stays_in_force =
-          keep(file, refused.ref->line, [&](const auto& from) { return from == path; });
-    } else if (const auto last_good = held.find(refused.ref.get()); last_good != held.end()) {
-      add(last_good->first, {file, refused.ref->line, last_good->second});
+      stays_in_force = keep_file(file, refused.ref->line, tree.files[file].path);
+    } else if (auto last_good = held.find(refused.ref.get())) {
+      add(file, refused.ref->line, std::move(last_good));
       stays_in_force = true;
     }
-    if (!stays_in_force) {
-      if (protects(refused)) result.refused.push_back(refused);
-      // Of a document without a readable kind the hosts are closed as a ServiceEntry's would be.
-      if (protects(refused) && refused.kind.empty()) result.refused.back().kind = "ServiceEntry";
+    if (stays_in_force) {
+      say_it_stays(refused.finding);
       continue;
     }
-    for (istio::Finding& finding : result.findings) {
-      if (finding.text() == refused.finding.text()) finding.reason += stays;
-    }
+    if (!protects(refused)) continue;
+    result.refused.push_back(refused);
+    // Of a document without a readable kind the hosts are closed as a ServiceEntry's would be.
+    if (refused.kind.empty()) result.refused.back().kind = "ServiceEntry";
   }
 }
 
 void Store::Update::take_unreadable(std::size_t file, const SourceFile& source) {
   result.refusals.push_back(source.path + ": " + source.problem);
-  const bool any = keep(file, 0, [&](const std::string& path) {
-    return path == source.path || is_below(path, source.path);
-  });
+  const bool of_file = keep_file(file, 0, source.path);
+  const bool any = (file == tree.files.size() && keep_below(file, source.path)) || of_file;
   result.findings.push_back({istio::Severity::error, source.path, 0, "", "", "", "",
                              source.problem + (any ? "; what it gave before stays in force" : "")});
 }
 
-void Store::Update::finish() {
-  std::vector<const Item*> order;
-  order.reserve(items.size());
-  for (const auto& item : items) order.push_back(&item);
-  // What one unreadable document stands for shares its line, and is told apart as it once stood.
-  std::sort(order.begin(), order.end(), [](const Item* a, const Item* b) {
-    const auto& left = *istio::metadata_of(*a->resource).ref;
-    const auto& right = *istio::metadata_of(*b->resource).ref;
-    return std::tie(a->file, a->line, left.file, left.line, left.name) <
-           std::tie(b->file, b->line, right.file, right.line, right.name);
-  });
-  result.resources.reserve(order.size());
-  for (const Item* item : order) result.resources.push_back(item->resource);
+Store::Held Store::Update::finish() {
+  if (!std::is_sorted(items.begin(), items.end())) {
+    std::sort(items.begin(), items.end());
+    for (std::size_t i = 0; i < items.size(); i++)
+      places[istio::metadata_of(*items[i].resource).ref.get()] = i;
+  }
+  Held now{std::move(places), {}};
+  now.resources.reserve(items.size());
+  for (Item& item : items) now.resources.push_back(std::move(item.resource));
+  result.resources = now.resources;
+  return now;
 }
 
 InForce Store::update(const SourceTree& tree) {
-  Update update{held_, tree, {}, {}, {}};
-  update.places.reserve(held_.size());
-  update.items.reserve(held_.size());
+  Update update{held_, tree, {}, {}, {}, {}, {}};
+  update.places.reserve(held_.resources.size());
+  update.items.reserve(held_.resources.size());
+  const KnownRef known = [this](const ResourceRef& ref) -> ResourceRefPtr {
+    const auto resource = held_.find(&ref);
+    return resource ? istio::metadata_of(*resource).ref : nullptr;
+  };
   std::vector<DecodedFilePtr> decoded(tree.files.size());
   for (std::size_t at = 0; at < tree.files.size(); ++at) {
     const SourceFile& source = tree.files[at];
     if (!source.problem.empty()) continue;
-    decoded[at] = files_.take(source);
+    decoded[at] = files_.take(source, known);
     update.take_good(at, *decoded[at]);
     const auto& findings = decoded[at]->findings;
     update.result.findings.insert(update.result.findings.end(), findings.begin(), findings.end());
@@ -152,13 +195,8 @@ InForce Store::update(const SourceTree& tree) {
   for (const SourceFile& directory : tree.unreadable) {
     update.take_unreadable(tree.files.size(), directory);
   }
-  update.finish();
+  held_ = update.finish();
   files_.finish();
-  Held held;
-  held.reserve(update.items.size());
-  for (const auto& item : update.items)
-    held.emplace(istio::metadata_of(*item.resource).ref.get(), item.resource);
-  held_ = std::move(held);
   return std::move(update.result);
 }
 

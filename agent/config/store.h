@@ -47,8 +47,12 @@ private:
       return same_identity(*a, *b);
     }
   };
-  // Each under the ref of its own: it names the file that gave it.
-  using Held = std::unordered_map<const ResourceRef*, ResourcePtr, HashIdentity, EqualIdentity>;
+  // What is in force, found by the ref of its own: it names the file that gave it.
+  struct Held {
+    std::unordered_map<const ResourceRef*, std::size_t, HashIdentity, EqualIdentity> places;
+    std::vector<ResourcePtr> resources;
+    ResourcePtr find(const ResourceRef* ref) const;  // null: none of that identity
+  };
   struct Update;  // one update() at work
 
   DecodedFiles files_;

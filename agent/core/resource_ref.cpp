@@ -7,7 +7,7 @@ std::string ResourceRef::text() const {
   if (!namespace_name.empty()) out += namespace_name + "/";
   out += name;
   if (!file.empty()) {
-    out += " (" + file;
+    out += " (" + file.str();
     if (line > 0) out += ":" + std::to_string(line);
     out += ")";
   }

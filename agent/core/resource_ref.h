@@ -4,14 +4,16 @@
 #include <memory>
 #include <string>
 
+#include "agent/core/shared_text.h"
+
 namespace sallyport {
 
 struct ResourceRef {
   std::string kind;  // "DestinationRule"
   std::string namespace_name;
   std::string name;
-  std::string file;  // as given; empty when it did not come from a file
-  int line = 0;      // 1-based line of the document's first key; 0 unknown
+  SharedText file;  // as given; empty when it did not come from a file
+  int line = 0;     // 1-based line of the document's first key; 0 unknown
 
   // "DestinationRule default/originate-mtls (rules.yaml:12)"
   std::string text() const;

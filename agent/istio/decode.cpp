@@ -15,7 +15,7 @@ constexpr int lists_in_lists_max = 4;
 
 class Decoder {
 public:
-  explicit Decoder(std::string_view file) : file_(file) {}
+  explicit Decoder(SharedText file) : file_(std::move(file)) {}
   void document(const Document& document);
   Decoded take() { return std::move(decoded_); }
   std::vector<Resource> take_refused() { return std::move(refused_); }
@@ -30,7 +30,7 @@ private:
   void refuse(const Finding& finding, ResourceRefPtr ref, std::vector<std::string> hosts);
   void outside(const Node& node, Severity severity, std::string reason);
 
-  std::string_view file_;
+  SharedText file_;
   Decoded decoded_;
   std::vector<Resource> refused_;  // as far as they could be read
 };
@@ -60,11 +60,10 @@ void Decoder::refuse(const Finding& finding, ResourceRefPtr ref, std::vector<std
 // A finding about a document of no known kind. An error is a refusal too: what it was meant to be
 // is not known, so that what it names must be closed and what the file gave before must stay.
 void Decoder::outside(const Node& node, Severity severity, std::string reason) {
-  Finding finding{severity, std::string(file_), node.line, "", "", "", "", std::move(reason)};
+  Finding finding{severity, file_, node.line, "", "", "", "", std::move(reason)};
   decoded_.findings.push_back(finding);
   if (severity != Severity::error) return;
-  refuse(finding,
-         std::make_shared<ResourceRef>(ResourceRef{"", "", "", std::string(file_), node.line}),
+  refuse(finding, std::make_shared<ResourceRef>(ResourceRef{"", "", "", file_, node.line}),
          named_hosts(node));
 }
 
@@ -72,7 +71,7 @@ void Decoder::outside(const Node& node, Severity severity, std::string reason) {
 // refusal.
 void Decoder::broken(const Document& document, const TreeError& error) {
   std::vector<Scraped> found = scrape(document.text, document.line);
-  Finding finding{Severity::error, std::string(file_), error.line, "", "", "", "", error.reason};
+  Finding finding{Severity::error, file_, error.line, "", "", "", "", error.reason};
   if (found.size() == 1) {
     finding.kind = found[0].kind;
     finding.namespace_name = found[0].namespace_name;
@@ -83,8 +82,7 @@ void Decoder::broken(const Document& document, const TreeError& error) {
   for (Scraped& resource : found) {
     refuse(finding,
            std::make_shared<ResourceRef>(ResourceRef{resource.kind, resource.namespace_name,
-                                                     resource.name, std::string(file_),
-                                                     resource.line}),
+                                                     resource.name, file_, resource.line}),
            std::move(resource.hosts));
   }
 }
@@ -102,7 +100,7 @@ void Decoder::root(const Node& node, int depth) {
                    "expected a resource (apiVersion, kind, metadata), found " +
                        std::string(describe(node.kind)));
   }
-  Report quiet{std::string(file_), decoded_.findings};
+  Report quiet{file_, decoded_.findings};
   Fields fields(node, "", quiet, Unknown::ignore);
   const std::string api_version = fields.text("apiVersion");
   const std::string kind = fields.text("kind");
@@ -155,14 +153,14 @@ Metadata Decoder::metadata(Fields& document, const std::string& kind) {
       },
       Unknown::ignore);  // Kubernetes adds many of its own
   if (!given) document.error("metadata", "required");
-  metadata.ref = std::make_shared<ResourceRef>(ResourceRef{
-      kind, metadata.namespace_name, metadata.name, std::string(file_), document.line()});
+  metadata.ref = std::make_shared<ResourceRef>(
+      ResourceRef{kind, metadata.namespace_name, metadata.name, file_, document.line()});
   return metadata;
 }
 
 void Decoder::resource(Fields& quiet, Standing standing, const std::string& kind,
                        const Node& node) {
-  Report report{std::string(file_), decoded_.findings};
+  Report report{file_, decoded_.findings};
   report.identify(kind, "", "");
   Fields document(node, "", report);
   const std::string api_version = document.text("apiVersion");
@@ -223,7 +221,7 @@ std::vector<Resource> decode_refused(std::string_view text, std::string_view fil
   return decoder.take_refused();
 }
 
-Decoded decode(const Document& document, std::string_view file) {
+Decoded decode(const Document& document, const SharedText& file) {
   Decoder decoder(file);
   decoder.document(document);
   return decoder.take();

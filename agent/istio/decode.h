@@ -45,7 +45,7 @@ struct Decoded {
 // one never hides the next where the parser can find the next `---`.
 Decoded decode(std::string_view text, std::string_view file);
 struct Document;  // istio/documents.h
-Decoded decode(const Document& document, std::string_view file);
+Decoded decode(const Document& document, const SharedText& file);
 
 struct MeshConfigResult {
   MeshConfig config;

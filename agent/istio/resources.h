@@ -146,6 +146,7 @@ struct ProxyConfig {  // meshConfig.defaultConfig and PROXY_CONFIG, as far as re
 struct TlsDefaults {
   bool only_tls_1_3 = false;  // minProtocolVersion: TLSV1_3
   std::vector<std::string> cipher_suites, ecdh_curves;
+  bool operator==(const TlsDefaults&) const = default;
 };
 
 struct MeshConfig {

@@ -89,8 +89,9 @@ struct Cluster {
   ResourceRefPtr service;  // ServiceEntry or Service; null for PassthroughCluster
   ResourceRefPtr rule;     // DestinationRule that applied; null when none
   // Fail closed: nobody may be sent to, and why (a broken rule or resource).
-  std::optional<Error> refused;
-  // Made of `service` and `rule` alone and without a finding: it holds for as long as they do.
+  Boxed<Error> refused;
+  // Made of `service`, `rule` and selected WorkloadEntries alone and without a finding: it holds
+  // for as long as they do.
   bool settled = false;
   bool operator==(const Cluster&) const = default;
 };

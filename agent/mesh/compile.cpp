@@ -52,12 +52,8 @@ private:
 ClusterPtr Compiler::keep(Cluster next) {
   ClusterPtr old;
   if (previous_) {
-    if (const auto at = previous_->clusters.find(next.name); at != previous_->clusters.end()) {
-      old = at->second;
-      reuse_ref(next.service, old->service);
-      reuse_ref(next.rule, old->rule);
-      reuse_ref(next.tls.rule, old->tls.rule);
-    }
+    const auto at = previous_->clusters.find(next.name);
+    if (at != previous_->clusters.end()) old = at->second;
   }
   auto cluster = reuse(std::move(next), old);
   next_->clusters.try_emplace(cluster->name, cluster);
@@ -98,11 +94,14 @@ bool Compiler::has_port(const KnownService& service, uint16_t port) {
 // Last time's, where it was made of the same objects and nothing else.
 ClusterPtr Compiler::unchanged(const std::string& name, const KnownService& service,
                                const RuleChoice& choice, const SubsetChoice* subset) const {
-  if (!previous_ || !input_.same_mesh || choice.broken || service.decorated) return nullptr;
+  if (!previous_ || !input_.changes || choice.broken || service.decorated) return nullptr;
   if (subset && subset->rule != choice.rule) return nullptr;
+  const auto& changes = *input_.changes;
+  const auto rule = choice.rule ? choice.rule->metadata.ref : nullptr;
+  if (changes.contains(service.metadata->ref) || changes.contains(rule)) return nullptr;
+  if (changes.workloads && service.entry && service.entry->workload_selector) return nullptr;
   const auto at = previous_->clusters.find(name);
   if (at == previous_->clusters.end() || !at->second->settled) return nullptr;
-  const auto& rule = choice.rule ? choice.rule->metadata.ref : nullptr;
   const bool same = at->second->service == service.metadata->ref && at->second->rule == rule;
   return same ? at->second : nullptr;
 }
@@ -113,7 +112,7 @@ ClusterPtr Compiler::add_cluster(const KnownService& service, const KnownPort& p
                                   subset ? std::string_view(subset->subset->name) : "");
   auto cluster = unchanged(name, service, choice, subset);
   if (cluster) {
-    next_->clusters.try_emplace(name, cluster);
+    next_->clusters.try_emplace(cluster->name, cluster);
   } else {
     const auto found = findings_.size();
     auto next = compile_cluster(service, port, choice, subset, input_, findings_);
@@ -121,7 +120,9 @@ ClusterPtr Compiler::add_cluster(const KnownService& service, const KnownPort& p
                    (!subset || subset->rule == choice.rule);
     cluster = keep(std::move(next));
   }
-  for (auto& secret : secret_names(cluster->tls)) secrets_.insert(std::move(secret));
+  if (cluster->tls.mode != Originate::none) {
+    for (auto& secret : secret_names(cluster->tls)) secrets_.insert(std::move(secret));
+  }
   return cluster;
 }
 
@@ -195,6 +196,7 @@ Compiled Compiler::run(uint64_t version) {
   next_->version = version;
   next_->proxy = input_.proxy;
   next_->mesh = input_.mesh;
+  if (previous_) next_->clusters.reserve(previous_->clusters.size());
   next_->passthrough = keep(passthrough_cluster("PassthroughCluster", input_.mesh));
   next_->black_hole = keep(black_hole_cluster());
   next_->inbound_passthrough = keep(inbound_passthrough_cluster(input_.mesh));

@@ -1,5 +1,7 @@
 // Resources and this proxy's identity become a Snapshot. Pure; runs on the configuration thread.
 #pragma once
+#include <optional>
+#include <unordered_set>
 #include <vector>
 
 #include "agent/istio/decode.h"
@@ -8,15 +10,26 @@
 
 namespace sallyport::mesh {
 
+using Resources = std::vector<std::shared_ptr<const istio::Resource>>;
+
+// How the resources differ from those that the previous snapshot was compiled from. What that made
+// of the others still holds.
+struct Changes {
+  std::unordered_set<const ResourceRef*> refs;  // of those that are new or were edited
+  bool workloads = false;                       // a WorkloadEntry came, went or was edited
+  bool contains(const ResourceRefPtr& ref) const { return ref && refs.contains(ref.get()); }
+};
+// REQUIRES: one that was edited has its old ref, or one of its own.
+Changes changes_between(const Resources& before, const Resources& now);
+
 struct CompileInput {
   istio::MeshConfig mesh;
   istio::Proxy proxy;
-  std::vector<std::shared_ptr<const istio::Resource>>
-      resources;                        // in a stable order: "oldest" is first
+  Resources resources;                  // in a stable order: "oldest" is first
   std::vector<istio::Refused> refused;  // of kinds that protect: their hosts are closed
-  // `mesh` and `proxy` are those that the previous snapshot was compiled with: what it made of
-  // resources that are the same objects still holds.
-  bool same_mesh = false;
+  // Since the previous snapshot, which was compiled with the same `mesh` and `proxy`; unset:
+  // nothing of it is known to hold.
+  std::optional<Changes> changes = std::nullopt;
 };
 struct Compiled {
   SnapshotPtr snapshot;

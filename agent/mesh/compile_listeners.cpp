@@ -31,12 +31,6 @@ VirtualHost one_route(std::string name, Route route, ResourceRefPtr from) {
   return out;
 }
 
-void reuse_refs(VirtualHost& next, const VirtualHost& old) {
-  reuse_ref(next.from, old.from);
-  for (std::size_t i = 0; i < std::min(next.routes.size(), old.routes.size()); i++)
-    reuse_ref(next.routes[i].from, old.routes[i].from);
-}
-
 bool guards(const ClusterPtr& cluster) {
   return cluster && (cluster->refused || cluster->tls.mode != Originate::none);
 }
@@ -74,6 +68,8 @@ ListenerBuilder::Draft& ListenerBuilder::port_draft(uint16_t port) {
   if (made) {
     at->second.listener.name = "0.0.0.0_" + std::to_string(port);
     at->second.table.name = std::to_string(port);
+    const auto old = previous_ ? find_or_null(previous_->by_port, port) : nullptr;
+    if (old && old->http) at->second.table.hosts.exact.reserve(old->http->hosts.exact.size());
   }
   return at->second;
 }
@@ -122,7 +118,7 @@ ListenerBuilder::HostPtr ListenerBuilder::virtual_host(const KnownService& servi
                                                        const ClusterPtr& cluster) {
   auto old = old_host(service, port.port->number);
   // Of last time's, where only its plain route to the same cluster is in it.
-  if (old && input_.same_mesh && old->from == service.metadata->ref && old->routes.size() == 1 &&
+  if (old && input_.changes && old->from == service.metadata->ref && old->routes.size() == 1 &&
       old->routes.front().cluster == cluster && !old->routes.front().from &&
       !virtual_services_.find(service.host)) {
     return old;
@@ -131,7 +127,6 @@ ListenerBuilder::HostPtr ListenerBuilder::virtual_host(const KnownService& servi
   next.name = service.host + ":" + std::to_string(port.port->number);
   next.routes = routes_of(service, port.port->number, cluster);
   next.from = service.metadata->ref;
-  if (old) reuse_refs(next, *old);
   return reuse(std::move(next), old);
 }
 
@@ -172,7 +167,7 @@ void ListenerBuilder::add_detected(const KnownService& service, const KnownPort&
 
 void ListenerBuilder::add(const KnownService& service, const KnownPort& port,
                           const ClusterPtr& cluster) {
-  served_.try_emplace(service.host, true);
+  served_.insert(service.host);
   const TcpRoute route{"", cluster};
   switch (port.kind) {
     case PortKind::http: {
@@ -240,7 +235,6 @@ void ListenerBuilder::add_unserved_hosts() {
       if (next.routes.empty()) continue;
       const auto listener = previous_ ? find_or_null(previous_->by_port, port) : nullptr;
       const auto* found = listener && listener->http ? listener->http->hosts.find(host) : nullptr;
-      if (found) reuse_refs(next, **found);
       add_host(draft.table.hosts, host, reuse(std::move(next), found ? *found : nullptr));
     }
   }

@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "agent/mesh/compile.h"
@@ -85,7 +86,7 @@ private:
   const VirtualServiceIndex& virtual_services_;
   const RouteCompiler& routes_;
   std::vector<istio::Finding>& findings_;
-  ByText<bool> served_;  // hosts of services
+  std::unordered_set<std::string_view> served_;  // hosts of services
   std::map<uint16_t, Draft> ports_;
   std::map<SocketAddress, Draft> addresses_;
   std::vector<Name> names_;

@@ -12,7 +12,7 @@ class RouteCompiler {
 public:
   // Both must outlive it. `clusters`: those of the snapshot that is being made; complete before
   // the first compile().
-  RouteCompiler(const CompileInput& input, const ByText<ClusterPtr>& clusters)
+  RouteCompiler(const CompileInput& input, const Clusters& clusters)
       : input_(input), clusters_(clusters) {}
 
   // The rules of `service` for requests to `port`, in their order. Empty: none is for that port,
@@ -37,7 +37,7 @@ private:
   WeightedCluster destination(const Rule& rule, const istio::RouteDestination& to) const;
 
   const CompileInput& input_;
-  const ByText<ClusterPtr>& clusters_;
+  const Clusters& clusters_;
 };
 
 }  // namespace sallyport::mesh

@@ -1,8 +1,9 @@
 #include "agent/mesh/known_services.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
-#include <set>
+#include <unordered_map>
 
 #include "agent/istio/labels.h"
 #include "agent/mesh/host_names.h"
@@ -43,21 +44,45 @@ void add_ports(KnownService& known, const std::vector<istio::ServicePort>& ports
 
 using Workloads = std::vector<const istio::Workload*>;
 
-ByText<Workloads> workloads_by_namespace(const CompileInput& input) {
-  ByText<Workloads> out;
+// WorkloadEntries by namespace and by each of their labels: of thousands, a selector asks only
+// those that have its rarest one.
+class WorkloadIndex {
+public:
+  explicit WorkloadIndex(const CompileInput& input);
+  // Of the entry's own namespace (istio-api.md 1.1), oldest first.
+  Workloads selected(const istio::ServiceEntry& entry) const;
+
+private:
+  using Label = std::pair<std::string_view, std::string_view>;
+  struct Space {
+    Workloads all;
+    std::map<Label, Workloads> by_label;
+  };
+  std::map<std::string_view, Space> spaces_;
+};
+
+WorkloadIndex::WorkloadIndex(const CompileInput& input) {
   for (const auto& resource : input.resources) {
-    if (const auto* workload = std::get_if<istio::Workload>(resource.get()))
-      out[workload->metadata.namespace_name].push_back(workload);
+    const auto* workload = std::get_if<istio::Workload>(resource.get());
+    if (!workload) continue;
+    auto& space = spaces_[workload->metadata.namespace_name];
+    space.all.push_back(workload);
+    for (const auto& [name, value] : workload->entry.labels)
+      space.by_label[{name, value}].push_back(workload);
   }
-  return out;
 }
 
-// Of the entry's own namespace (istio-api.md 1.1).
-Workloads selected(const istio::ServiceEntry& entry, const ByText<Workloads>& workloads) {
+Workloads WorkloadIndex::selected(const istio::ServiceEntry& entry) const {
+  const auto space = spaces_.find(entry.metadata.namespace_name);
+  if (!entry.workload_selector || space == spaces_.end()) return {};
+  const Workloads* fewest = &space->second.all;
+  for (const auto& [name, value] : *entry.workload_selector) {
+    const auto with = space->second.by_label.find({name, value});
+    if (with == space->second.by_label.end()) return {};
+    if (with->second.size() < fewest->size()) fewest = &with->second;
+  }
   Workloads out;
-  const auto at = workloads.find(entry.metadata.namespace_name);
-  if (!entry.workload_selector || at == workloads.end()) return out;
-  std::copy_if(at->second.begin(), at->second.end(), std::back_inserter(out),
+  std::copy_if(fewest->begin(), fewest->end(), std::back_inserter(out),
                [&](const istio::Workload* workload) {
                  return istio::selects(*entry.workload_selector, workload->entry.labels);
                });
@@ -73,7 +98,6 @@ void add_entry(const istio::ServiceEntry& entry, const Workloads& workloads,
     known.entry = &entry;
     known.names = entry.subject_alt_names;
     known.workloads = workloads;
-    known.decorated = entry.workload_selector.has_value();
     for (const auto& text : entry.addresses) {
       const auto cidr = Cidr::parse(text);
       if (!cidr) {
@@ -115,12 +139,13 @@ std::vector<KnownService> visible(const CompileInput& input,
   std::vector<KnownService> out;
   const auto& here = input.proxy.namespace_name;
   const auto& usual = input.mesh.default_service_export_to;
-  const auto workloads = workloads_by_namespace(input);
+  const WorkloadIndex workloads(input);
+  out.reserve(input.resources.size());
   for (const auto& resource : input.resources) {
     const auto& from = istio::metadata_of(*resource).namespace_name;
     if (const auto* entry = std::get_if<istio::ServiceEntry>(resource.get())) {
       if (exported(entry->export_to, usual, from, here))
-        add_entry(*entry, selected(*entry, workloads), out, findings);
+        add_entry(*entry, workloads.selected(*entry), out, findings);
     } else if (const auto* service = std::get_if<istio::Service>(resource.get())) {
       if (exported(service_export_to(*service), usual, from, here))
         add_service(*service, input, out);
@@ -139,13 +164,20 @@ int rank(const KnownService& known, const CompileInput& input) {
 // Whose ports count for a host: the namespace (and kind) that won, each port's first teller in it.
 struct Winner {
   int rank = 0;
-  std::string namespace_name;
-  std::set<uint16_t> taken;
+  std::string_view namespace_name;
+  std::vector<uint16_t> taken;
   std::optional<std::size_t> place;  // of its first service in the result
+  bool take(uint16_t port) {         // false: it is taken
+    if (std::find(taken.begin(), taken.end(), port) != taken.end()) return false;
+    taken.push_back(port);
+    return true;
+  }
 };
+using Winners = std::unordered_map<std::string_view, Winner>;  // by host
 
-ByText<Winner> pick_winners(const std::vector<KnownService>& all, const CompileInput& input) {
-  ByText<Winner> winners;
+Winners pick_winners(const std::vector<KnownService>& all, const CompileInput& input) {
+  Winners winners;
+  winners.reserve(all.size());
   for (const auto& known : all) {
     Winner mine{rank(known, input), known.metadata->namespace_name, {}, {}};
     const auto [at, first] = winners.try_emplace(known.host, mine);
@@ -168,7 +200,7 @@ void warn_of_http2(const KnownService& known, std::vector<istio::Finding>& findi
 // Leaves the ports that nobody told before.
 void claim_ports(KnownService& known, Winner& winner, std::vector<istio::Finding>& findings) {
   std::erase_if(known.ports, [&](const KnownPort& port) {
-    if (winner.taken.insert(port.port->number).second) return false;
+    if (winner.take(port.port->number)) return false;
     findings.push_back(finding(istio::Severity::warning, *known.metadata, "spec.ports",
                                "port " + std::to_string(port.port->number) + " of " + known.host +
                                    " is defined by an earlier resource, which is used",
@@ -179,14 +211,13 @@ void claim_ports(KnownService& known, Winner& winner, std::vector<istio::Finding
 
 // A ServiceEntry of a Kubernetes Service's host adds its names, and the ports that the Service does
 // not have: Istio's task "Egress TLS Origination" tells port 80 of a Service that has only 443 so.
-void decorate(KnownService& entry, Winner& winner, std::vector<KnownService>& out) {
-  auto& decorated = out[*winner.place];
+// False: it adds no port.
+bool decorate(KnownService& entry, Winner& winner, KnownService& decorated) {
   decorated.names.insert(decorated.names.end(), entry.names.begin(), entry.names.end());
   decorated.decorated = true;
-  std::erase_if(entry.ports, [&](const KnownPort& port) {
-    return !winner.taken.insert(port.port->number).second;
-  });
-  if (!entry.ports.empty()) out.push_back(std::move(entry));
+  std::erase_if(entry.ports,
+                [&](const KnownPort& port) { return !winner.take(port.port->number); });
+  return !entry.ports.empty();
 }
 
 }  // namespace
@@ -221,29 +252,38 @@ bool exported(const std::vector<std::string>& export_to,
 std::vector<KnownService> known_services(const CompileInput& input,
                                          std::vector<istio::Finding>& findings) {
   auto all = visible(input, findings);
-  auto winners = pick_winners(all, input);
-  std::vector<KnownService> out;
-  out.reserve(all.size());
-  std::vector<KnownService*> decorations;  // ServiceEntries of a Kubernetes Service's host
-  for (auto& known : all) {
+  auto winners = pick_winners(all, input);  // views the hosts in `all`: nothing of it moves yet
+  std::vector<bool> dropped(all.size());
+  std::vector<std::size_t> decorations;  // ServiceEntries of a Kubernetes Service's host
+  for (std::size_t i = 0; i < all.size(); i++) {
+    auto& known = all[i];
     Winner& winner = winners.find(known.host)->second;
     if (winner.rank == 0 && known.entry) {
-      decorations.push_back(&known);
+      dropped[i] = true;
+      decorations.push_back(i);
       continue;
     }
     if (winner.namespace_name != known.metadata->namespace_name) {
+      dropped[i] = true;
       findings.push_back(finding(istio::Severity::warning, *known.metadata, "spec.hosts",
-                                 known.host + " is taken from namespace " + winner.namespace_name +
+                                 known.host + " is taken from namespace " +
+                                     std::string(winner.namespace_name) +
                                      "; this one is not used"));
       continue;
     }
     claim_ports(known, winner, findings);
     warn_of_http2(known, findings);
-    if (!winner.place) winner.place = out.size();
-    out.push_back(std::move(known));
+    if (!winner.place) winner.place = i;
   }
-  for (auto* entry : decorations) decorate(*entry, winners.find(entry->host)->second, out);
-  return out;
+  std::vector<KnownService> last;
+  for (const auto i : decorations) {
+    Winner& winner = winners.find(all[i].host)->second;
+    if (decorate(all[i], winner, all[*winner.place])) last.push_back(all[i]);
+  }
+  std::size_t at = 0;
+  std::erase_if(all, [&](const KnownService&) { return dropped[at++]; });
+  std::move(last.begin(), last.end(), std::back_inserter(all));
+  return all;
 }
 
 }  // namespace sallyport::mesh

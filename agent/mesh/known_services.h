@@ -34,7 +34,7 @@ struct KnownService {
   std::vector<std::string> names;                 // subjectAltNames of ServiceEntries for this host
   std::vector<KnownPort> ports;                   // those that no earlier resource took
   std::vector<const istio::Workload*> workloads;  // that its workloadSelector selects
-  bool decorated = false;                         // other resources than its own add to it
+  bool decorated = false;                         // other ServiceEntries add to it
   bool headless() const { return service && addresses.empty() && service->external_name.empty(); }
 };
 

@@ -3,15 +3,7 @@
 #pragma once
 #include <memory>
 
-#include "agent/core/resource_ref.h"
-
 namespace sallyport::mesh {
-
-// A file that was read again gives equal refs at other addresses: the old one is kept, so that ==
-// sees no change.
-inline void reuse_ref(ResourceRefPtr& next, const ResourceRefPtr& old) {
-  if (next && old && *next == *old) next = old;
-}
 
 // `old` (may be null) where both are equal.
 template <class T>

@@ -74,28 +74,33 @@ RuleIndex::RuleIndex(const CompileInput& input) : input_(input) {
   }
 }
 
-void RuleIndex::add(Scope& scope, const std::string& host, Candidate candidate) {
+void RuleIndex::add(Scope& scope, std::string_view host) {
+  if (!is_wildcard(host)) {
+    auto at = scope.exact.find(host);
+    if (at == scope.exact.end()) at = scope.exact.try_emplace(std::string(host)).first;
+    at->second.push_back(static_cast<uint32_t>(rules_.size() - 1));
+    return;
+  }
   add_host(scope, host, {});
-  auto& table = is_wildcard(host) ? scope.suffix : scope.exact;
-  table.find(is_wildcard(host) ? std::string_view(host).substr(1) : host)
-      ->second.push_back(candidate);
+  scope.suffix.find(host.substr(1))->second.push_back(static_cast<uint32_t>(rules_.size() - 1));
 }
 
 void RuleIndex::add_rule(const istio::DestinationRule& rule) {
   const auto& from = rule.metadata.namespace_name;
   const auto& here = input_.proxy.namespace_name;
   const auto& root = input_.mesh.root_namespace;
-  const auto host = expand_short_name(rule.host, from, input_.mesh.cluster_domain);
-  if (host.empty()) return;
   // A selector selects proxies of the rule's own namespace; elsewhere the rule does not exist.
   if (rule.workload_selector && from != here) return;
   const bool own = from == here && (exported(rule.export_to, {}, from, here)) &&
                    (here != root || private_only(rule));
-  if (own) add(own_, host, {&rule, nullptr});
-  if (exported(rule.export_to, input_.mesh.default_destination_rule_export_to, from, here) &&
-      !private_only(rule)) {
-    add(exported_[from], host, {&rule, nullptr});
-  }
+  const bool others =
+      exported(rule.export_to, input_.mesh.default_destination_rule_export_to, from, here) &&
+      !private_only(rule);
+  rules_.push_back({&rule, nullptr});
+  const auto host = expand_short_name(rule.host, from, input_.mesh.cluster_domain);
+  if (host.empty() || (!own && !others)) return;
+  // The client's own namespace is asked first: what it has need not be found a second time.
+  add(own ? own_ : exported_[from], host);
 }
 
 void RuleIndex::add_broken(const istio::Refused& refused) {
@@ -103,8 +108,8 @@ void RuleIndex::add_broken(const istio::Refused& refused) {
   for (const auto& name : refused.hosts) {
     const auto host = expand_short_name(name, from, input_.mesh.cluster_domain);
     if (host.empty()) continue;
-    if (from == input_.proxy.namespace_name) add(own_, host, {nullptr, &refused});
-    add(exported_[from], host, {nullptr, &refused});
+    rules_.push_back({nullptr, &refused});
+    add(from == input_.proxy.namespace_name ? own_ : exported_[from], host);
   }
 }
 
@@ -127,8 +132,9 @@ RuleChoice RuleIndex::choose(const KnownService& service) {
   const auto* candidates = candidates_for(service);
   if (!candidates) return out;
   const istio::Labels* selector = nullptr;  // of the oldest rule that selects this proxy
-  for (const auto& candidate : *candidates) {
-    asked_.insert(candidate.rule ? static_cast<const void*>(candidate.rule) : candidate.broken);
+  for (const auto place : *candidates) {
+    auto& candidate = rules_[place];
+    candidate.asked = true;
     if (candidate.broken && !out.broken) out.broken = candidate.broken;
     if (candidate.rule && candidate.rule->workload_selector && !selector &&
         selects(*candidate.rule)) {
@@ -136,7 +142,8 @@ RuleChoice RuleIndex::choose(const KnownService& service) {
     }
   }
   // Rules of one group merge: the oldest trafficPolicy counts.
-  for (const auto& [rule, broken] : *candidates) {
+  for (const auto place : *candidates) {
+    const auto* rule = rules_[place].rule;
     if (!rule) continue;
     const bool in_group =
         selector ? rule->workload_selector == *selector : !rule->workload_selector;
@@ -149,11 +156,8 @@ RuleChoice RuleIndex::choose(const KnownService& service) {
 
 std::vector<const istio::DestinationRule*> RuleIndex::unused() const {
   std::vector<const istio::DestinationRule*> out;
-  for (const auto& resource : input_.resources) {
-    const auto* rule = std::get_if<istio::DestinationRule>(resource.get());
-    if (!rule || rule->metadata.namespace_name != input_.proxy.namespace_name ||
-        asked_.contains(rule))
-      continue;
+  for (const auto& [rule, broken, asked] : rules_) {
+    if (!rule || asked || rule->metadata.namespace_name != input_.proxy.namespace_name) continue;
     if (!rule->workload_selector || selects(*rule)) out.push_back(rule);
   }
   return out;
@@ -161,12 +165,13 @@ std::vector<const istio::DestinationRule*> RuleIndex::unused() const {
 
 std::vector<const istio::Refused*> RuleIndex::unused_broken() const {
   std::vector<const istio::Refused*> out;
-  for (const auto& refused : input_.refused) {
-    const auto& from = refused.namespace_name;
+  for (const auto& [rule, broken, asked] : rules_) {
+    if (!broken || asked) continue;
+    const auto& from = broken->namespace_name;
     const bool asked_here =
         from == input_.proxy.namespace_name || from == input_.mesh.root_namespace;
-    if (refused.kind == "DestinationRule" && asked_here && !asked_.contains(&refused))
-      out.push_back(&refused);
+    // One of several hosts is a line of its own here, and closed once.
+    if (asked_here && (out.empty() || out.back() != broken)) out.push_back(broken);
   }
   return out;
 }

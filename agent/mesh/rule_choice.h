@@ -7,7 +7,6 @@
 // the service is closed.
 #pragma once
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "agent/mesh/compile.h"
@@ -49,23 +48,24 @@ public:
   std::vector<const istio::Refused*> unused_broken() const;
 
 private:
-  struct Candidate {
+  struct Rule {
     const istio::DestinationRule* rule = nullptr;  // one of the two
     const istio::Refused* broken = nullptr;
+    bool asked = false;
   };
-  using Candidates = std::vector<Candidate>;  // oldest first
+  using Candidates = std::vector<uint32_t>;  // of rules_, oldest first
   using Scope = HostTable<Candidates>;
 
-  void add(Scope& scope, const std::string& host, Candidate candidate);
+  void add(Scope& scope, std::string_view host);  // the last of rules_
   void add_rule(const istio::DestinationRule& rule);
   void add_broken(const istio::Refused& refused);
   const Candidates* candidates_for(const KnownService& service) const;
   bool selects(const istio::DestinationRule& rule) const;
 
   const CompileInput& input_;
+  std::vector<Rule> rules_;
   Scope own_;               // of the client's namespace
   ByText<Scope> exported_;  // by namespace: those exported to the client's
-  std::unordered_set<const void*> asked_;
 };
 
 }  // namespace sallyport::mesh

@@ -84,6 +84,8 @@ struct Listener {
   bool operator==(const Listener&) const = default;
 };
 
+using Clusters = std::unordered_map<std::string_view, ClusterPtr>;  // by their own `name`
+
 struct Snapshot {
   uint64_t version = 0;
   istio::Proxy proxy;
@@ -96,8 +98,8 @@ struct Snapshot {
   ClusterPtr inbound_passthrough;             // InboundPassthroughCluster
   TcpRoute unmatched;  // what nothing declares: passthrough, or black_hole under REGISTRY_ONLY
   std::shared_ptr<const RouteTable>
-      unlisted;                 // HTTP requests on a port that declares none (any more)
-  ByText<ClusterPtr> clusters;  // by name
+      unlisted;  // HTTP requests on a port that declares none (any more)
+  Clusters clusters;
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

@@ -94,6 +94,7 @@ TEST(Cluster, OfAServiceGoesToItsOwnAddressOfOurFamily) {
   EXPECT_EQ(text(*world.compile().cluster("outbound|80||web.shop.svc.cluster.local")),
             "STATIC 198.18.0.9:80");
   world.input.proxy.addresses = {"2001:db8::5"};
+  world.new_mesh = true;
   EXPECT_EQ(text(*world.compile().cluster("outbound|80||web.shop.svc.cluster.local")),
             "STATIC 2001:db8::9:80");
 }

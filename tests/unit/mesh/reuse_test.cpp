@@ -19,9 +19,9 @@ World three_entries() {
 TEST(Recompiling, TheSameResourcesKeepsEveryObject) {
   auto world = three_entries();
   const auto before = world.compiled.snapshot;
-  // Read again from the files: equal content at other addresses.
-  auto again = three_entries();
-  world.input.resources = again.input.resources;
+  // Read again from the files: equal content at other addresses, under the same refs.
+  for (auto& resource : world.input.resources)
+    resource = std::make_shared<const istio::Resource>(*resource);
   world.compile();
   const auto& after = world.snapshot();
   EXPECT_EQ(after.version, before->version + 1);
@@ -53,16 +53,31 @@ TEST(Recompiling, AfterOneChangeRenewsOnlyWhatItTouches) {
   EXPECT_NE(*old_hosts.find("b.example"), *new_hosts.find("b.example"));
 }
 
+TEST(Recompiling, AfterAnEditInPlaceNamesTheRuleAsItIs) {
+  auto world = three_entries();
+  const auto before = world.compiled.snapshot;
+  world.edit_last(rule({"b.example", "rule", "default", "tls: {mode: SIMPLE, sni: other}"}))
+      .compile();
+  const auto edited = world.snapshot().clusters.at("outbound|80||b.example");
+  EXPECT_EQ(edited->tls.sni, "other");
+  EXPECT_EQ(edited->rule, istio::metadata_of(*world.input.resources.back()).ref);
+  EXPECT_EQ(world.snapshot().clusters.at("outbound|80||a.example"),
+            before->clusters.at("outbound|80||a.example"));
+  world.compile();
+  EXPECT_EQ(world.snapshot().clusters.at("outbound|80||b.example"), edited);
+}
+
 // What a snapshot says, without the identity of its objects.
 std::string said(const Compiled& compiled) {
   std::map<std::string, std::string> lines;
   for (const auto& [name, cluster] : compiled.snapshot->clusters) {
-    lines[name] = " " + (cluster->rule ? cluster->rule->text() : "-") + " " +
-                  std::to_string(int(cluster->tls.mode)) + cluster->tls.sni +
-                  (cluster->refused ? " " + cluster->refused->context : "");
-    for (const auto& san : cluster->tls.names) lines[name] += " san " + san;
+    auto& line = lines[std::string(name)];
+    line = " " + (cluster->rule ? cluster->rule->text() : "-") + " " +
+           std::to_string(int(cluster->tls.mode)) + cluster->tls.sni +
+           (cluster->refused ? " " + cluster->refused->context : "");
+    for (const auto& san : cluster->tls.names) line += " san " + san;
     for (const auto& endpoint : cluster->endpoints)
-      lines[name] += " " + endpoint.host + endpoint.ip.text();
+      line += " " + endpoint.host + endpoint.ip.text();
   }
   for (const auto& [port, listener] : compiled.snapshot->by_port) {
     if (!listener->http) continue;
@@ -84,7 +99,8 @@ std::string said(const Compiled& compiled) {
 TEST(Recompiling, OnTopOfTheLastSnapshotIsCompilingFromNothing) {
   struct Step {
     const char* what;
-    std::string add;  // empty: the newest resource goes
+    std::string add;     // empty: the newest resource goes
+    bool edits = false;  // the newest becomes it
   };
   const auto mutual = [](const char* name) {
     return rule({"a.example", name, "default",
@@ -95,6 +111,10 @@ TEST(Recompiling, OnTopOfTheLastSnapshotIsCompilingFromNothing) {
       {"a second one merges its subsets",
        "kind: DestinationRule\napiVersion: networking.istio.io/v1\nmetadata: {name: more}\n"
        "spec: {host: a.example, subsets: [{name: v1, labels: {v: '1'}}]}\n"},
+      {"one of them is edited",
+       "kind: DestinationRule\napiVersion: networking.istio.io/v1\nmetadata: {name: more}\n"
+       "spec: {host: a.example, subsets: [{name: v2, labels: {v: '2'}}]}\n",
+       true},
       {"the subsets go", ""},
       {"the rule goes", ""},
       {"a port that the host does not have: a finding",
@@ -111,6 +131,8 @@ TEST(Recompiling, OnTopOfTheLastSnapshotIsCompilingFromNothing) {
                                              "  subjectAltNames: [shop.example]\n"})},
       {"a rule for the decorated one",
        rule({"shop.default.svc.cluster.local", "shop", "default", "tls: {mode: SIMPLE}"})},
+      {"it is edited",
+       rule({"shop.default.svc.cluster.local", "shop", "default", "tls: {mode: DISABLE}"}), true},
       {"the rule goes again", ""},
       {"the decoration goes", ""},
       {"a VirtualService routes a host elsewhere",
@@ -123,10 +145,11 @@ TEST(Recompiling, OnTopOfTheLastSnapshotIsCompilingFromNothing) {
        "spec: {host: a.example, trafficPolicy: {tls: {mode: NOPE}}}\n"},
   };
   auto world = three_entries();
-  world.input.same_mesh = true;
   for (const auto& step : steps) {
     if (step.add.empty()) {
       world.input.resources.pop_back();
+    } else if (step.edits) {
+      world.edit_last(step.add);
     } else {
       world.add(step.add);
     }
@@ -138,6 +161,7 @@ TEST(Recompiling, OnTopOfTheLastSnapshotIsCompilingFromNothing) {
 TEST(Recompiling, UnderAnotherMeshConfigStartsFromNothing) {
   auto world = three_entries();
   world.input.mesh.connect_timeout = std::chrono::seconds(3);
+  world.new_mesh = true;
   world.compile();
   EXPECT_EQ(world.cluster("outbound|80||a.example")->connect_timeout, std::chrono::seconds(3));
 }
@@ -146,7 +170,7 @@ TEST(Compiling, IsDeterministic) {
   const auto names = [](const Snapshot& snapshot) {
     std::map<std::string, std::string> out;
     for (const auto& [name, cluster] : snapshot.clusters)
-      out[name] = cluster->rule ? cluster->rule->text() : "";
+      out[std::string(name)] = cluster->rule ? cluster->rule->text() : "";
     return out;
   };
   const auto one = three_entries(), two = three_entries();

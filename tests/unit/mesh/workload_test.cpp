@@ -70,7 +70,6 @@ TEST(WorkloadSelector, Takes) {
 TEST(WorkloadSelector, FollowsItsWorkloads) {
   World world;
   world.add(selecting()).add(workload("a", "address: 10.0.0.1, labels: {app: vm}")).compile();
-  world.input.same_mesh = true;
   world.add(workload("b", "address: 10.0.0.2, labels: {app: vm}")).compile();
   EXPECT_EQ(endpoints(world), "10.0.0.1:8080 10.0.0.2:8080");
   world.input.resources.pop_back();

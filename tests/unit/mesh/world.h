@@ -45,12 +45,25 @@ public:
     for (auto& refused : decoded.refused) input.refused.push_back(std::move(refused));
     return *this;
   }
+  // The newest, edited in place: as the store hands it on, under its old ref.
+  World& edit_last(std::string_view yaml) {
+    auto resource = std::move(istio::decode(yaml, "rules.yaml").resources.at(0));
+    const auto& old = istio::metadata_of(*input.resources.back()).ref;
+    std::visit([&](auto& one) { one.metadata.ref = old; }, resource);
+    input.resources.back() = std::make_shared<const istio::Resource>(std::move(resource));
+    return *this;
+  }
   World& compile() {
+    input.changes.reset();
+    if (compiled.snapshot && !new_mesh) input.changes = changes_between(before, input.resources);
+    new_mesh = false;
+    before = input.resources;
     compiled = mesh::compile(input, compiled.snapshot, ++version);
     return *this;
   }
   World& registry_only() {
     input.mesh.outbound_traffic_policy = istio::OutboundMode::registry_only;
+    new_mesh = true;
     return *this;
   }
 
@@ -102,6 +115,8 @@ public:
 
   CompileInput input;
   Compiled compiled;
+  bool new_mesh = false;  // the next compile() is under another mesh config or proxy
+  Resources before;       // of the last compile()
   uint64_t version = 0;
 };
 
