@@ -19,7 +19,9 @@ namespace {
 // Watching what was not watched before may have come after a change there: look again, but not
 // forever.
 constexpr int loads_in_a_row_max = 4;
-constexpr auto sweep_first = std::chrono::seconds(1), sweep_last = std::chrono::seconds(64);
+// Not within the load: what waits for the new snapshot need not wait for the old one's end.
+constexpr auto sweep_first = std::chrono::milliseconds(250),
+               sweep_last = std::chrono::milliseconds(64'000);
 
 // Before start(): nothing may leave.
 mesh::SnapshotPtr closed_snapshot(const Options& options) {
@@ -49,8 +51,8 @@ struct Service::State {
   void tell(std::vector<istio::Finding> now, const std::vector<std::string>& refusals);
   std::optional<istio::Finding> watch(bool& again);
   void retire(mesh::SnapshotPtr old);
-  void sweep(std::chrono::seconds wait);
-  void await_sweep(std::chrono::seconds wait);
+  void sweep(std::chrono::milliseconds wait);
+  void await_sweep(std::chrono::milliseconds wait);
   void warn_of_expiry();
   void await_expiry();
 
@@ -142,7 +144,7 @@ void Service::State::retire(mesh::SnapshotPtr old) {
   await_sweep(sweep_first);
 }
 
-void Service::State::sweep(std::chrono::seconds wait) {
+void Service::State::sweep(std::chrono::milliseconds wait) {
   const auto freed = std::erase_if(
       retired, [](const mesh::SnapshotPtr& snapshot) { return snapshot.use_count() == 1; });
   // What reading and compiling used lies in holes between what stayed: given back to the kernel.
@@ -150,7 +152,7 @@ void Service::State::sweep(std::chrono::seconds wait) {
   if (!retired.empty()) await_sweep(std::min(2 * wait, sweep_last));
 }
 
-void Service::State::await_sweep(std::chrono::seconds wait) {
+void Service::State::await_sweep(std::chrono::milliseconds wait) {
   sweep_timer.expires_after(wait);
   const auto guard = std::weak_ptr<int>(alive);
   sweep_timer.async_wait([this, wait, guard](const boost::system::error_code& error) {

@@ -34,6 +34,9 @@ void Stream::close() {
 }
 
 void Stream::set_deadline(std::chrono::milliseconds from_now) { socket_->set_deadline(from_now); }
+void Stream::expire() {
+  if (socket_ != nullptr) socket_->expire();
+}
 int Stream::fd() const { return socket_->fd; }
 Loop& Stream::loop() const { return socket_->loop; }
 

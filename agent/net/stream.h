@@ -64,6 +64,8 @@ public:
   // have to wait fails with Fault::timed_out, those that wait already included, until another
   // deadline is set. 0 takes it off.
   void set_deadline(std::chrono::milliseconds from_now);
+  // As if its deadline had passed now: for who keeps a finer clock (Timer). Nothing when closed.
+  void expire();
 
   int fd() const;
   Loop& loop() const;

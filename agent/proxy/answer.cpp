@@ -196,7 +196,7 @@ Next Exchange::finish_whole() {
   const bool sent = body_.over() && upstream_took_all_;
   const bool clean = answer_.empty() && !answer_body_.until_end() && response_.persistent();
   if (sent && clean) {
-    if (timeout_.count()) upstream_.stream.set_deadline(std::chrono::milliseconds(0));
+    try_timer_.disarm();
     worker_.upstreams().give_back(std::move(upstream_));
   }
   if (sent && !close_) {

@@ -6,7 +6,11 @@
 namespace sallyport::proxy {
 
 Exchange::Exchange(Client& client, Worker& worker)
-    : client_(client), worker_(worker), request_((*heads_).request), response_((*heads_).response) {
+    : client_(client),
+      worker_(worker),
+      request_((*heads_).request),
+      response_((*heads_).response),
+      try_timer_(worker.loop(), upstream_) {
   static_cast<http::HeadFacts&>(request_) = {};
   static_cast<http::HeadFacts&>(response_) = {};
 }

@@ -17,6 +17,7 @@
 #include "agent/mesh/route.h"
 #include "agent/net/relay.h"
 #include "agent/net/task.h"
+#include "agent/net/timers.h"
 #include "agent/observe/access_record.h"
 #include "agent/proxy/client.h"
 #include "agent/proxy/heads.h"
@@ -191,7 +192,16 @@ private:
   bool hashed_ = false;
   std::optional<upstream::Failure> failure_;
 
+  // Ends what is waited for from the upstream. Fine, for a timeout of 50 ms means 50 ms.
+  struct TryTimer : net::Timer {
+    TryTimer(net::Loop& loop, upstream::Connection& connection)
+        : Timer(loop,
+                [](Timer& timer) { static_cast<TryTimer&>(timer).upstream.stream.expire(); }),
+          upstream(connection) {}
+    upstream::Connection& upstream;
+  };
   upstream::Connection upstream_;
+  TryTimer try_timer_;
   Inbox answer_;  // read from the upstream
   observe::AccessRecord record_;
   net::RelayCounts relayed_;  // after an upgrade

@@ -170,12 +170,12 @@ void Exchange::set_try_deadline() {
   const auto each = retry_.per_try_timeout;
   auto time = timeout_.count() ? time_left() : each;
   if (each.count()) time = std::min(time, each);
-  upstream_.stream.set_deadline(time);
+  try_timer_.arm(time);
 }
 
 // An answer that has begun has all of the route's time (Envoy ignores the try's then).
 void Exchange::end_try_deadline() {
-  upstream_.stream.set_deadline(timeout_.count() ? time_left() : std::chrono::milliseconds(0));
+  timeout_.count() ? try_timer_.arm(time_left()) : try_timer_.disarm();
 }
 
 bool Exchange::retriable_status() const {

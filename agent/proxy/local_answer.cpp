@@ -64,11 +64,15 @@ Refusal Exchange::failed_answer(Answered answered) {
             .body = upstream_sentence("protocol error", reason)};
   }
   const Error error = upstream_.stream.failure(Side::upstream);
-  if (answered == Answered::timed_out)
+  if (answered == Answered::timed_out) {
+    const bool of_try =
+        !timeout_.count() || std::chrono::steady_clock::now() < due_;  // not of the whole route
+    const bool tried_all = of_try && retry_.attempts > 0 && !(record_.flags & observe::UO);
     return {.status = 504,
-            .flags = observe::UT,
-            .details = "response_timeout",
+            .flags = tried_all ? observe::UT | observe::URX : observe::UT,
+            .details = of_try ? "upstream_per_try_timeout" : "response_timeout",
             .body = "upstream request timeout"};
+  }
   // A plain end is no failure of the transport; an alert after the handshake (TLS 1.3 refuses our
   // certificate so) is.
   const bool told = error.fault == Fault::tls_handshake || error.fault == Fault::tls_verify;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/net/combine.h"
+#include "agent/net/timers.h"
 #include "tests/unit/net/support.h"
 #include "tests/unit/net/system_calls.h"
 
@@ -160,6 +161,30 @@ TEST(Deadline, FailsWhoWaitsWhenItHasPassed) {
   Loop loop;
   auto [here, there] = unix_pair(loop);
   run(loop, wait_past_deadline(here, there));
+}
+
+Task<void> be_expired(Loop& loop, Stream& here, Stream& there) {
+  struct Expire : Timer {
+    Expire(Loop& in, Stream& of)
+        : Timer(in, [](Timer& timer) { static_cast<Expire&>(timer).stream.expire(); }),
+          stream(of) {}
+    Stream& stream;
+  } timer(loop, here);
+  timer.arm(1ms);
+  char room[16];
+  EXPECT_EQ(co_await here.read(room), -1);
+  EXPECT_EQ(here.failure(Side::downstream).fault, Fault::timed_out);
+  here.set_deadline(0ms);
+  EXPECT_TRUE(co_await there.write_all("late"));
+  EXPECT_EQ(co_await here.read(room), 4);
+  here.close();
+  here.expire();
+}
+
+TEST(Deadline, OfAFinerClockIsWhenItSays) {
+  Loop loop;
+  auto [here, there] = unix_pair(loop);
+  run(loop, be_expired(loop, here, there));
 }
 
 Task<void> wait_for_writing(Stream& here) {
