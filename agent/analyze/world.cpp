@@ -231,6 +231,10 @@ mesh::CompileInput World::input_for(const istio::Proxy& proxy) const {
   for (const auto& object : objects_) {
     if (object.resource) input.resources.push_back(object.resource);
   }
+  std::stable_sort(input.resources.begin(), input.resources.end(),
+                   [](const auto& a, const auto& b) {
+                     return istio::is_older(istio::metadata_of(*a), istio::metadata_of(*b));
+                   });
   input.refused = refused_;
   return input;
 }

@@ -127,7 +127,9 @@ std::shared_ptr<const certs::Vault> Loader::build_vault() {
     const auto at = first_asker.find(name);
     wanted.push_back({name, at == first_asker.end() ? "" : at->second->tls.rule->text()});
   }
-  for (const std::string& name : published_secrets_) wanted.push_back({name, ""});
+  // One that was never there is nobody's loss.
+  for (const std::string& name : published_secrets_)
+    if (secrets_.holds(name)) wanted.push_back({name, ""});
   return secrets_.build(wanted, input_.resources, resource_findings_);
 }
 

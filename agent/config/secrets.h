@@ -34,6 +34,11 @@ public:
   std::shared_ptr<const certs::Vault> build(std::span<const WantedSecret> wanted,
                                             std::span<const ResourcePtr> resources,
                                             std::span<const istio::Finding> refusals = {});
+  // Whether the last build found it.
+  bool holds(const std::string& name) const {
+    const auto at = entries_.find(name);
+    return at != entries_.end() && at->second.value.active();
+  }
   // One finding for each wanted secret with a problem, of the last build.
   const std::vector<istio::Finding>& findings() const { return findings_; }
   // The PEM files that the last build read, to be watched.

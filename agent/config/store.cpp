@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <tuple>
 
+#include "agent/istio/kind_names.h"
+
 namespace sallyport::config {
 namespace {
 
 constexpr std::string_view stays = "; its last good version stays in force";
 
 bool protects(const istio::Refused& refused) {
-  const bool closes = refused.kind == "ServiceEntry" || refused.kind == "DestinationRule";
-  return closes || (refused.kind.empty() && !refused.hosts.empty());
+  return istio::protects(refused.kind) || (refused.kind.empty() && !refused.hosts.empty());
 }
 
 bool is_below(const std::string& path, const std::string& directory) {
@@ -39,6 +40,7 @@ struct Store::Update {
     std::size_t file = 0;  // its place in the tree
     int line = 0;
     ResourcePtr resource;
+    int64_t created = 0;  // Metadata::created
     bool operator<(const Item& other) const;
   };
   const Held& held;
@@ -63,6 +65,12 @@ struct Store::Update {
 };
 
 bool Store::Update::Item::operator<(const Item& other) const {
+  if (created || other.created) {
+    const auto& mine = istio::metadata_of(*resource);
+    const auto& theirs = istio::metadata_of(*other.resource);
+    if (istio::is_older(mine, theirs) || istio::is_older(theirs, mine))
+      return istio::is_older(mine, theirs);
+  }
   if (file != other.file || line != other.line)
     return std::tie(file, line) < std::tie(other.file, other.line);
   // What one unreadable document stands for shares its line, and is told apart as it once stood.
@@ -74,9 +82,9 @@ bool Store::Update::Item::operator<(const Item& other) const {
 
 // False when there is one of that identity.
 bool Store::Update::add(std::size_t file, int line, ResourcePtr resource) {
-  const ResourceRef* const ref = istio::metadata_of(*resource).ref.get();
-  if (!places.try_emplace(ref, items.size()).second) return false;
-  items.push_back({file, line, std::move(resource)});
+  const auto& metadata = istio::metadata_of(*resource);
+  if (!places.try_emplace(metadata.ref.get(), items.size()).second) return false;
+  items.push_back({file, line, std::move(resource), metadata.created});
   return true;
 }
 

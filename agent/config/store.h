@@ -8,6 +8,8 @@
 // - A refused one that was never good is handed on, so that what it names is closed.
 // - Of several documents with the same kind, namespace and name the first counts (by path, then by
 // line).
+// - Resources are handed on oldest first: by creationTimestamp where they have one (what kubectl
+// printed), else as they stand.
 //
 // Pure: no file is read here. One thread.
 #pragma once

@@ -1,6 +1,8 @@
 #include "agent/istio/decode.h"
 
-#include "agent/istio/decode_refused.h"
+#include <algorithm>
+#include <ctime>
+
 #include "agent/istio/documents.h"
 #include "agent/istio/kind_names.h"
 #include "agent/istio/kinds.h"
@@ -35,11 +37,26 @@ private:
   std::vector<Resource> refused_;  // as far as they could be read
 };
 
+// As the API server writes it: "2026-01-02T03:04:05Z". 0: it is nothing of the kind.
+int64_t seconds_of(const std::string& time) {
+  std::tm parts{};
+  const char* const end = ::strptime(time.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return end && *end == '\0' ? ::timegm(&parts) : 0;
+}
+
+// A VirtualService of gateways alone means nothing to sidecars.
+bool of_mesh(const Node& spec) {
+  const Node* gateways = spec.find("gateways");
+  if (!gateways || gateways->entries.empty()) return true;
+  return std::any_of(gateways->entries.begin(), gateways->entries.end(),
+                     [](const Node::Entry& one) { return one.value->text == "mesh"; });
+}
+
 // What a resource names, however wrong the rest of it is.
 std::vector<std::string> named_hosts(const Node& node) {
   std::vector<std::string> hosts;
   const Node* spec = node.find("spec");
-  if (!spec) return hosts;
+  if (!spec || !of_mesh(*spec)) return hosts;
   const auto add = [&](const Node& host) {
     if (host.is_scalar() && !host.text.empty()) hosts.push_back(lower_case(host.text));
   };
@@ -145,6 +162,7 @@ Metadata Decoder::metadata(Fields& document, const std::string& kind) {
         if (!is_dns_label(metadata.namespace_name)) {
           fields.error("namespace", "invalid value " + quoted(metadata.namespace_name));
         }
+        metadata.created = seconds_of(fields.text("creationTimestamp"));
         metadata.labels = fields.labels("labels");
         metadata.annotations = fields.labels("annotations");
         if (is_of_istio(kind) && metadata.annotations.contains("istio.io/dry-run")) {

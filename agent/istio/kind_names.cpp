@@ -33,7 +33,9 @@ bool is_of_istio(std::string_view kind) {
   return kind != "Service" && kind != "Secret" && kind != "ConfigMap";
 }
 
-bool protects(std::string_view kind) { return kind == "ServiceEntry" || kind == "DestinationRule"; }
+bool protects(std::string_view kind) {
+  return kind == "ServiceEntry" || kind == "DestinationRule" || kind == "VirtualService";
+}
 
 Standing standing_of(std::string_view api_version, std::string_view kind) {
   const std::size_t slash = api_version.find('/');

@@ -1,5 +1,6 @@
 // What every resource has.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -14,7 +15,17 @@ struct Metadata {
   std::string namespace_name;  // "default" when the document gives none
   Labels labels;
   Labels annotations;
-  ResourceRefPtr ref;  // kind, names, file:line; never null after decoding
+  int64_t created = 0;  // creationTimestamp, in seconds since 1970; 0: the document has none
+  ResourceRefPtr ref;   // kind, names, file:line; never null after decoding
 };
+
+// Which of two that ask for the same comes first, as istiod has it: the older, then by name and
+// namespace. A resource without a time comes after those with one; two of them are told apart by
+// where they stand.
+inline bool is_older(const Metadata& a, const Metadata& b) {
+  if (a.created != b.created) return a.created && (!b.created || a.created < b.created);
+  if (!a.created) return false;
+  return a.name != b.name ? a.name < b.name : a.namespace_name < b.namespace_name;
+}
 
 }  // namespace sallyport::istio

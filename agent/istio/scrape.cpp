@@ -58,7 +58,10 @@ public:
     }
     piece(line.substr(begin), number);
   }
-  std::vector<Scraped> take() { return std::move(found_); }
+  std::vector<Scraped> take() {
+    finish_gateways();
+    return std::move(found_);
+  }
 
 private:
   void piece(std::string_view line, int number) {
@@ -70,11 +73,13 @@ private:
       return add_hosts(line.substr(dash < line.find_first_not_of(" \t-") ? dash + 1 : 0),
                        found_.back().hosts);
     }
-    in_hosts_ = false;
+    if (in_gateways_ && pair.key.empty()) return add_gateways(line);
+    in_hosts_ = in_gateways_ = false;
     if (pair.key == "kind") return begin(trim(pair.value), number);
     if (!found_.empty() && open_) read(pair, found_.back());
   }
   void begin(std::string_view kind, int number) {
+    finish_gateways();
     open_ = is_known_kind(kind);
     if (open_) found_.push_back({std::string(kind), "default", "", {}, number});
   }
@@ -84,14 +89,39 @@ private:
       resource.name = value;
     } else if (pair.key == "namespace" && is_dns_label(value)) {
       resource.namespace_name = value;
-    } else if (pair.key == "host" || pair.key == "hosts") {
+    } else if (pair.key == "hosts" || (pair.key == "host" && resource.kind != "VirtualService")) {
       add_hosts(pair.value, resource.hosts);
       in_hosts_ = pair.key == "hosts";
+    } else if (resource.kind == "VirtualService") {
+      read_routing(pair);
     }
+  }
+  // Those of its rules come after these keys, and say nothing of the whole.
+  void read_routing(const Pair& pair) {
+    if (pair.key == "http" || pair.key == "tls" || pair.key == "tcp") in_rules_ = true;
+    if (pair.key != "gateways" || in_rules_) return;
+    has_gateways_ = in_gateways_ = true;
+    add_gateways(pair.value);
+  }
+  void add_gateways(std::string_view list) {
+    for (std::size_t at = 0; at < list.size();) {
+      const std::size_t comma = std::min(list.find(',', at), list.size());
+      std::string_view name = trim(list.substr(at, comma - at));
+      if (name.starts_with("- ")) name = trim(name.substr(2));
+      of_mesh_ = of_mesh_ || name == "mesh";
+      at = comma + 1;
+    }
+  }
+  // A VirtualService of gateways alone means nothing to sidecars.
+  void finish_gateways() {
+    if (has_gateways_ && !of_mesh_ && !found_.empty()) found_.back().hosts.clear();
+    in_gateways_ = has_gateways_ = of_mesh_ = in_rules_ = false;
   }
 
   std::vector<Scraped> found_;
   bool open_ = false, in_hosts_ = false;
+  // Of a VirtualService:
+  bool in_gateways_ = false, has_gateways_ = false, of_mesh_ = false, in_rules_ = false;
 };
 
 }  // namespace

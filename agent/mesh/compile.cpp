@@ -203,11 +203,18 @@ Compiled Compiler::run(uint64_t version) {
   RuleIndex rules(input_);
   services_ = known_services(input_, findings_);
   for (const auto& service : services_) add_clusters(service, rules);
-  const VirtualServiceIndex virtual_services(input_, findings_);
+  VirtualServiceIndex virtual_services(input_, findings_);
+  const auto broken = virtual_services.broken();
+  for (const auto& [host, refused] : broken)
+    virtual_services.close(host, keep(closed_cluster(host, 0, *refused)));
   const RouteCompiler routes(input_, next_->clusters);
   ListenerBuilder listeners({input_, previous_, virtual_services, routes}, findings_);
   for (const auto& [service, port, cluster] : served_) listeners.add(*service, *port, cluster);
   close_refused(rules, listeners);
+  for (const auto& [host, refused] : broken) {
+    const auto* known = virtual_services.find(host);
+    if (known && known->closed) listeners.close_host(host, known->closed);
+  }
   listeners.finish(*next_);
   report_unused(rules);
   return {next_, merged_findings(), {secrets_.begin(), secrets_.end()}};

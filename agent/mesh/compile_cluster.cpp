@@ -209,7 +209,8 @@ Cluster closed_cluster(std::string_view host, uint16_t port, const istio::Refuse
   out.name = outbound_name(port, host);
   out.host = host;
   out.port = port;
-  (refused.kind == "DestinationRule" ? out.rule : out.service) = refused.ref;
+  if (refused.kind == "DestinationRule") out.rule = refused.ref;
+  if (refused.kind == "ServiceEntry") out.service = refused.ref;
   out.refused = closed(out.host + " is closed: " + refused.finding.text(), refused.ref);
   return out;
 }

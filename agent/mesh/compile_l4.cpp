@@ -23,7 +23,7 @@ std::vector<ListenerBuilder::L4Rule> ListenerBuilder::l4_rules(const KnownServic
                                                                uint16_t port, bool tls) {
   std::vector<L4Rule> out;
   const auto* known = virtual_services_.find(service.host);
-  if (!known) return out;
+  if (!known || known->closed) return out;
   const auto& from = *known->service;
   for (const auto& rule : tls ? from.tls : from.tcp) {
     const auto holds = [&](const istio::L4Match& match) {

@@ -92,7 +92,7 @@ CidrRoute& ListenerBuilder::cidr_route(Draft& draft, const Cidr& block) {
 // By its VirtualService, where one has rules for this port.
 std::vector<Route> ListenerBuilder::routes_of(const KnownService& service, uint16_t port,
                                               const ClusterPtr& cluster) {
-  if (const auto* known = virtual_services_.find(service.host)) {
+  if (const auto* known = virtual_services_.find(service.host); known && !known->closed) {
     auto routes = routes_.compile(*known, port, &findings_);
     if (!routes.empty()) return routes;
   }
@@ -166,8 +166,10 @@ void ListenerBuilder::add_detected(const KnownService& service, const KnownPort&
 }
 
 void ListenerBuilder::add(const KnownService& service, const KnownPort& port,
-                          const ClusterPtr& cluster) {
+                          const ClusterPtr& own) {
   served_.insert(service.host);
+  const auto* rules = virtual_services_.find(service.host);
+  const ClusterPtr& cluster = rules && rules->closed ? rules->closed : own;
   const TcpRoute route{"", cluster};
   switch (port.kind) {
     case PortKind::http: {

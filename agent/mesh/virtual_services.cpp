@@ -82,6 +82,29 @@ void VirtualServiceIndex::add(const istio::VirtualService& service, const Delega
   all_.push_back(std::move(known));
 }
 
+std::vector<BrokenHost> VirtualServiceIndex::broken() const {
+  std::vector<BrokenHost> out;
+  for (const auto& refused : input_.refused) {
+    if (refused.kind != "VirtualService") continue;
+    for (const auto& name : refused.hosts) {
+      auto host = expand_short_name(name, refused.namespace_name, input_.mesh.cluster_domain);
+      const auto& table = is_wildcard(host) ? by_host_.suffix : by_host_.exact;
+      const bool taken = table.contains(is_wildcard(host) ? host.substr(1) : host);
+      // `*` is no host of a sidecar's VirtualService (1.4): that is why it was refused.
+      if (!host.empty() && host != "*" && !taken) out.push_back({std::move(host), &refused});
+    }
+  }
+  return out;
+}
+
+void VirtualServiceIndex::close(const std::string& host, ClusterPtr closed) {
+  auto known = std::make_unique<MeshService>();
+  known->closed = std::move(closed);
+  const MeshService* const value = known.get();
+  add_host(by_host_, host, value);
+  all_.push_back(std::move(known));
+}
+
 const MeshService* VirtualServiceIndex::find(std::string_view host) const {
   const MeshService* const* found = nullptr;
   if (!is_wildcard(host)) {
@@ -96,8 +119,9 @@ const MeshService* VirtualServiceIndex::find(std::string_view host) const {
 }
 
 std::vector<std::pair<std::string, const MeshService*>> VirtualServiceIndex::names() const {
-  std::vector<std::pair<std::string, const MeshService*>> out(by_host_.exact.begin(),
-                                                              by_host_.exact.end());
+  std::vector<std::pair<std::string, const MeshService*>> out;
+  for (const auto& [host, known] : by_host_.exact)
+    if (!known->closed) out.emplace_back(host, known);
   std::sort(out.begin(), out.end());
   return out;
 }

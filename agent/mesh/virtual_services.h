@@ -18,6 +18,15 @@ struct MeshService {
   // Of http: delegates in place of their roots. A match that is left holds for this proxy; a rule
   // none of whose matches does is gone.
   std::vector<istio::HttpRoute> http;
+  // Set: it was refused and nobody knows where it would have led. Its host goes nowhere, and
+  // `service` is null.
+  ClusterPtr closed;
+};
+
+// A refused VirtualService stands for a host that no good one has.
+struct BrokenHost {
+  std::string host;
+  const istio::Refused* refused = nullptr;
 };
 
 class VirtualServiceIndex {
@@ -28,6 +37,10 @@ public:
   const MeshService* find(std::string_view host) const;
   // Hosts that are names, not wildcards: each may be asked for without a service of that name.
   std::vector<std::pair<std::string, const MeshService*>> names() const;
+
+  // After all good ones: hosts of refused ones that none of them has.
+  std::vector<BrokenHost> broken() const;
+  void close(const std::string& host, ClusterPtr closed);
 
 private:
   using Delegates = std::map<std::pair<std::string, std::string>, const istio::VirtualService*>;

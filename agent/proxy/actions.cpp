@@ -16,7 +16,7 @@ constexpr uint32_t million = 1'000'000;
 Refusal own_answer(int status, std::string body) {
   return {.status = status,
           .flags = observe::no_flag,
-          .details = "direct_response",
+          .details = "cors_response",
           .body = std::move(body)};
 }
 

@@ -203,5 +203,22 @@ TEST(StoreLoads, TakeAFileThatDidNotChangeWithoutItsText) {
   EXPECT_EQ(store.update(now).resources, first.resources);
 }
 
+TEST(Store, HandsResourcesOnOldestFirst) {
+  const auto dated = [](const std::string& name, const std::string& time) {
+    return "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " + name +
+           ", creationTimestamp: " + time + "}\nspec:\n  hosts: [" + name +
+           "]\n  resolution: DNS\n";
+  };
+  Store store;
+  const auto loaded = store.update(
+      tree({{"a.yaml", entry("plain-a", "plain-a") + dated("new", "'2026-03-01T00:00:00Z'")},
+            {"b.yaml", dated("same-b", "'2020-01-01T00:00:00Z'") +
+                           dated("same-a", "'2020-01-01T00:00:00Z'") + dated("null", "null") +
+                           entry("plain-b", "plain-b")}}));
+  EXPECT_EQ(in_force(loaded),
+            (std::vector<std::string>{"same-a=same-a", "same-b=same-b", "new=new",
+                                      "plain-a=plain-a", "null=null", "plain-b=plain-b"}));
+}
+
 }  // namespace
 }  // namespace sallyport::config

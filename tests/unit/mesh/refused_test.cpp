@@ -135,6 +135,83 @@ TEST(RefusedEntry, DoesNotKeepServerFirstProtocolsWaiting) {
   EXPECT_EQ(arrival.silent_client->cluster->name, "PassthroughCluster");
 }
 
+std::string routing(const std::string& host, const std::string& http,
+                    const std::string& more = "") {
+  return "---\nkind: VirtualService\napiVersion: networking.istio.io/v1\nmetadata: {name: to-" +
+         std::to_string(host.size() + http.size()) + "}\nspec:\n" + more + "  hosts: ['" + host +
+         "']\n  http:\n  - " + http + "\n";
+}
+const char* const bad_match = "{match: [{uri: {regex: '['}}], directResponse: {status: 403}}";
+
+World with_broken_routes(const std::string& yaml) {
+  World world;
+  world.add(entry({"api.example.com", "default", "DNS", {"80 HTTP", "443 TLS", "9000 TCP"}}))
+      .add(entry({"web.example.com", "default", "DNS", {"80 HTTP"}}))
+      .add(yaml, "broken.yaml")
+      .compile();
+  EXPECT_EQ(world.input.refused.size(), 1u);
+  return world;
+}
+
+TEST(RefusedRoutes, CloseTheirHost) {
+  const auto world = with_broken_routes(routing("api.example.com", bad_match));
+  EXPECT_EQ(world.http("203.0.113.1:80", "api.example.com").status, 503);
+  EXPECT_EQ(world.http("203.0.113.1:8080", "api.example.com").status, 503);
+  EXPECT_TRUE(world.tls("203.0.113.1:443", "api.example.com").closed);
+  EXPECT_TRUE(world.bytes("203.0.113.1:9000").closed);
+  EXPECT_EQ(world.http("203.0.113.1:80", "web.example.com").status, 0);
+  const auto* closed = world.cluster("outbound|0||api.example.com");
+  ASSERT_TRUE(closed && closed->refused);
+  EXPECT_NE(closed->refused->context.find("broken.yaml:"), std::string::npos);
+}
+
+TEST(RefusedRoutes, OfAnUnreadableDocumentCloseItsHostAndNoDestination) {
+  const auto world = with_broken_routes(
+      "kind: VirtualService\napiVersion: networking.istio.io/v1\nmetadata:\n  name: torn\nspec:\n"
+      "  hosts:\n  - api.example.com\n  http:\n  - route:\n    - destination:\n"
+      "        host: web.example.com\n      weight: {\n");
+  EXPECT_EQ(world.http("203.0.113.1:80", "api.example.com").status, 503);
+  EXPECT_EQ(world.http("203.0.113.1:80", "web.example.com").status, 0);
+}
+
+TEST(RefusedRoutes, LeaveTheRoutesOfOthersToThatHost) {
+  World world;
+  world.add(entry({"api.example.com"})).add(entry({"web.example.com"}));
+  world.add(routing("web.example.com", "{route: [{destination: {host: api.example.com}}]}"))
+      .add(routing("api.example.com", bad_match))
+      .compile();
+  EXPECT_EQ(world.http("203.0.113.1:80", "web.example.com").cluster,
+            "outbound|80||api.example.com");
+  EXPECT_EQ(world.http("203.0.113.1:80", "api.example.com").status, 503);
+}
+
+TEST(RefusedRoutes, YieldToAGoodOne) {
+  World world;
+  world.add(entry({"api.example.com"}))
+      .add(routing("api.example.com", bad_match))
+      .add(routing("api.example.com", "{directResponse: {status: 418}}"))
+      .compile();
+  EXPECT_EQ(world.http("203.0.113.1:80", "api.example.com").status, 418);
+}
+
+TEST(RefusedRoutes, OfGatewaysAloneMeanNothingHere) {
+  for (const char* gateways : {"  gateways: [edge]\n", "  gateways:\n  - edge\n"}) {
+    auto world = with_broken_routes(routing("api.example.com", bad_match, gateways));
+    EXPECT_EQ(world.http("203.0.113.1:80", "api.example.com").status, 0);
+    world = with_broken_routes(routing("api.example.com", "{", gateways));
+    EXPECT_EQ(world.http("203.0.113.1:80", "api.example.com").status, 0) << "unreadable";
+  }
+  const auto both =
+      with_broken_routes(routing("api.example.com", "{", "  gateways: [edge, mesh]\n"));
+  EXPECT_EQ(both.http("203.0.113.1:80", "api.example.com").status, 503);
+}
+
+TEST(RefusedRoutes, OfEveryHostCloseNone) {
+  const auto world = with_broken_routes(routing("*", "{directResponse: {status: 403}}"));
+  EXPECT_EQ(world.http("203.0.113.1:80", "api.example.com").status, 0)
+      << "a sidecar's can't have it: nothing was asked for";
+}
+
 TEST(RefusedResource, WithoutAReadableHostIsSaidAloud) {
   World world;
   world.add(entry({"api.example.com"}));
