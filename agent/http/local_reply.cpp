@@ -90,6 +90,21 @@ std::string_view HttpDate::at(int64_t unix_seconds) {
   return {text_.data(), text_.size()};
 }
 
+namespace {
+
+// Of lines as they are written.
+bool names_field(std::string_view lines, std::string_view name) {
+  while (!lines.empty()) {
+    if (lines.size() > name.size() && lines[name.size()] == ':' &&
+        same_name(lines.substr(0, name.size()), name))
+      return true;
+    lines.remove_prefix(std::min(lines.find('\n'), lines.size() - 1) + 1);
+  }
+  return false;
+}
+
+}  // namespace
+
 std::string write_local_reply(const LocalReply& reply) {
   std::string out = reply.minor ? "HTTP/1.1 " : "HTTP/1.0 ";
   const auto field = [&out](std::string_view name, std::string_view value) {
@@ -100,7 +115,8 @@ std::string write_local_reply(const LocalReply& reply) {
   // 1xx, 204 and 304 have no body; a length would be read as the one of a 200.
   const bool bodiless = reply.status < 200 || reply.status == 204 || reply.status == 304;
   if (!bodiless) field("content-length", std::to_string(reply.body.size()));
-  if (!bodiless && !reply.body.empty()) field("content-type", "text/plain");
+  const bool typed = names_field(reply.fields, "content-type");
+  if (!bodiless && !reply.body.empty() && !typed) field("content-type", "text/plain");
   if (!reply.location.empty()) field("location", reply.location);
   out.append(reply.fields);
   if (reply.overloaded) field("x-envoy-overloaded", "true");

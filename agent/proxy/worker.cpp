@@ -29,7 +29,10 @@ Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOpti
       upstreams_({loop_, resolver_, sources.vault, sources.metrics,
                   own_ports(sources.snapshots.current())}),
       random_state_(std::random_device{}() | 1) {
-  tick_ = loop_.each_tick([this] { log_->flush(); });
+  tick_ = loop_.each_tick([this] {
+    snapshot();  // Without a client for hours, it lets go of the old one and its clusters.
+    log_->flush();
+  });
   const auto listen = [this](int fd, bool inbound) {
     listeners_.push_back(std::make_unique<net::Listener>(
         loop_, fd, [this, inbound](net::Stream client) { accepted(std::move(client), inbound); },

@@ -23,6 +23,13 @@ TEST(LocalReply, WithoutBodyHasNoType) {
             "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
 }
 
+TEST(LocalReply, HasTheTypeThatARuleSets) {
+  const auto reply = write_local_reply(
+      {.status = 200, .body = "{}", .fields = "x-a: 1\r\nContent-Type: application/json\r\n"});
+  EXPECT_EQ(reply.find("text/plain"), reply.npos) << reply;
+  EXPECT_NE(reply.find("Content-Type: application/json\r\n"), reply.npos);
+}
+
 TEST(LocalReply, ToHeadKeepsTheLengthOnly) {
   const auto reply = write_local_reply({.status = 502, .body = "why", .head = true});
   EXPECT_NE(reply.find("content-length: 3\r\n"), reply.npos);

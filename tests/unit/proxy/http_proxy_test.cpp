@@ -309,5 +309,17 @@ TEST_F(HttpProxy, AChangedConfigurationAppliesToTheNextRequestOfAnOpenConnection
   EXPECT_FALSE(app.read_head().starts_with("HTTP/1.1 200")) << "app.test is gone";
 }
 
+// A worker without clients for hours held the old snapshot, its clusters and their connections.
+TEST_F(HttpProxy, AClusterThatIsGoneTakesItsIdleConnectionsAlong) {
+  auto app = dial();
+  app.send(get);
+  auto server = accept_request();
+  server.send(hello);
+  app.read_until("hello");
+  use("");
+  char byte;
+  EXPECT_EQ(::recv(server.fd(), &byte, 1, 0), 0) << "closed, though nobody asks for anything";
+}
+
 }  // namespace
 }  // namespace sallyport::proxy
