@@ -4,6 +4,8 @@
 #include <ctime>
 #include <utility>
 
+#include "agent/http/message/head.h"
+
 namespace sallyport::http {
 
 std::string_view reason_phrase(int status) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "agent/istio/decode_refused.h"
 #include "agent/istio/documents.h"
 #include "agent/istio/kind_names.h"
 #include "agent/istio/kinds.h"

@@ -3,6 +3,7 @@
 #include <limits>
 #include <set>
 
+#include "agent/core/limits.h"
 #include "agent/istio/kinds.h"
 
 namespace sallyport::istio {
@@ -85,6 +86,17 @@ void decode_maglev(ConsistentHash& hash, Fields& maglev) {
   }
 }
 
+// A worker builds the table while its connections wait.
+void warn_of_size(const ConsistentHash& hash, Fields& fields) {
+  const bool maglev = hash.table == ConsistentHash::Table::maglev;
+  const auto most = maglev ? limits::hash_maglev_entries : limits::hash_ring_points;
+  if (hash.table_size.value_or(0) <= most) return;
+  fields.warn(maglev ? "maglev.tableSize" : "ringHash.minimumRingSize",
+              "a table of " + std::to_string(most) +
+                  " entries is built: larger ones would keep "
+                  "connections waiting");
+}
+
 ConsistentHash decode_consistent_hash(Fields& fields) {
   ConsistentHash hash;
   decode_key(hash, fields);
@@ -107,6 +119,7 @@ ConsistentHash decode_consistent_hash(Fields& fields) {
   if (fields.has("ringHash") && fields.has("maglev")) {
     fields.error("maglev", "only one of ringHash or maglev can be set");
   }
+  warn_of_size(hash, fields);
   return hash;
 }
 

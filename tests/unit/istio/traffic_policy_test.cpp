@@ -153,6 +153,14 @@ const Case cases[] = {
     {"both tables",
      "loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 7}, ringHash: {}}}",
      {hash + ".maglev: only one of ringHash or maglev can be set"}},
+    {"Maglev of more entries than a worker builds",
+     "loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 131101}}}",
+     {hash + ".maglev.tableSize: a table of 131071 entries is built: larger ones would keep "
+             "connections waiting"}},
+    {"a ring of more",
+     "loadBalancer: {consistentHash: {useSourceIp: true, ringHash: {minimumRingSize: 65537}}}",
+     {hash + ".ringHash.minimumRingSize: a table of 65536 entries is built: larger ones would "
+             "keep connections waiting"}},
     {"simple and consistentHash",
      "loadBalancer: {simple: RANDOM, consistentHash: {useSourceIp: true}}",
      {hash + ": only one of simple or consistentHash can be set"}},
