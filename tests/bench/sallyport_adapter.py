@@ -5,6 +5,7 @@ It is configured as a user would: a directory with a ServiceEntry and a Destinat
 """
 import os
 
+import growth
 from proxies import proxy
 
 RELEASE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "release", "sallyport")
@@ -57,3 +58,16 @@ def sallyport(role, c):
         return None
     return [c.bin, "sidecar", "--config", resources, "--mesh-config", c.write("mesh.yaml", mesh),
             "--concurrency", str(c.threads), "--log-level", "warning"]
+
+
+GROWN_PAIRS = 10_000
+
+
+@proxy("sallyport-grown", "sallyport")
+def sallyport_grown(role, c):
+    """The main job among ten thousand other pairs."""
+    if role != "egress_mtls":
+        return None
+    command = sallyport(role, c)
+    growth.write(os.path.join(c.dir, "resources"), GROWN_PAIRS, 1)
+    return command

@@ -97,6 +97,12 @@ class Results:
         return [a / b for a, b in both if a and b]
 
 
+def grown(results):
+    """What ten thousand other pairs cost the main job; empty when it was not measured."""
+    ratios = [1 / r for r in results.ratios("S1", "sallyport-grown", "cpu_us")]
+    return f"S1 CPU/request among 10,000 other pairs: {spread(ratios, 2)} of that alone, {len(ratios)} pairs\n" if ratios else ""
+
+
 def spread(values, decimals, bold=False):
     if not values:
         return "–"
@@ -138,6 +144,8 @@ def make(path):
                 f"at most {max(0, max(noise)):.2f}." if noise else ""),
              "",
              "| | measure | sallyport | : Envoy | : nginx | : HAProxy | pairs |", "|---|---|---|---|---|---|---|", *rows]
+    if line := grown(results):
+        lines += ["", line]
     if results.failures:
         lines += ["", "What failed:", ""]
         lines += [f"* {s} {p}: {' '.join(e.split())[:160]}" for s, p, e in results.failures]
