@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/cli/input.h"
+#include "agent/cli/mesh_config.h"
 #include "agent/cli/validation.h"
 #include "agent/config/secrets.h"
 #include "agent/config/store.h"
@@ -13,10 +14,8 @@ namespace {
 Result<istio::MeshConfig> read_mesh(const std::string& path) {
   const auto text = read_input(path);
   if (!text) return text.error();
-  auto read = istio::decode_mesh_config(*text, path);
-  for (const auto& finding : read.findings) {
-    if (finding.severity == istio::Severity::error) return Error{.context = finding.text()};
-  }
+  auto read = check_mesh_config(*text, path);
+  if (const auto* error = first_error(read.findings)) return Error{.context = error->text()};
   return std::move(read.config);
 }
 
@@ -61,6 +60,11 @@ Result<Loaded> load(LoadRequest request) {
   if (!tree) return tree.error();
   Loaded out;
   out.world = std::make_unique<analyze::World>(sources_of(*tree), mesh ? &*mesh : nullptr);
+  if (const auto& read = out.world->mesh_read()) {
+    if (const auto* error = first_error(read->result.findings)) {
+      return Error{.context = error->text()};
+    }
+  }
   out.input.mesh = out.world->mesh();
   if (!request.domain.empty()) out.input.mesh.cluster_domain = request.domain;
   out.input.proxy = std::move(request.proxy);

@@ -12,6 +12,7 @@
 
 #include "agent/admin/server.h"
 #include "agent/cli/logging.h"
+#include "agent/cli/mesh_config.h"
 #include "agent/config/service.h"
 #include "agent/net/listener.h"
 #include "agent/observe/access_log.h"
@@ -41,20 +42,10 @@ std::vector<SocketAddress> everywhere(uint16_t port) {
   return all;
 }
 
-observe::LogSettings log_settings(const istio::MeshConfig& mesh) {
-  return {.path = mesh.access_log_file,
-          .format = mesh.access_log_format,
-          .json = mesh.access_log_encoding == istio::LogEncoding::json};
-}
-
 std::optional<istio::Finding> check_log_format(const istio::MeshConfig& mesh) {
-  const auto settings = log_settings(mesh);
-  auto problem = observe::format_problem(settings.format, settings.json);
-  if (!problem) return std::nullopt;
-  return istio::Finding{.line = mesh.access_log_format_line,
-                        .kind = "MeshConfig",
-                        .field = "accessLogFormat",
-                        .reason = std::move(*problem)};
+  const auto findings = log_format_findings(mesh, "");
+  const auto* error = first_error(findings);
+  return error ? std::optional(*error) : std::nullopt;
 }
 
 class Process {
