@@ -32,6 +32,9 @@ Examples:
 Each step names the resource and FILE:LINE that decided it; "-" lines say what was not chosen and
 why. --live also resolves, connects and shakes hands as the plan says, without sending a request.
 
+It reads the files anew. A running proxy that was given a bad version keeps the last good one until
+the files are mended: `sallyport proxy-config all` shows what is in force, its log what it refused.
+
 Exit codes: 0 it goes through, 1 it would be refused (or nothing can be read), 2 wrong command
 line)";
 
@@ -51,7 +54,8 @@ void add_options(CLI::App& app, Flags& f) {
   app.add_option("--mesh-config", f.mesh_config,
                  "MeshConfig file (else a ConfigMap istio with key mesh among the PATHs)");
   app.add_option("--from", f.from,
-                 "pod or Deployment among the PATHs: its labels, namespace and annotations count");
+                 "pod or workload among the PATHs (NAME, deploy/NAME): its labels, namespace and "
+                 "annotations count");
   app.add_option("-X,--method", f.method, "method of the request")->capture_default_str();
   app.add_option("-H,--header", f.headers, "\"Name: value\" of the request; may be repeated")
       ->allow_extra_args(false);
@@ -102,6 +106,12 @@ Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded
   const auto& proxy = loaded.input.proxy;
   told.asked = asked(flags, url, proxy);
   auto to = dialled(*loaded.world, url, proxy.namespace_name, flags.dialled);
+  if (flags.live && to.guessed) {
+    if (const auto ip = resolved(url.host)) {
+      to.address = {*ip, url.port};
+      to.how = "as DNS says here";
+    }
+  }
   told.before.push_back({"dialled", to.address.text() + ": " + to.how, "", {}});
   auto taken = capture(loaded.pod, loaded.input.mesh, to.address);
   told.before.push_back(std::move(taken.step));

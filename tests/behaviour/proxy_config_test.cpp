@@ -147,6 +147,9 @@ TEST_F(ProxyConfig, BashCompletesCommandsPartsAndFlags) {
   EXPECT_EQ(completed("sallyport validate --mesh", 2), " --mesh-config \n");
   EXPECT_EQ(completed("sallyport completion z", 2), " zsh \n");
   EXPECT_EQ(completed("sallyport pc cluster -o y", 4), " yaml \n");
+  EXPECT_EQ(completed("sallyport pc cluster -o ''", 4), " short json yaml \n");
+  EXPECT_EQ(completed("sallyport analyze -o ''", 3), " log json yaml \n");
+  EXPECT_EQ(completed("sallyport pc endpoint --status U", 4), " UNHEALTHY \n");
   EXPECT_FALSE(has(completed("sallyport ''", 1), "kubectl")) << "examples are no commands";
 }
 
