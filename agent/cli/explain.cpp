@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "agent/cli/admin_client.h"
 #include "agent/cli/command_line.h"
 #include "agent/cli/explain_live.h"
 #include "agent/cli/explain_load.h"
@@ -13,6 +14,7 @@
 #include "agent/cli/explain_question.h"
 #include "agent/cli/explain_tls.h"
 #include "agent/cli/identity.h"
+#include "agent/cli/proxy_config_view.h"
 
 namespace sallyport::cli {
 namespace {
@@ -20,6 +22,7 @@ namespace {
 constexpr int exit_refused = 1;
 // Where the injector mounts them.
 constexpr const char* usual_config = "/etc/istio/config";
+constexpr const char* usual_admin = "127.0.0.1:15000";
 constexpr const char* usual_mesh_config = "/etc/istio/mesh/mesh";
 
 constexpr const char* footer = R"(
@@ -33,7 +36,7 @@ Each step names the resource and FILE:LINE that decided it; "-" lines say what w
 why. --live also resolves, connects and shakes hands as the plan says, without sending a request.
 
 It reads the files anew. A running proxy that was given a bad version keeps the last good one until
-the files are mended: `sallyport proxy-config all` shows what is in force, its log what it refused.
+the files are mended; in its pod it is asked whether it refused something, and that is said.
 
 Exit codes: 0 it goes through, 1 it would be refused (or nothing can be read), 2 wrong command
 line)";
@@ -93,6 +96,29 @@ LoadRequest request_for(const Flags& flags, istio::Proxy proxy) {
   return out;
 }
 
+// What the proxy beside us refuses: there it may go by a last good version, which the files no
+// longer show. Nothing: none answers, or it refuses nothing.
+std::optional<mesh::ExplainedStep> running_proxy() {
+  const auto answer = ask_admin(*SocketAddress::parse(usual_admin), "GET", "/config_dump");
+  if (!answer) return std::nullopt;
+  const auto dump = JsonDocument::parse(*answer);
+  if (!dump) return std::nullopt;
+  const auto found = section(dump->root(), "FindingsDump");
+  if (!found) return std::nullopt;
+  mesh::ExplainedStep step{"proxy",
+                           "the running one refuses what the notes name, and may hold a last good "
+                           "version; below is what the files say",
+                           "",
+                           {}};
+  for (const auto* one : elements(member(*found, "findings"))) {
+    if (text_of(member(one, "severity")) != "error") continue;
+    step.notes.push_back(text_of(member(one, "file")) + ":" + text_of(member(one, "line")) + ": " +
+                         text_of(member(one, "reason")));
+  }
+  if (step.notes.empty()) return std::nullopt;
+  return step;
+}
+
 std::string asked(const Flags& flags, const Url& url, const istio::Proxy& proxy) {
   std::string out = url.scheme == "http" ? flags.method + " " : "";
   out += url.text() + " from " + proxy.namespace_name;
@@ -105,6 +131,9 @@ Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded
   Told told;
   const auto& proxy = loaded.input.proxy;
   told.asked = asked(flags, url, proxy);
+  if (flags.paths.empty() && flags.config.empty()) {
+    if (auto step = running_proxy()) told.before.push_back(std::move(*step));
+  }
   auto to = dialled(*loaded.world, url, proxy.namespace_name, flags.dialled);
   if (flags.live && to.guessed) {
     if (const auto ip = resolved(url.host)) {

@@ -283,6 +283,17 @@ std::string secrets_text(const test::Issued& client, const std::string& ca_pem) 
      "error_state": {"details": "there is no Secret later in namespace default"}}]}]})";
 }
 
+TEST(ProxyConfig, ASecretThatWasDeletedIsSaidToBe) {
+  const auto ca = test::Authority::root("ca");
+  std::string text = secrets_text(ca.issue({}), ca.pem());
+  const std::string reason = "the key does not match";
+  text.replace(text.find(reason), reason.size(), "Secret default/x: missing");
+  EXPECT_NE(shown(view_secrets, {}, text.c_str())
+                .find("kubernetes://client-credential is ACTIVE: it was deleted (Secret default/x: "
+                      "missing); the last good version stays in force"),
+            std::string::npos);
+}
+
 TEST(ProxyConfig, SecretsAsIstioctlHasThemAndTheReasonBelow) {
   const auto ca = test::Authority::root("Test CA");
   const auto client = ca.issue({.common_name = "client", .dns = {"client.test"}});
