@@ -129,6 +129,18 @@ TEST_F(ProxyConfig, EveryPartAnswersInARunningPod) {
       << wrong.err;
 }
 
+TEST(Programs, TellAboutThemselvesAndOfWrongWords) {
+  const auto version =
+      sandbox::run_command({sandbox::find_program("sallyport"), "version", "-h"}, "");
+  ASSERT_TRUE(version);
+  EXPECT_EQ(version->code, 0);
+  EXPECT_TRUE(has(version->out, "Example:\n    sallyport version\n")) << version->out;
+  const auto wrong = sandbox::run_command({sandbox::find_program("sallyport-sandbox"), "foo"}, "");
+  ASSERT_TRUE(wrong);
+  EXPECT_EQ(wrong->code, 2);
+  EXPECT_EQ(wrong->err, "sallyport-sandbox: no command is called \"foo\"; see --help\n");
+}
+
 TEST_F(ProxyConfig, BashCompletesCommandsPartsAndFlags) {
   const auto program = sandbox::find_program("sallyport");
   ASSERT_FALSE(program.empty());
