@@ -64,6 +64,9 @@ void print_help(FILE* to) {
 
 int main(int argc, char** argv) {
   const std::string_view name = argc > 1 ? argv[1] : "";
+  const std::string_view first = argc > 2 ? argv[2] : "";
+  if (name == "version" && (first == "--help" || first == "-h"))
+    return std::puts("Prints the version.\n\nExample:\n    sallyport version") < 0;
   if (name == "version" || name == "--version")
     return std::puts("sallyport " SALLYPORT_VERSION) < 0;
   if (name == "--help" || name == "-h" || name == "help") return print_help(stdout), 0;

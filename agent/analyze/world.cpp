@@ -110,11 +110,19 @@ void World::read_mesh() {
   for (const auto& map : all<istio::ConfigMap>()) {
     const auto text = map->data.find("mesh");
     if (map->metadata.name != "istio" || text == map->data.end()) continue;
-    auto read = istio::decode_mesh_config(text->second, map.object->ref->file.str());
+    // Its lines are the file's.
+    const auto* node = analyze::find(*map.object->node, "data.mesh");
+    const bool block = text->second.find('\n') != std::string::npos;
+    const int before = node ? node->line - (block ? 0 : 1) : 0;
+    const auto& file = map.object->ref->file.str();
+    auto read = istio::decode_mesh_config(
+        std::string(static_cast<std::size_t>(before), '\n') + text->second, file);
+    decode_findings_.insert(decode_findings_.end(), read.findings.begin(), read.findings.end());
     const bool good = std::none_of(
         read.findings.begin(), read.findings.end(),
         [](const auto& finding) { return finding.severity == istio::Severity::error; });
-    if (good) mesh_ = std::move(read.config);
+    if (good) mesh_ = read.config;
+    mesh_read_ = MeshRead{file, std::move(read)};
     return;
   }
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,7 +61,15 @@ public:
 
   const std::deque<Object>& objects() const { return objects_; }
   const istio::MeshConfig& mesh() const { return mesh_; }
+  // Those of the ConfigMap's MeshConfig too.
   const std::vector<istio::Finding>& decode_findings() const { return decode_findings_; }
+  // The ConfigMap that has the MeshConfig, as it was read; with an error mesh() is the default.
+  // Nothing: there is none, or another MeshConfig was given.
+  struct MeshRead {
+    std::string file;
+    istio::MeshConfigResult result;
+  };
+  const std::optional<MeshRead>& mesh_read() const { return mesh_read_; }
   const std::vector<istio::Refused>& refused() const { return refused_; }
   const std::vector<Workload>& workloads() const { return workloads_; }
   const std::vector<Host>& hosts() const { return hosts_; }
@@ -119,6 +128,7 @@ private:
   std::vector<const Host*> seen_of(NameIndex::Numbers numbers, std::string_view from) const;
 
   istio::MeshConfig mesh_;
+  std::optional<MeshRead> mesh_read_;
   std::deque<istio::Trees> trees_;
   std::deque<Object> objects_;
   std::map<std::pair<std::string, int>, std::shared_ptr<const istio::Resource>> decoded_,

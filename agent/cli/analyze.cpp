@@ -36,7 +36,8 @@ Exit codes: 0 nothing at or above the failure threshold, 79 findings there, 1 a 
 struct Flags {
   std::vector<std::string> paths, suppressed;
   std::string mesh_config, output = "log", failure = "Error", shown = "Info";
-  bool codes = false;
+  std::string namespace_name;
+  bool codes = false, all_namespaces = false;
 };
 
 void add_options(CLI::App& app, Flags& f) {
@@ -55,6 +56,10 @@ void add_options(CLI::App& app, Flags& f) {
       ->allow_extra_args(false);
   app.add_option("--mesh-config,--meshConfigFile", f.mesh_config,
                  "MeshConfig file (else a ConfigMap istio with key mesh among the PATHs)");
+  auto* const one = app.add_option("-n,--namespace", f.namespace_name,
+                                   "show findings in this namespace only (default: all)");
+  app.add_flag("-A,--all-namespaces", f.all_namespaces, "all namespaces: the default here")
+      ->excludes(one);
   app.add_flag("--codes", f.codes, "list every code: level, meaning, cure");
 }
 
@@ -89,6 +94,11 @@ Result<std::vector<analyze::Finding>> run(const Flags& flags) {
   }
   const analyze::World world(sources, flags.mesh_config.empty() ? nullptr : &mesh.config);
   auto found = analyze::analyze(world, std::time(nullptr));
+  if (!flags.namespace_name.empty()) {
+    std::erase_if(found, [&](const analyze::Finding& finding) {
+      return finding.namespace_name != flags.namespace_name;
+    });
+  }
   std::erase_if(found, [&](const analyze::Finding& finding) {
     return std::any_of(flags.suppressed.begin(), flags.suppressed.end(),
                        [&](const auto& rule) { return analyze::suppresses(rule, finding); });

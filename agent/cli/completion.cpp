@@ -32,7 +32,14 @@ _sallyport() {
   local command=${COMP_WORDS[1]} words= path=()
   COMPREPLY=()
   case $previous in
-    -o|--output) words="short table json yaml text log" ;;
+    -o|--output)
+      case $command in
+        proxy-config|pc) words="short json yaml" ;;
+        analyze) words="log json yaml" ;;
+        *) words="text json yaml" ;;
+      esac ;;
+    --status) words="HEALTHY UNHEALTHY" ;;
+    --direction) words="inbound outbound" ;;
     --failure-threshold|--output-threshold) words="Info Warning Error" ;;
     -f|--file|--filename|--config|--mesh-config) ;;
     *)
@@ -58,7 +65,15 @@ constexpr const char* zsh_script = R"sh(#compdef sallyport
 _sallyport() {
   local -a found arguments
   case ${words[CURRENT-1]} in
-    -o|--output) compadd -- short table json yaml text log; return ;;
+    -o|--output)
+      case ${words[2]} in
+        proxy-config|pc) compadd -- short json yaml ;;
+        analyze) compadd -- log json yaml ;;
+        *) compadd -- text json yaml ;;
+      esac
+      return ;;
+    --status) compadd -- HEALTHY UNHEALTHY; return ;;
+    --direction) compadd -- inbound outbound; return ;;
     --failure-threshold|--output-threshold) compadd -- Info Warning Error; return ;;
     -f|--file|--filename|--config|--mesh-config) _files; return ;;
   esac
@@ -83,7 +98,20 @@ function __sallyport_words
   set -l arguments
   switch "$given[-1]"
     case -o --output
-      printf '%s\n' short table json yaml text log
+      switch "$given[2]"
+        case proxy-config pc
+          printf '%s\n' short json yaml
+        case analyze
+          printf '%s\n' log json yaml
+        case '*'
+          printf '%s\n' text json yaml
+      end
+      return
+    case --status
+      printf '%s\n' HEALTHY UNHEALTHY
+      return
+    case --direction
+      printf '%s\n' inbound outbound
       return
     case --failure-threshold --output-threshold
       printf '%s\n' Info Warning Error

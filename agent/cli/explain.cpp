@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "agent/cli/admin_client.h"
 #include "agent/cli/command_line.h"
 #include "agent/cli/explain_live.h"
 #include "agent/cli/explain_load.h"
@@ -14,6 +15,7 @@
 #include "agent/cli/explain_tls.h"
 #include "agent/cli/identity.h"
 #include "agent/istio/labels.h"
+#include "agent/cli/proxy_config_view.h"
 
 namespace sallyport::cli {
 namespace {
@@ -21,6 +23,7 @@ namespace {
 constexpr int exit_refused = 1;
 // Where the injector mounts them.
 constexpr const char* usual_config = "/etc/istio/config";
+constexpr const char* usual_admin = "127.0.0.1:15000";
 constexpr const char* usual_mesh_config = "/etc/istio/mesh/mesh";
 
 constexpr const char* footer = R"(
@@ -32,6 +35,9 @@ Examples:
 
 Each step names the resource and FILE:LINE that decided it; "-" lines say what was not chosen and
 why. --live also resolves, connects and shakes hands as the plan says, without sending a request.
+
+It reads the files anew. A running proxy that was given a bad version keeps the last good one until
+the files are mended; in its pod it is asked whether it refused something, and that is said.
 
 Exit codes: 0 it goes through, 1 it would be refused (or nothing can be read), 2 wrong command
 line)";
@@ -52,7 +58,8 @@ void add_options(CLI::App& app, Flags& f) {
   app.add_option("--mesh-config", f.mesh_config,
                  "MeshConfig file (else a ConfigMap istio with key mesh among the PATHs)");
   app.add_option("--from", f.from,
-                 "pod or Deployment among the PATHs: its labels, namespace and annotations count");
+                 "pod or workload among the PATHs (NAME, deploy/NAME): its labels, namespace and "
+                 "annotations count");
   app.add_option("-X,--method", f.method, "method of the request")->capture_default_str();
   app.add_option("-H,--header", f.headers, "\"Name: value\" of the request; may be repeated")
       ->allow_extra_args(false);
@@ -90,6 +97,29 @@ LoadRequest request_for(const Flags& flags, istio::Proxy proxy) {
   return out;
 }
 
+// What the proxy beside us refuses: there it may go by a last good version, which the files no
+// longer show. Nothing: none answers, or it refuses nothing.
+std::optional<mesh::ExplainedStep> running_proxy() {
+  const auto answer = ask_admin(*SocketAddress::parse(usual_admin), "GET", "/config_dump");
+  if (!answer) return std::nullopt;
+  const auto dump = JsonDocument::parse(*answer);
+  if (!dump) return std::nullopt;
+  const auto found = section(dump->root(), "FindingsDump");
+  if (!found) return std::nullopt;
+  mesh::ExplainedStep step{"proxy",
+                           "the running one refuses what the notes name, and may hold a last good "
+                           "version; below is what the files say",
+                           "",
+                           {}};
+  for (const auto* one : elements(member(*found, "findings"))) {
+    if (text_of(member(one, "severity")) != "error") continue;
+    step.notes.push_back(text_of(member(one, "file")) + ":" + text_of(member(one, "line")) + ": " +
+                         text_of(member(one, "reason")));
+  }
+  if (step.notes.empty()) return std::nullopt;
+  return step;
+}
+
 std::string asked(const Flags& flags, const Url& url, const istio::Proxy& proxy) {
   std::string out = url.scheme == "http" ? flags.method + " " : "";
   out += url.text() + " from " + proxy.namespace_name;
@@ -102,7 +132,16 @@ Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded
   Told told;
   const auto& proxy = loaded.input.proxy;
   told.asked = asked(flags, url, proxy);
+  if (flags.paths.empty() && flags.config.empty()) {
+    if (auto step = running_proxy()) told.before.push_back(std::move(*step));
+  }
   auto to = dialled(*loaded.world, url, proxy.namespace_name, flags.dialled);
+  if (flags.live && to.guessed) {
+    if (const auto ip = resolved(url.host)) {
+      to.address = {*ip, url.port};
+      to.how = "as DNS says here";
+    }
+  }
   told.before.push_back({"dialled", to.address.text() + ": " + to.how, "", {}});
   auto taken = capture(loaded.pod, loaded.input.mesh, to.address);
   told.before.push_back(std::move(taken.step));

@@ -20,6 +20,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// How long a server is given to refuse us after the handshake.
+constexpr std::chrono::seconds objection_time{1};
+
 // A connected socket that waits by poll().
 class Line final : public tls::Transport {
 public:
@@ -32,6 +35,7 @@ public:
   // Why it failed; empty: it is connected.
   std::string connect(const SocketAddress& to);
   bool wait(tls::Want want);  // false: the time is over
+  void wait_until(Clock::time_point deadline) { deadline_ = deadline; }
 
   tls::IoStep transport_read(char* into, std::size_t size) override {
     return step(::recv(fd_, into, size, 0), tls::Want::read);
@@ -117,6 +121,7 @@ private:
   std::vector<SocketAddress> places(const std::string& host, const SocketAddress& destination);
   void shake_hands(Line& line);
   void show(SSL& ssl);
+  void await_answer(SSL& ssl, Line& line, tls::SessionSlot& tickets);
   void certificates(SSL& ssl);
 
   const mesh::ExplainedTarget& target_;
@@ -175,7 +180,8 @@ void Attempt::shake_hands(Line& line) {
       upstream::make_identity(cluster_, mesh::host_key(target_.authority, room), vault_);
   if (!identity) return add("handshake", identity.error().context, false);
   tls::ClientContext context;
-  const auto ssl = context.open(**identity, nullptr);
+  tls::SessionSlot tickets;
+  const auto ssl = context.open(**identity, &tickets);
   if (!ssl) return add("handshake", ssl.error().context, false);
   tls::attach(**ssl, line);
   for (;;) {
@@ -184,10 +190,34 @@ void Attempt::shake_hands(Line& line) {
       if (line.wait(step.want)) continue;
       return add("handshake", "no answer in time: perhaps the server speaks no TLS there", false);
     }
-    if (step.bytes > 0) return show(**ssl);
+    if (step.bytes > 0) {
+      show(**ssl);
+      return await_answer(**ssl, line, tickets);
+    }
     const auto error = tls::failure_of(**ssl, Side::upstream);
     certificates(**ssl);
     return add("handshake", error.context, false);
+  }
+}
+
+// With TLS 1.3 the handshake is over for us before the server has judged our certificate, or missed
+// one: its ticket, alert or end comes after. RFC 8446 4.4.2.4, 4.6.1.
+void Attempt::await_answer(SSL& ssl, Line& line, tls::SessionSlot& tickets) {
+  if (tls::protocol_version(ssl) != "TLSv1.3") return;
+  line.wait_until(Clock::now() + objection_time);
+  for (;;) {
+    char room[1024];
+    const auto step = tls::read_step(ssl, room);
+    if (tickets.take()) return add("answer", "the server takes us: it sent a session ticket");
+    if (step.want != tls::Want::nothing) {
+      if (line.wait(step.want)) continue;
+      return add("answer", "the server has not objected within 1 s, nor sent anything");
+    }
+    if (step.bytes > 0) return add("answer", "the server takes us: it sent data");
+    if (step.bytes == 0) {
+      return add("answer", "the server closed the connection after the handshake", false);
+    }
+    return add("answer", tls::failure_of(ssl, Side::upstream).context, false);
   }
 }
 
@@ -220,6 +250,12 @@ void Attempt::certificates(SSL& ssl) {
 }
 
 }  // namespace
+
+std::optional<IpAddress> resolved(const std::string& host) {
+  const auto found = resolve(host, 0);
+  if (found.addresses.empty()) return std::nullopt;
+  return found.addresses.front().ip();
+}
 
 LiveResult try_live(const mesh::ExplainedTarget& target, const certs::Vault& vault,
                     const std::string& host, const SocketAddress& destination) {

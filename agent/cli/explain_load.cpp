@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "agent/cli/input.h"
+#include "agent/cli/mesh_config.h"
 #include "agent/cli/validation.h"
 #include "agent/config/secrets.h"
 #include "agent/config/store.h"
+#include "agent/mesh/host_names.h"
 
 namespace sallyport::cli {
 namespace {
@@ -13,10 +15,8 @@ namespace {
 Result<istio::MeshConfig> read_mesh(const std::string& path) {
   const auto text = read_input(path);
   if (!text) return text.error();
-  auto read = istio::decode_mesh_config(*text, path);
-  for (const auto& finding : read.findings) {
-    if (finding.severity == istio::Severity::error) return Error{.context = finding.text()};
-  }
+  auto read = check_mesh_config(*text, path);
+  if (const auto* error = first_error(read.findings)) return Error{.context = error->text()};
   return std::move(read.config);
 }
 
@@ -26,10 +26,30 @@ std::vector<analyze::Source> sources_of(const config::SourceTree& tree) {
   return out;
 }
 
+// As kubectl and istioctl name it: deploy/NAME, pod/NAME.
+bool names_kind(const std::string& written, const std::string& kind) {
+  static const std::pair<const char*, const char*> short_names[] = {
+      {"deploy", "deployment"}, {"po", "pod"},     {"sts", "statefulset"},
+      {"ds", "daemonset"},      {"cj", "cronjob"}, {"rs", "replicaset"}};
+  auto wanted = mesh::lower(written);
+  if (wanted.ends_with('s') && wanted != "sts" && wanted != "ds" && wanted != "rs") {
+    wanted.pop_back();
+  }
+  for (const auto& [abbreviation, full] : short_names) {
+    if (wanted == abbreviation) wanted = full;
+  }
+  return wanted == mesh::lower(kind);
+}
+
 Result<const analyze::Workload*> find_pod(const analyze::World& world, const std::string& from) {
   std::string all;
+  const auto slash = std::min(from.find('/'), from.size());
+  const auto kind = from.substr(0, slash), name = from.substr(std::min(slash + 1, from.size()));
   for (const auto& workload : world.workloads()) {
     const auto& ref = *workload.ref;
+    if (names_kind(kind, ref.kind) &&
+        (name == ref.name || name == ref.name + "." + ref.namespace_name))
+      return &workload;
     if (from == ref.name || from == ref.namespace_name + "/" + ref.name ||
         from == ref.name + "." + ref.namespace_name)
       return &workload;
@@ -61,6 +81,11 @@ Result<Loaded> load(LoadRequest request) {
   if (!tree) return tree.error();
   Loaded out;
   out.world = std::make_unique<analyze::World>(sources_of(*tree), mesh ? &*mesh : nullptr);
+  if (const auto& read = out.world->mesh_read()) {
+    if (const auto* error = first_error(read->result.findings)) {
+      return Error{.context = error->text()};
+    }
+  }
   out.input.mesh = out.world->mesh();
   if (!request.domain.empty()) out.input.mesh.cluster_domain = request.domain;
   out.input.proxy = std::move(request.proxy);

@@ -131,7 +131,8 @@ Dialled dialled(const analyze::World& world, const Url& url, const std::string& 
     }
   }
   return {{*IpAddress::parse(stand_in), url.port},
-          "stands for the address that DNS gives (--dialled sets it)"};
+          "stands for the address that DNS gives (--dialled sets it)",
+          true};
 }
 
 Capture capture(const analyze::Workload* pod, const istio::MeshConfig& mesh,
@@ -195,6 +196,7 @@ Asked::Asked(const Url& url, std::string method, const std::vector<std::string>&
   bool host_given = false;
   std::string fields;
   for (const auto& header : headers) {
+    if (header.find(':') == std::string::npos && bad_header_.empty()) bad_header_ = header;
     host_given = host_given || mesh::lower(header.substr(0, 5)) == "host:";
     fields += header + "\r\n";
   }
@@ -205,6 +207,9 @@ Asked::Asked(const Url& url, std::string method, const std::vector<std::string>&
 }
 
 std::optional<std::string> Asked::problem() const {
+  if (!bad_header_.empty()) {
+    return "--header: \"" + bad_header_ + "\" is not \"Name: value\"";
+  }
   if (url_.scheme != "http" || parsed_ == http::Parse::done) return std::nullopt;
   return "that is no request: " +
          std::string(parsed_ == http::Parse::bad ? head_.refuse_reason : "its head has no end");

@@ -26,7 +26,8 @@ Result<Url> parse_url(std::string_view text);
 
 struct Dialled {
   SocketAddress address;
-  std::string how;  // "the address of ServiceEntry default/x (rules.yaml:3)", ...
+  std::string how;       // "the address of ServiceEntry default/x (rules.yaml:3)", ...
+  bool guessed = false;  // it stands for what DNS will say
 };
 // Where the application's connection goes: `given`, the URL's address, that of the service it
 // names, or else an address that stands for what DNS will say (RFC 5737).
@@ -52,7 +53,7 @@ public:
 
 private:
   const Url& url_;
-  std::string bytes_;
+  std::string bytes_, bad_header_;
   http::Head head_;
   http::Parse parsed_ = http::Parse::done;
 };

@@ -36,6 +36,23 @@ void check_time(const certs::CertificateInfo& info, int64_t now, mesh::Explained
   }
 }
 
+bool has_expired(const certs::CrlInfo& crl, int64_t now) {
+  return crl.next_update != 0 && crl.next_update < now;
+}
+
+// With a CRL that has run out no certificate of its issuer is believed. Empty: one may still hold.
+std::string expired_crls(const std::string& roots, const certs::Vault& vault, int64_t now) {
+  const auto* entry = roots.empty() || roots == "system" ? nullptr : vault.find(roots);
+  if (!entry || !entry->roots || entry->roots->crls().empty()) return {};
+  const auto& crls = entry->roots->crls();
+  if (!std::all_of(crls.begin(), crls.end(),
+                   [&](const auto& crl) { return has_expired(crl, now); }))
+    return {};
+  return "the CRL of " + crls.front().issuer + " expired on " +
+         certs::date_text(crls.front().next_update) +
+         ": no certificate of that CA is believed (503)";
+}
+
 std::string told(const certs::CertificateInfo& info) {
   return info.subject + ", issued by " + info.issuer + ", valid until " +
          certs::date_text(info.not_after);
@@ -56,6 +73,12 @@ mesh::ExplainedStep step_for(const char* what, const std::string& name,
                  (all.size() == 1 ? " CA certificate" : " CA certificates");
     if (!all.empty()) step.text += ", " + told(all.front());
     for (const auto& one : all) check_time(one, now, step);
+    for (const auto& crl : entry->roots->crls()) {
+      if (has_expired(crl, now)) {
+        step.notes.push_back("CRL of " + crl.issuer + " EXPIRED on " +
+                             certs::date_text(crl.next_update) + ": replace it");
+      }
+    }
   } else {
     step.text +=
         ": NOT THERE: " +
@@ -79,6 +102,7 @@ void explain_secrets(mesh::ExplainedTarget& target, const mesh::CompileInput& in
   const auto at = std::find_if(target.steps.begin(), target.steps.end(),
                                [](const auto& step) { return step.name == "TLS"; });
   target.steps.insert(at == target.steps.end() ? at : at + 1, steps.begin(), steps.end());
+  if (target.refused.empty()) target.refused = expired_crls(tls.roots, vault, now);
   mesh::HostRoom room;
   const auto host = mesh::host_key(target.authority, room);
   const auto identity = upstream::make_identity(*target.cluster, host, vault);

@@ -12,6 +12,7 @@
 
 #include "agent/admin/server.h"
 #include "agent/cli/logging.h"
+#include "agent/cli/mesh_config.h"
 #include "agent/config/service.h"
 #include "agent/net/listener.h"
 #include "agent/observe/access_log.h"
@@ -41,20 +42,10 @@ std::vector<SocketAddress> everywhere(uint16_t port) {
   return all;
 }
 
-observe::LogSettings log_settings(const istio::MeshConfig& mesh) {
-  return {.path = mesh.access_log_file,
-          .format = mesh.access_log_format,
-          .json = mesh.access_log_encoding == istio::LogEncoding::json};
-}
-
 std::optional<istio::Finding> check_log_format(const istio::MeshConfig& mesh) {
-  const auto settings = log_settings(mesh);
-  auto problem = observe::format_problem(settings.format, settings.json);
-  if (!problem) return std::nullopt;
-  return istio::Finding{.line = mesh.access_log_format_line,
-                        .kind = "MeshConfig",
-                        .field = "accessLogFormat",
-                        .reason = std::move(*problem)};
+  const auto findings = log_format_findings(mesh, "");
+  const auto* error = first_error(findings);
+  return error ? std::optional(*error) : std::nullopt;
 }
 
 class Process {
@@ -78,6 +69,7 @@ private:
   Result<void> open_admin();
   dns::ResolverOptions dns_options() const;
   void follow_log(const istio::MeshConfig& mesh);
+  void tell_log_format(const istio::MeshConfig& mesh);
   void await_end();
   void await_requests();
   void drain();
@@ -95,6 +87,7 @@ private:
   std::unique_ptr<admin::Server> admin_;
   asio::signal_set signals_, requests_;
   asio::steady_timer drain_timer_;
+  observe::LogSettings told_;  // tell_log_format's last
   bool ready_ = false, draining_ = false;
 };
 
@@ -106,6 +99,7 @@ Result<void> Process::start() {
                                       [](const std::string& line) { log_warning(line); });
   if (!log) return while_doing("access log", log.error());
   access_log_ = std::move(*log);
+  tell_log_format(mesh);
   config_.on_publish([this](const mesh::Snapshot& snapshot) { follow_log(snapshot.mesh); });
   if (auto opened = open_workers(mesh); !opened) return opened;
   if (auto opened = open_admin(); !opened) return opened;
@@ -202,7 +196,21 @@ void Process::await_requests() {
   });
 }
 
+// Operators that are always absent here, once a format.
+void Process::tell_log_format(const istio::MeshConfig& mesh) {
+  auto settings = log_settings(mesh);
+  if (settings == told_) return;
+  told_ = std::move(settings);
+  if (told_.path.empty()) return;
+  for (const auto& finding : log_format_findings(mesh, "")) {
+    if (finding.severity == istio::Severity::warning) {
+      log_warning("accessLogFormat: " + finding.reason);
+    }
+  }
+}
+
 void Process::follow_log(const istio::MeshConfig& mesh) {
+  tell_log_format(mesh);
   if (const auto changed = access_log_->change(log_settings(mesh)); !changed)
     log_warning(changed.error().context + "; the log goes on as before, SIGUSR1 tries again");
 }

@@ -6,10 +6,12 @@
 #include <boost/json/value.hpp>
 #include <cstdio>
 
+#include "agent/analyze/world.h"
 #include "agent/cli/command_line.h"
 #include "agent/cli/finding_text.h"
 #include "agent/cli/input.h"
 #include "agent/cli/json_output.h"
+#include "agent/cli/mesh_config.h"
 #include "agent/cli/validation.h"
 
 namespace sallyport::cli {
@@ -45,7 +47,9 @@ void add_options(CLI::App& app, Flags& f) {
   app.add_option("--labels", f.labels, "as a proxy with these labels sees it: app=sleep,version=v1")
       ->delimiter(',')
       ->allow_extra_args(false);  // what follows is a PATH
-  app.add_option("--mesh-config", f.mesh_config, "MeshConfig file, checked too");
+  app.add_option(
+      "--mesh-config", f.mesh_config,
+      "MeshConfig file, checked too (else a ConfigMap istio with key mesh among the PATHs)");
 }
 
 std::string counted(std::size_t count, const char* what) {
@@ -108,17 +112,32 @@ struct Job {
   std::optional<istio::Proxy> proxy;
 };
 
+// The MeshConfig of a ConfigMap `istio`, as explain and analyze have it.
+istio::MeshConfigResult mesh_among(const config::SourceTree& tree) {
+  std::vector<analyze::Source> sources;
+  for (const auto& file : tree.files) sources.push_back({file.path, file.text});
+  const analyze::World world(sources, nullptr);
+  const auto& read = world.mesh_read();
+  if (!read) return {};
+  auto out = read->result;
+  if (first_error(out.findings)) return out;
+  for (auto& finding : log_format_findings(out.config, read->file)) {
+    out.findings.push_back(std::move(finding));
+  }
+  return out;
+}
+
 Result<Validation> run(const Job& job) {
   istio::MeshConfigResult mesh;
   if (!job.mesh_config.empty()) {
     const auto text = read_input(job.mesh_config);
     if (!text) return text.error();
-    mesh = istio::decode_mesh_config(*text, job.mesh_config);
-    const auto is_error = [](const auto& one) { return one.severity == istio::Severity::error; };
-    if (std::any_of(mesh.findings.begin(), mesh.findings.end(), is_error)) mesh.config = {};
+    mesh = check_mesh_config(*text, job.mesh_config);
   }
   const auto tree = read_sources(job.paths);
   if (!tree) return tree.error();
+  if (job.mesh_config.empty()) mesh = mesh_among(*tree);
+  if (first_error(mesh.findings)) mesh.config = {};
   auto result = validate(*tree, mesh.config, job.proxy);
   for (const auto& finding : mesh.findings) {
     result.errors += finding.severity == istio::Severity::error ? 1 : 0;

@@ -80,6 +80,8 @@ Result<std::string> view_clusters(const Json* dump, const ProxyConfigQuery& quer
   for (const auto& row : rows) {
     table.add(cells(row, query.typed_names));
     const auto refused = text_of(member(row.cluster, "refused"));
+    // Closed by nature, and there whether or not anything leads to it.
+    if (row.name == "BlackHoleCluster") continue;
     if (!refused.empty()) notes += "\n" + row.name + " is closed: " + refused;
   }
   return table.text() + (notes.empty() ? "" : notes + "\n");

@@ -12,7 +12,11 @@ constexpr std::size_t padding = 5;
 struct Row {
   std::string address, port, status, locality, cluster;
   bool failed_outlier_check = false;
-  std::string endpoint() const { return port.empty() ? address : address + ":" + port; }
+  std::string endpoint() const {
+    if (port.empty()) return address;
+    const bool v6 = address.find(':') != address.npos;
+    return (v6 ? "[" + address + "]" : address) + ":" + port;
+  }
 };
 
 void take_address(Row& row, const Json* address) {

@@ -107,7 +107,9 @@ std::string destination_text(const Json* chain) {
     }
     if (name != tcp_filter) continue;
     const auto cluster = cluster_of(filter);
-    if (cluster.find(black_hole) != cluster.npos) continue;
+    // istioctl's word for what was sent to the proxy's own port.
+    const bool own_port = member(chain, "filter_chain_match.destination_port") != nullptr;
+    if (own_port && cluster.find(black_hole) != cluster.npos) continue;
     return cluster.find("Cluster") != cluster.npos ? cluster : "Cluster: " + cluster;
   }
   return "Non-HTTP/Non-TCP";

@@ -109,6 +109,11 @@ std::string reasons(const std::vector<Row>& rows) {
   std::string out;
   for (const auto& row : rows) {
     if (row.problem.empty()) continue;
+    if (row.status == "ACTIVE" && row.problem.ends_with("missing")) {
+      out += "\n" + row.name + " is ACTIVE: it was deleted (" + row.problem +
+             "); the last good version stays in force";
+      continue;
+    }
     out += "\n" + row.name + " is " + row.status +
            (row.status == "ACTIVE" ? ", but a newer version was not taken: " : ": ") + row.problem;
   }

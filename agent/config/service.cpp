@@ -125,7 +125,9 @@ void Service::State::tell(std::vector<istio::Finding> now,
                           const std::vector<std::string>& refusals) {
   std::set<std::string> texts;
   for (const istio::Finding& finding : now) {
-    std::string text = finding.text();
+    istio::Finding told_as_warning = finding;  // the log's level says so
+    told_as_warning.severity = istio::Severity::error;
+    std::string text = told_as_warning.text();
     const bool is_news = !told.contains(text) && !texts.contains(text);
     if (is_news && log) log(text);
     texts.insert(std::move(text));

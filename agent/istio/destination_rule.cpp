@@ -47,6 +47,13 @@ void check_credential(const Boxed<ClientTls>& given, const DestinationRule& rule
   const bool own = slash != std::string_view::npos && slash + 1 < rest.size() &&
                    rest.substr(0, slash) == rule.metadata.namespace_name;
   if (own) return;
+  if (slash == std::string_view::npos) {
+    return spec.report().error(tls.line, spec.path_of("trafficPolicy"),
+                               "invalid configmap:// credentialName: the form is "
+                               "configmap://NAMESPACE/NAME; namespace must match the configuration "
+                               "namespace " +
+                                   quoted(rule.metadata.namespace_name));
+  }
   spec.report().error(tls.line, spec.path_of("trafficPolicy"),
                       "invalid configmap:// credentialName: namespace must match the configuration "
                       "namespace " +

@@ -137,19 +137,32 @@ void add_endpoints(const KnownService& service, const istio::ServicePort& port,
   }
 }
 
+// Where the tls block stands.
+std::string field_of(const TlsQuestion& question) {
+  const std::string of_all = "spec.trafficPolicy";
+  if (!question.rule->traffic_policy) return of_all + ".tls";
+  const auto& ports = question.rule->traffic_policy->port_level_settings;
+  for (std::size_t i = 0; i < ports.size(); i++) {
+    if (ports[i].tls && &*ports[i].tls == question.tls) {
+      return of_all + ".portLevelSettings[" + std::to_string(i) + "].tls";
+    }
+  }
+  return of_all + ".tls";
+}
+
 void apply_tls(const TlsQuestion& question, Cluster& out, std::vector<istio::Finding>& findings) {
   auto tls = compile_tls(question);
   if (!tls) {
-    findings.push_back(
-        finding(istio::Severity::error, question.rule->metadata, "spec.trafficPolicy.tls",
-                out.name + " is closed: " + tls.error().context, question.tls->line));
+    findings.push_back(finding(istio::Severity::error, question.rule->metadata, field_of(question),
+                               out.name + " is closed: " + tls.error().context,
+                               question.tls->line));
     out.refused = tls.error();
     return;
   }
   out.tls = std::move(*tls);
   if (question.port.kind == PortKind::tls && out.tls.mode != Originate::none) {
     findings.push_back(finding(istio::Severity::warning, question.rule->metadata,
-                               "spec.trafficPolicy.tls",
+                               field_of(question),
                                "TLS inside TLS: port " + std::to_string(out.port) + " of " +
                                    out.host + " is declared " + question.port.port->protocol +
                                    ", so clients speak TLS themselves and this rule wraps it again",

@@ -9,10 +9,26 @@ namespace sallyport::mesh {
 
 struct RouteCompiler::Rule {
   const istio::VirtualService& service;
-  std::string_view field;  // where its destinations stand
+  std::string field;  // where its destinations stand: "spec.http[0].route"
   uint16_t port;
   std::vector<istio::Finding>* findings;
+  ResourceRefPtr from = nullptr;  // http: a delegate's is its own
+  bool mirrors = false;           // they get copies; nobody waits for the answers
 };
+
+namespace {
+
+// "spec.http[2]"; a delegate's rule has no index in the root: "spec.http".
+std::string path_of(const istio::VirtualService& service, const istio::HttpRoute& http) {
+  for (std::size_t i = 0; i < service.http.size(); i++) {
+    if (service.http[i].line == http.line && !service.http[i].delegate) {
+      return "spec.http[" + std::to_string(i) + "]";
+    }
+  }
+  return "spec.http";
+}
+
+}  // namespace
 
 Route RouteCompiler::plain(ClusterPtr cluster) const {
   Route route;
@@ -23,8 +39,8 @@ Route RouteCompiler::plain(ClusterPtr cluster) const {
 }
 
 // A destination without a port is the dialled one, whatever the service has (measured).
-WeightedCluster RouteCompiler::destination(const Rule& rule,
-                                           const istio::RouteDestination& to) const {
+WeightedCluster RouteCompiler::destination(const Rule& rule, const istio::RouteDestination& to,
+                                           std::size_t index) const {
   WeightedCluster out;
   out.weight = to.weight;
   const auto& about = rule.service.metadata;
@@ -37,9 +53,12 @@ WeightedCluster RouteCompiler::destination(const Rule& rule,
   } else {
     out.missing = name;
     if (rule.findings) {
-      rule.findings->push_back(finding(istio::Severity::error, about, std::string(rule.field),
-                                       "IST0101: there is no " + name + ": requests get 503 NC",
-                                       to.destination.line));
+      auto field = rule.field + "[" + std::to_string(index) + "].destination";
+      rule.findings->push_back(
+          finding(istio::Severity::error, about, std::move(field),
+                  "IST0101: there is no " + name +
+                      (rule.mirrors ? ": no copies are sent to it" : ": requests get 503 NC"),
+                  to.destination.line));
     }
   }
   if (to.headers == istio::Headers{}) return out;
@@ -52,9 +71,9 @@ WeightedCluster RouteCompiler::destination(const Rule& rule,
 std::vector<WeightedCluster> RouteCompiler::destinations(
     const Rule& rule, const std::vector<istio::RouteDestination>& all) const {
   std::vector<WeightedCluster> out;
-  for (const auto& to : all) {
-    if (all.size() > 1 && to.weight == 0) continue;
-    out.push_back(destination(rule, to));
+  for (std::size_t i = 0; i < all.size(); i++) {
+    if (all.size() > 1 && all[i].weight == 0) continue;
+    out.push_back(destination(rule, all[i], i));
   }
   if (out.size() == 1) out.front().weight = 1;
   return out;
@@ -73,10 +92,12 @@ void RouteCompiler::add_destinations(const Rule& rule, const istio::HttpRoute& h
 std::vector<Mirror> RouteCompiler::mirrors(const Rule& rule, const istio::HttpRoute& http) const {
   std::vector<Mirror> out;
   Rule of_mirrors = rule;
-  of_mirrors.field = "spec.http.mirrors.destination";
-  for (const auto& one : http.mirrors) {
+  of_mirrors.field = path_of(rule.service, http) + ".mirrors";
+  of_mirrors.mirrors = true;
+  for (std::size_t i = 0; i < http.mirrors.size(); i++) {
+    const auto& one = http.mirrors[i];
     const istio::RouteDestination to{.destination = one.destination};
-    if (auto cluster = destination(of_mirrors, to).cluster)
+    if (auto cluster = destination(of_mirrors, to, i).cluster)
       out.push_back({std::move(cluster), share(one.percent)});
   }
   return out;
@@ -91,7 +112,7 @@ Route RouteCompiler::route_of(const Rule& rule, const istio::HttpRoute& http,
   route.timeout = http.timeout.value_or(route.timeout);
   route.retry = compile_retry(http, input_.mesh.retry_attempts);
   route.actions = compile_actions(http, match, mirrors(rule, http));
-  route.from = rule.service.metadata.ref;
+  route.from = rule.from;
   route.line = http.line;
   if (http.redirect) {
     route.direct_status = http.redirect->code;
@@ -106,8 +127,10 @@ Route RouteCompiler::route_of(const Rule& rule, const istio::HttpRoute& http,
 std::vector<Route> RouteCompiler::compile(const MeshService& service, uint16_t port,
                                           std::vector<istio::Finding>* findings) const {
   std::vector<Route> routes;
-  for (const auto& http : service.http) {
-    const Rule rule{*service.service, "spec.http.route.destination", port, findings};
+  for (std::size_t i = 0; i < service.http.size(); i++) {
+    const auto& http = service.http[i];
+    const Rule rule{*service.service, path_of(*service.service, http) + ".route", port, findings,
+                    service.from[i]};
     if (http.match.empty()) {
       routes.push_back(route_of(rule, http, nullptr));
       break;  // Nothing after it is reached.
@@ -123,7 +146,7 @@ std::vector<Route> RouteCompiler::compile(const MeshService& service, uint16_t p
 TcpRoute RouteCompiler::compile(const istio::VirtualService& service, const istio::L4Route& rule,
                                 uint16_t port, std::vector<istio::Finding>* findings) const {
   TcpRoute route;
-  route.split = destinations({service, "spec.route.destination", port, findings}, rule.route);
+  route.split = destinations({service, "spec.route", port, findings}, rule.route);
   for (auto& to : route.split) {
     if (!to.cluster) to.cluster = missing_cluster(to.missing, service.metadata.ref);
   }

@@ -34,7 +34,8 @@ private:
   std::vector<WeightedCluster> destinations(const Rule& rule,
                                             const std::vector<istio::RouteDestination>& all) const;
   std::vector<Mirror> mirrors(const Rule& rule, const istio::HttpRoute& http) const;
-  WeightedCluster destination(const Rule& rule, const istio::RouteDestination& to) const;
+  WeightedCluster destination(const Rule& rule, const istio::RouteDestination& to,
+                              std::size_t index) const;
 
   const CompileInput& input_;
   const Clusters& clusters_;

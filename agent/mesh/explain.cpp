@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/mesh/host_names.h"
+#include "agent/mesh/known_services.h"
 
 namespace sallyport::mesh {
 namespace {
@@ -90,6 +91,39 @@ std::string shown(const RouteMatch* match) {
   for (const auto& one : match->without_headers) add("not header " + one.name, one.match);
   for (const auto& one : match->query) add("query " + one.name, one.match);
   return out.empty() ? "every request" : out;
+}
+
+// ServiceEntries that have the host and whose exportTo does not reach this proxy.
+std::vector<std::string> hidden_services(const CompileInput& input, std::string_view authority) {
+  std::vector<std::string> out;
+  HostRoom room;
+  const std::string_view host = host_key(authority, room);
+  const auto& here = input.proxy.namespace_name;
+  for (const auto& resource : input.resources) {
+    const auto* entry = std::get_if<istio::ServiceEntry>(resource.get());
+    if (!entry || std::none_of(entry->hosts.begin(), entry->hosts.end(),
+                               [&](const auto& name) { return lower(name) == host; }))
+      continue;
+    const auto& about = entry->metadata;
+    if (exported(entry->export_to, input.mesh.default_service_export_to, about.namespace_name,
+                 here))
+      continue;
+    out.push_back(about.ref->text() + " has it, and its exportTo does not reach namespace " + here);
+  }
+  return out;
+}
+
+// " to https://other.example/new": what of the target the rule says.
+std::string redirect_text(const Redirect& redirect) {
+  std::string out = redirect.scheme.empty() ? "" : redirect.scheme + "://";
+  out += redirect.authority.empty() && !out.empty() ? "HOST" : redirect.authority;
+  if (redirect.port > 0) out += ":" + std::to_string(redirect.port);
+  if (!redirect.path.empty()) {
+    out += redirect.path;
+  } else if (!redirect.prefix_rewrite.empty()) {
+    out += redirect.prefix_rewrite + "... in place of " + redirect.matched_prefix;
+  }
+  return out.empty() ? out : " to " + out;
 }
 
 class Explainer {
@@ -183,8 +217,10 @@ void Explainer::request(const RouteTable& table) {
 void Explainer::route(const RequestPlan& plan, const RouteTable& table) {
   const auto& host = *plan.virtual_host;
   auto text = "route table " + table.name + ", virtual host " + host.name;
-  if (&host == table.fallback.get()) text += ": no host here is called so";
-  add("virtual host", std::move(text), text_of(host.from));
+  const bool unknown = &host == table.fallback.get();
+  if (unknown) text += ": no host here is called so";
+  auto& chosen = add("virtual host", std::move(text), text_of(host.from));
+  if (unknown) chosen.notes = hidden_services(input_, question_.request.authority);
   if (!plan.route) {
     auto& step = add("route", "none of its rules matches", text_of(host.from));
     return earlier_rules(plan, step);
@@ -211,7 +247,8 @@ bool Explainer::answers_itself(const Route& route) {
   const auto from = text_of(route.from, route.line);
   const auto* actions = route.actions.get();
   if (actions && actions->redirect) {
-    out_.answer = std::to_string(actions->redirect->code) + " (redirect)";
+    out_.answer = std::to_string(actions->redirect->code) + " (redirect" +
+                  redirect_text(*actions->redirect) + ")";
   } else if (!route.cluster && route.split.empty()) {
     const bool blocked = route.name == "block_all";
     auto& kind = blocked ? out_.refused : out_.answer;
@@ -268,6 +305,9 @@ void Explainer::target(const ClusterPtr& cluster, const std::string& missing, ui
     if (!because.empty() && to.refused.find(because) == to.refused.npos) {
       to.refused += "; " + because;
     }
+  } else if (cluster->endpoints.empty() && cluster->discovery != Discovery::original_dst &&
+             cluster->discovery != Discovery::dynamic_dns) {
+    to.refused = "no endpoint is configured (503 UH)";
   } else if (question_.preface.protocol == sniff::Protocol::tls &&
              cluster->tls.mode != Originate::none) {
     to.tls_inside_tls = true;

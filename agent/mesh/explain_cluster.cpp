@@ -1,4 +1,6 @@
 // What a cluster means, in words.
+#include <algorithm>
+
 #include "agent/istio/names.h"
 #include "agent/mesh/explain.h"
 #include "agent/mesh/host_names.h"
@@ -115,6 +117,35 @@ std::string_view balancing_text(const Cluster& cluster) {
   }
 }
 
+// Which locality is asked first: what is left of it decides before the balancing does.
+void add_localities(const Cluster& cluster, ExplainedStep& step) {
+  if (!cluster.load || cluster.load->groups.empty()) return;
+  uint32_t first = UINT32_MAX;
+  for (const auto& group : cluster.load->groups) first = std::min(first, group.priority);
+  for (const auto& group : cluster.load->groups) {
+    const auto name = group.locality.empty() ? "endpoints without a locality" : group.locality;
+    step.notes.push_back(
+        "locality: " + name + ": priority " + std::to_string(group.priority) +
+        (group.priority == first ? ", asked first" : ", asked when those before are not healthy") +
+        (group.weight > 0 ? ", weight " + std::to_string(group.weight) : ""));
+  }
+}
+
+void add_outlier(const Cluster& cluster, ExplainedStep& step) {
+  if (!cluster.load || !cluster.load->outlier) return;
+  const auto& outlier = *cluster.load->outlier;
+  std::string text;
+  const auto add = [&text](uint32_t count, const char* what) {
+    if (count > 0) text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + what;
+  };
+  add(outlier.consecutive_5xx, "5xx in a row");
+  add(outlier.consecutive_gateway, "gateway errors in a row");
+  if (outlier.split_local_origin) add(outlier.consecutive_local_origin, "failed connects in a row");
+  step.notes.push_back("outlierDetection: an endpoint is left out for " +
+                       duration(outlier.base_ejection_time) + " or more after " + text +
+                       "; at most " + std::to_string(outlier.max_ejection_percent) + "% of them");
+}
+
 ExplainedStep endpoints_step(const Cluster& cluster) {
   constexpr std::size_t listed_most = 10;
   ExplainedStep step{
@@ -126,7 +157,7 @@ ExplainedStep endpoints_step(const Cluster& cluster) {
   for (const auto& endpoint : cluster.endpoints) {
     if (count == listed_most) break;
     step.text += (count++ == 0 ? ": " : ", ") + place(endpoint);
-    if (cluster.tls.mode == Originate::none && cluster.port != endpoint.port &&
+    if (cluster.tls.mode == Originate::none && !cluster.refused && cluster.port != endpoint.port &&
         istio::is_tls_number(endpoint.port)) {
       step.notes.push_back("plaintext goes to port " + std::to_string(endpoint.port) +
                            ", where servers speak TLS: a DestinationRule with tls for port " +
@@ -137,6 +168,7 @@ ExplainedStep endpoints_step(const Cluster& cluster) {
   if (more > 0) step.text += " and " + std::to_string(more) + " more";
   if (cluster.endpoints.size() > 1) {
     step.text += "; chosen: " + std::string(balancing_text(cluster));
+    add_localities(cluster, step);
   }
   if (cluster.endpoints.empty() && cluster.discovery != Discovery::original_dst &&
       cluster.discovery != Discovery::dynamic_dns && !cluster.refused) {
@@ -155,6 +187,7 @@ ExplainedStep limits_step(const Cluster& cluster) {
   if (cluster.max_requests_per_connection) {
     step.text += ", " + std::to_string(*cluster.max_requests_per_connection) + " requests on each";
   }
+  add_outlier(cluster, step);
   return step;
 }
 

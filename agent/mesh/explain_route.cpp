@@ -39,6 +39,10 @@ std::string percent(uint32_t millionths) {
 }
 
 void add_actions(const RouteActions& actions, std::vector<std::string>& notes) {
+  for (const auto& mirror : actions.mirrors) {
+    notes.push_back("mirror: copies of " + percent(mirror.share) + " of the requests go to " +
+                    mirror.cluster->name + "; their answers are not waited for");
+  }
   if (const auto& rewrite = actions.rewrite) {
     std::string text = "rewrite:";
     if (!rewrite->authority.empty()) text += " authority becomes " + rewrite->authority;

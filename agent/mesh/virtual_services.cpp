@@ -44,10 +44,14 @@ void VirtualServiceIndex::add(const istio::VirtualService& service, const Delega
   const auto& about = service.metadata;
   auto known = std::make_unique<MeshService>();
   known->service = &service;
-  std::vector<istio::HttpRoute> rules;
+  const auto add_rule = [&](istio::HttpRoute rule, const ResourceRefPtr& from) {
+    if (!narrow(rule, input_.proxy)) return;
+    known->http.push_back(std::move(rule));
+    known->from.push_back(from);
+  };
   for (const auto& rule : service.http) {
     if (!rule.delegate) {
-      rules.push_back(rule);
+      add_rule(rule, about.ref);
       continue;
     }
     const auto& space = rule.delegate->namespace_name;
@@ -63,10 +67,9 @@ void VirtualServiceIndex::add(const istio::VirtualService& service, const Delega
                                   rule.line));
       continue;
     }
-    for (auto& one : merge_delegate(rule, at->second->http)) rules.push_back(std::move(one));
-  }
-  for (auto& rule : rules) {
-    if (narrow(rule, input_.proxy)) known->http.push_back(std::move(rule));
+    for (auto& one : merge_delegate(rule, at->second->http)) {
+      add_rule(std::move(one), at->second->metadata.ref);
+    }
   }
   std::set<std::string> own;  // a short name and its long form are one host, not a conflict
   for (const auto& written : service.hosts) {

@@ -18,6 +18,7 @@ struct MeshService {
   // Of http: delegates in place of their roots. A match that is left holds for this proxy; a rule
   // none of whose matches does is gone.
   std::vector<istio::HttpRoute> http;
+  std::vector<ResourceRefPtr> from;  // of each: the VirtualService that it stands in
   // Set: it was refused and nobody knows where it would have led. Its host goes nowhere, and
   // `service` is null.
   ClusterPtr closed;

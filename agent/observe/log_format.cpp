@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <random>
 
 #include "agent/observe/log_plan.h"
 
@@ -60,6 +61,7 @@ std::size_t bytes_of(const LogPlan::Piece& piece, bool json) {
     case Op::literal:
       return piece.size;
     case Op::start_time:
+    case Op::emit_time:
     case Op::valid_from:
     case Op::valid_to:
       return LogTime::size_max * (json ? escaped_max : 1);
@@ -74,8 +76,10 @@ std::size_t bytes_of(const LogPlan::Piece& piece, bool json) {
     case Op::downstream_local:
     case Op::downstream_remote:
       return SocketAddress::text_max;
+    case Op::unique_id:
+      return 36;  // a UUID
     default:
-      return 24;  // a number, a gRPC status
+      return 24;  // a number, a gRPC status, a log type
   }
 }
 
@@ -102,7 +106,8 @@ LogFormat::LogFormat(std::shared_ptr<const LogPlan> plan, bool json)
   const auto counts = occurrences(*plan_);
   const auto of = [&](Op op) { return counts[static_cast<std::size_t>(op)]; };
   kept_ = of(Op::request_header) + of(Op::response_header) + of(Op::trailer) + of(Op::tls_text);
-  const std::size_t paths = of(Op::path) + of(Op::original_path) + of(Op::requested_path);
+  const std::size_t paths =
+      of(Op::path) + of(Op::original_path) + of(Op::requested_path) + of(Op::query_parameter);
   texts_ = std::max({std::size_t{1}, paths,
                      *std::max_element(counts.begin() + static_cast<int>(Op::method),
                                        counts.begin() + static_cast<int>(Op::received))});
@@ -128,8 +133,13 @@ Result<LogFormat> LogFormat::parse_json(std::string_view format) {
 
 const LogNeeds& LogFormat::needs() const { return plan_->needs; }
 
+const std::vector<std::string>& LogFormat::never_known() const { return plan_->never_known; }
+
 LogScratch LogFormat::scratch() const {
-  return {.times = std::vector<LogTime>(plan_->times.begin(), plan_->times.end()), .text = {}};
+  std::random_device device;
+  return {.times = std::vector<LogTime>(plan_->times.begin(), plan_->times.end()),
+          .text = {},
+          .random = uint64_t{device()} << 32 | device()};
 }
 
 std::size_t LogFormat::texts_of(const AccessRecord& r) const {
@@ -173,6 +183,7 @@ char* put_literal(char* to, const LogPlan& plan, const LogPlan::Piece& piece) {
 
 // Of a value; null stays null. A cut through a character is mended by JSON's escaping.
 char* cut(char* begin, char* end, const LogPlan::Piece& piece) {
+  if (end && piece.without_query) end = std::find(begin, end, '?');
   const bool longer = end && piece.size && static_cast<std::size_t>(end - begin) > piece.size;
   return longer ? begin + piece.size : end;
 }

@@ -28,7 +28,8 @@ struct LogNeeds {
 // What a writer keeps between its lines.
 struct LogScratch {
   std::vector<LogTime> times;
-  std::string text;  // JSON: a value before it is escaped
+  std::string text;     // JSON: a value before it is escaped
+  uint64_t random = 0;  // state of UNIQUE_ID's generator: seeded by scratch()
 };
 
 struct LogPlan;
@@ -39,14 +40,17 @@ public:
   static const char* const istio;
   static const char* const istio_json;
 
-  // Empty: `istio`. A missing line end is added, as Istio does. Error: names the operator that is
-  // unknown or can't be parsed.
+  // Empty: `istio`. A missing line end is added, as Istio does. Error: names the operator that
+  // Envoy does not know or that can't be parsed.
   static Result<LogFormat> parse(std::string_view format);
   // Empty: `istio_json`. Else a JSON object, whose values may be objects and lists again; a string
   // that is one operator becomes that operator's value with its type, or null.
   static Result<LogFormat> parse_json(std::string_view format);
 
   const LogNeeds& needs() const;
+  // Operators that Envoy knows and that are always "-" or null here, as the format has them: for a
+  // warning.
+  const std::vector<std::string>& never_known() const;
   LogScratch scratch() const;                           // what write() needs, one a writer
   std::size_t bound(const AccessRecord& record) const;  // no line of it is longer
   // `to` has room for bound(record). Returns the end.

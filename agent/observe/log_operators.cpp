@@ -32,6 +32,7 @@ constexpr Named plain_operators[] = {
     {"DURATION", Op::duration},
     {"REQUEST_DURATION", Op::request_duration},
     {"RESPONSE_DURATION", Op::response_duration},
+    {"RESPONSE_TX_DURATION", Op::response_sending},
     {"UPSTREAM_CLUSTER", Op::cluster},
     {"UPSTREAM_CLUSTER_RAW", Op::cluster},
     {"UPSTREAM_PROTOCOL", Op::upstream_protocol},
@@ -40,6 +41,9 @@ constexpr Named plain_operators[] = {
     {"ROUTE_NAME", Op::route},
     {"FILTER_CHAIN_NAME", Op::filter_chain},
     {"CONNECTION_ID", Op::connection_id},
+    {"STREAM_ID", Op::request_id},  // Envoy derives it from the request's id, too
+    {"UNIQUE_ID", Op::unique_id},
+    {"ACCESS_LOG_TYPE", Op::log_type},
 };
 
 // Behind each: nothing or _ADDRESS, then _WITHOUT_PORT or _PORT. Envoy writes the last without
@@ -67,42 +71,6 @@ constexpr Named request_fields[] = {
 constexpr Named response_fields[] = {
     {":status", Op::status},
     {"x-envoy-upstream-service-time", Op::service_time},
-};
-
-// Envoy's that have no value here.
-constexpr std::string_view unsupported[] = {
-    "REQ_WITHOUT_QUERY",
-    "PATH",
-    "QUERY_PARAM",
-    "COMMON_DURATION",
-    "ROUNDTRIP_DURATION",
-    "STREAM_ID",
-    "TRACE_ID",
-    "ENVIRONMENT",
-    "LOCAL_REPLY_BODY",
-    "ACCESS_LOG_TYPE",
-    "EMIT_TIME",
-    "UNIQUE_ID",
-    "VIRTUAL_CLUSTER_NAME",
-    "UPSTREAM_HOST_NAME",
-    "TLS_JA3_FINGERPRINT",
-    "TLS_JA4_FINGERPRINT",
-    "DYNAMIC_METADATA",
-    "METADATA",
-    "FILTER_STATE",
-    "CEL",
-    "CLUSTER_METADATA",
-    "UPSTREAM_METADATA",
-    "UPSTREAM_FILTER_STATE",
-    "DOWNSTREAM_HANDSHAKE_DURATION",
-    "BYTES_RETRANSMITTED",
-    "REQUEST_HEADERS_BYTES",
-    "RESPONSE_HEADERS_BYTES",
-    "RESPONSE_TX_DURATION",
-    "RESPONSE_TRAILERS_BYTES",
-    "UPSTREAM_CONNECTION_ID",
-    "CUSTOM_FLAGS",
-    "VIRTUAL_HOST_NAME",
 };
 
 template <class Table>
@@ -152,11 +120,7 @@ bool LogPlan::find_address(std::string_view name, Piece& piece) const {
 
 bool LogPlan::find_plain(const Operator& op, Piece& piece) {
   if (op.name == "HOSTNAME") {
-    const std::string name = host_name();
-    piece.op = Op::hostname;
-    piece.at = static_cast<uint32_t>(text.size());
-    piece.size = static_cast<uint32_t>(name.size());
-    text += name;
+    add_fixed(host_name(), piece);
     return true;
   }
   if (const Named* const found = find(plain_operators, op.name)) {
@@ -210,8 +174,10 @@ LogPlan::Op LogPlan::header_field(Op of, std::string_view name, std::string& low
 }
 
 Result<bool> LogPlan::find_header(const Operator& op, Piece& piece) {
-  static constexpr Named kinds[] = {
-      {"REQ", Op::request_header}, {"RESP", Op::response_header}, {"TRAILER", Op::trailer}};
+  static constexpr Named kinds[] = {{"REQ", Op::request_header},
+                                    {"REQ_WITHOUT_QUERY", Op::request_header},
+                                    {"RESP", Op::response_header},
+                                    {"TRAILER", Op::trailer}};
   const Named* const kind = find(kinds, op.name);
   if (!kind) return false;
   const auto question = op.argument.find('?');
@@ -221,6 +187,7 @@ Result<bool> LogPlan::find_header(const Operator& op, Piece& piece) {
   if (second.find('?') != second.npos)
     return bad_log_format(op.whole, "names more than one alternative header");
   piece.size = op.length;
+  piece.without_query = op.name == "REQ_WITHOUT_QUERY";
   Header header;
   header.first = header_field(kind->op, first, header.first_name);
   if (!second.empty()) header.second = header_field(kind->op, second, header.second_name);
@@ -258,11 +225,12 @@ Result<LogPlan::Piece> LogPlan::piece_of(const Operator& op) {
   const auto header = find_header(op, piece);
   if (!header) return header.error();
   if (*header) return piece;
-  if (std::find(std::begin(unsupported), std::end(unsupported), op.name) != std::end(unsupported))
-    return bad_log_format(op.whole, "is not supported");
+  const auto texts = find_text(op, piece);
+  if (!texts) return texts.error();
+  if (*texts || find_never_known(op, piece)) return piece;
   if (op.length) return bad_log_format(op.whole, "takes no length");
-  if (op.name == "START_TIME") {
-    piece.op = Op::start_time;
+  if (op.name == "START_TIME" || op.name == "EMIT_TIME") {
+    piece.op = op.name == "START_TIME" ? Op::start_time : Op::emit_time;
     if (auto added = add_time(op, piece); !added) return added.error();
     return piece;
   }
@@ -270,6 +238,10 @@ Result<LogPlan::Piece> LogPlan::piece_of(const Operator& op) {
     const auto grpc = find_grpc(op, piece);
     if (!grpc) return grpc.error();
     if (*grpc) return piece;
+  }
+  if (op.name == "COMMON_DURATION") {
+    if (auto added = add_span(op, piece); !added) return added.error();
+    return piece;
   }
   const auto tls = find_tls(op, piece);
   if (!tls) return tls.error();

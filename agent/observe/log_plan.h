@@ -1,10 +1,13 @@
 // A parsed access log format: literals and operators in the order of the line, and what the
 // operators need to know. Inside this module only.
 //
-// Sources: Envoy's command operators (istio-api.md 3.3). As there, only header operators take a
-// :length, an operator's name is upper case, and one that is not understood refuses the format.
+// Sources: Envoy's command operators (istio-api.md 3.3). As there, only operators of texts take a
+// :length, an operator's name is upper case, and one that Envoy does not know refuses the format.
+// One that it knows and whose value never exists or is not kept here is written as Envoy writes an
+// absent value; LogFormat::never_known() names it.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +22,10 @@ struct LogPlan {
   enum class Op : uint8_t {
     literal,
     start_time,
+    emit_time,  // the end of the record: its line is written then
+    unique_id,  // a UUID of the line
+    log_type,   // when the line is written: only ever at the end
+    nothing,    // never known here
     // Of the message
     method,
     path,            // as the upstream was asked
@@ -31,8 +38,9 @@ struct LogPlan {
     user_agent,
     request_id,
     service_time,
-    status,          // RESP(:STATUS)
-    request_header,  // kept by name, as the next two
+    query_parameter,  // QUERY_PARAM(name): the first of this name, as it was sent
+    status,           // RESP(:STATUS)
+    request_header,   // kept by name, as the next two
     response_header,
     trailer,
     grpc_status,
@@ -48,7 +56,7 @@ struct LogPlan {
     sni,
     route,
     filter_chain,
-    hostname,
+    hostname,  // or a variable of the environment: a text that does not change
     upstream_protocol,
     // Numbers
     received,
@@ -56,6 +64,8 @@ struct LogPlan {
     duration,
     request_duration,
     response_duration,
+    response_sending,  // RESPONSE_TX_DURATION
+    between,           // COMMON_DURATION: `at` is an index into spans
     attempts,
     connection_id,
     // Addresses
@@ -79,14 +89,21 @@ struct LogPlan {
     Op op{};
     Part part = Part::whole;
     Shape shape = Shape::text;
-    bool upstream = false;  // TLS: which side
-    uint32_t at = 0;        // literal, hostname: in text; time, header, TLS: index
-    uint32_t size = 0;      // likewise bytes; else the most bytes of the value, 0: all
+    bool upstream = false;       // TLS: which side
+    bool without_query = false;  // what follows the first '?' is left out
+    uint32_t at = 0;             // literal, hostname: in text; time, header, TLS: index
+    uint32_t size = 0;           // likewise bytes; else the most bytes of the value, 0: all
   };
   // REQ(first?second)
   struct Header {
     Op first{}, second{};  // literal: there is no second
     std::string first_name, second_name;
+  };
+  // COMMON_DURATION(from:to:unit): the moments of a request that a record knows.
+  enum class Moment : uint8_t { started, request_read, answer_began, finished };
+  struct Span {
+    Moment from{}, to{};
+    int64_t numerator = 1, denominator = 1;  // of the unit for a microsecond
   };
   // %NAME(argument):length%
   struct Operator {
@@ -103,6 +120,13 @@ struct LogPlan {
   static Result<Operator> read_operator(std::string_view format, std::size_t at);
   Result<Piece> piece_of(const Operator& op);
   bool find_plain(const Operator& op, Piece& piece);
+  bool find_never_known(const Operator& op, Piece& piece);
+  Result<bool> find_text(const Operator& op, Piece& piece);
+  Result<void> add_path(const Operator& op, Piece& piece);
+  Result<void> add_query_parameter(const Operator& op, Piece& piece);
+  Result<void> add_variable(const Operator& op, Piece& piece);
+  Result<void> add_span(const Operator& op, Piece& piece);
+  void add_fixed(std::string_view value, Piece& piece);
   bool find_address(std::string_view name, Piece& piece) const;
   Result<bool> find_tls(const Operator& op, Piece& piece);
   Result<bool> find_header(const Operator& op, Piece& piece);
@@ -113,7 +137,9 @@ struct LogPlan {
   std::vector<Piece> pieces;
   std::string text;  // all literals
   std::vector<std::string> times;
-  std::vector<Header> headers;
+  std::vector<Header> headers;  // of QUERY_PARAM: the parameter's name
+  std::vector<Span> spans;
+  std::vector<std::string> never_known;  // operators as they stand in the format, each once
   LogNeeds needs;
 };
 
@@ -141,6 +167,8 @@ inline constexpr TlsText tls_texts[] = {
 
 // Whether a lone operator is a number in JSON.
 bool is_number(const LogPlan::Piece& piece);
+// What a path says of QUERY_PARAM's `name`; nothing: it has no such parameter.
+std::optional<std::string_view> query_value(std::string_view path, std::string_view name);
 // Writes an operator's value. Returns the end; null: it has none. `to` has room for what
 // LogFormat::bound counts.
 char* write_value(char* to, const LogPlan& plan, const LogPlan::Piece& piece,

@@ -246,6 +246,9 @@ char* put_figure(char* to, Op op, const AccessRecord& r) {
     case Op::response_duration:
       if (r.upstream_service_us < 0) return nullptr;
       return put_number(to, milliseconds(r.upstream_service_us));
+    case Op::response_sending:
+      if (r.upstream_service_us < 0) return nullptr;
+      return put_number(to, milliseconds(r.duration_us - r.upstream_service_us));
     case Op::attempts:
       return put_number(to, r.attempts);
     case Op::connection_id:
@@ -255,7 +258,66 @@ char* put_figure(char* to, Op op, const AccessRecord& r) {
   }
 }
 
+// RFC 9562's version 4, of splitmix64: no secret, only different from every other.
+char* put_unique_id(char* to, LogScratch& scratch) {
+  const auto next = [&scratch] {
+    uint64_t value = scratch.random += 0x9e3779b97f4a7c15;
+    value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;
+    value = (value ^ value >> 27) * 0x94d049bb133111eb;
+    return value ^ value >> 31;
+  };
+  constexpr uint64_t version_mask = 0xf000, version = 0x4000;
+  constexpr uint64_t variant_mask = uint64_t{3} << 62, variant = uint64_t{2} << 62;
+  const uint64_t halves[] = {(next() & ~version_mask) | version,
+                             (next() & ~variant_mask) | variant};
+  for (int digit = 0; digit < 32; digit++) {
+    if (digit == 8 || digit == 12 || digit == 16 || digit == 20) *to++ = '-';
+    *to++ = "0123456789abcdef"[halves[digit / 16] >> (60 - 4 * (digit % 16)) & 0xf];
+  }
+  return to;
+}
+
+char* put_query(char* to, std::string_view name, const AccessRecord& record) {
+  const auto path = record.rewritten_path.empty() ? record.path : record.rewritten_path;
+  const auto value = query_value(path, name);
+  return value ? put(to, *value) : nullptr;
+}
+
+// -1: it never came.
+int64_t moment_of(const AccessRecord& record, LogPlan::Moment moment) {
+  switch (moment) {
+    case LogPlan::Moment::started:
+      return 0;
+    case LogPlan::Moment::request_read:
+      return record.request_us;
+    case LogPlan::Moment::answer_began:
+      return record.upstream_service_us;
+    default:
+      return record.duration_us;
+  }
+}
+
+char* put_span(char* to, const LogPlan::Span& span, const AccessRecord& record) {
+  const auto from = moment_of(record, span.from), until = moment_of(record, span.to);
+  if (!record.http || from < 0 || until < from) return nullptr;
+  const auto us = static_cast<uint64_t>(until - from);
+  return put_number(
+      to, us / static_cast<uint64_t>(span.denominator) * static_cast<uint64_t>(span.numerator));
+}
+
 }  // namespace
+
+std::optional<std::string_view> query_value(std::string_view path, std::string_view name) {
+  const auto question = path.find('?');
+  auto rest = question == path.npos ? std::string_view() : path.substr(question + 1);
+  while (!rest.empty()) {
+    const auto one = rest.substr(0, rest.find('&'));
+    const auto equals = std::min(one.find('='), one.size());
+    if (one.substr(0, equals) == name) return one.substr(std::min(equals + 1, one.size()));
+    rest.remove_prefix(std::min(one.size() + 1, rest.size()));
+  }
+  return std::nullopt;
+}
 
 bool is_number(const LogPlan::Piece& piece) {
   if (piece.op == Op::grpc_status)
@@ -270,6 +332,18 @@ char* write_value(char* to, const LogPlan& plan, const LogPlan::Piece& piece,
   switch (piece.op) {
     case Op::start_time:
       return scratch.times[piece.at].write(to, record.start_us);
+    case Op::emit_time:
+      return scratch.times[piece.at].write(to, record.start_us + record.duration_us);
+    case Op::unique_id:
+      return put_unique_id(to, scratch);
+    case Op::log_type:
+      return put(to, record.http ? "DownstreamEnd" : "TcpConnectionEnd");
+    case Op::nothing:
+      return nullptr;
+    case Op::query_parameter:
+      return put_query(to, plan.headers[piece.at].first_name, record);
+    case Op::between:
+      return put_span(to, plan.spans[piece.at], record);
     case Op::request_header:
     case Op::response_header:
     case Op::trailer:

@@ -29,6 +29,8 @@ int complain(const Error& error) {
   return 1;
 }
 
+void print_progress(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+
 int print_status(Sandbox& sandbox) {
   auto rows = sandbox.status();
   if (!rows) return complain(rows.error());
@@ -46,7 +48,7 @@ int run_up(const Arguments& arguments) {
   options.name = arguments.name;
   options.inject = !arguments.no_inject;
   options.ready_timeout = std::chrono::seconds(arguments.timeout_seconds);
-  options.progress = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  options.progress = print_progress;
   auto sandbox = Sandbox::up_directory(arguments.target, options);
   if (!sandbox) return complain(sandbox.error());
   const int code = print_status(*sandbox);
@@ -159,7 +161,8 @@ int run(const CLI::App& app, const Arguments& arguments) {
   const std::string verb = app.get_subcommands().front()->get_name();
   if (verb == "up") return run_up(arguments);
   if (verb == "status") return run_status(arguments, app.count("--name") > 0);
-  auto sandbox = Sandbox::attach(arguments.name);
+  auto sandbox = Sandbox::attach(
+      arguments.name, verb == "apply" ? print_progress : std::function<void(const std::string&)>());
   if (!sandbox) return complain(sandbox.error());
   if (verb == "exec") return run_exec(*sandbox, arguments);
   if (verb == "logs") return run_logs(*sandbox, arguments);
@@ -179,6 +182,16 @@ int main(int argc, char** argv) {
   CLI::App app("Runs Kubernetes manifests as network namespaces on this machine.");
   Arguments arguments;
   describe(app, arguments);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const auto left = app.remaining();
+    const bool unknown =
+        app.get_subcommands().empty() && !left.empty() && !left.front().starts_with('-');
+    if (!unknown) return app.exit(error);
+    std::fprintf(stderr, "sallyport-sandbox: no command is called \"%s\"; see --help\n",
+                 left.front().c_str());
+    return 2;
+  }
   return run(app, arguments);
 }

@@ -19,8 +19,13 @@ Result<std::string> inject(const Files& files, const Options& options) {
   for (const auto& [name, text] : files) all += "---\n" + text + (text.ends_with('\n') ? "" : "\n");
   if (!options.inject) return all;
   auto written = run_checked({options.sallyport, "inject", "-f", "-"}, all);
-  if (!written) return while_doing("sallyport inject", written.error());
-  return written;
+  if (written) return written;
+  // Alone the bad file has its name and its lines.
+  for (const auto& [name, text] : files) {
+    const auto alone = run_checked({options.sallyport, "inject", "-f", "-"}, text);
+    if (!alone) return while_doing("sallyport inject, " + name + " is \"-\"", alone.error());
+  }
+  return while_doing("sallyport inject", written.error());
 }
 
 // Reads "count, texts..." at `at` of a frame and moves on.
@@ -99,10 +104,12 @@ Result<Sandbox> Sandbox::up_directory(const std::string& directory, const Option
   return up(*files, options);
 }
 
-Result<Sandbox> Sandbox::attach(const std::string& name) {
+Result<Sandbox> Sandbox::attach(const std::string& name,
+                                std::function<void(const std::string&)> progress) {
   auto socket = connect_to(name);
   if (!socket) return socket.error();
   Options options{.name = name, .sallyport = find_program("sallyport")};
+  options.progress = std::move(progress);
   return Sandbox(std::move(options), std::move(*socket), -1);
 }
 

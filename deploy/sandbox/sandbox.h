@@ -72,7 +72,8 @@ public:
   // then.
   static Result<Sandbox> up(const Files& manifests, const Options& options);
   static Result<Sandbox> up_directory(const std::string& directory, const Options& options);
-  static Result<Sandbox> attach(const std::string& name);
+  static Result<Sandbox> attach(const std::string& name,
+                                std::function<void(const std::string&)> progress = {});
 
   Sandbox(Sandbox&&) = default;
   Sandbox& operator=(Sandbox&& other) noexcept;

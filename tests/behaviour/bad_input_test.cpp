@@ -157,8 +157,8 @@ TEST_F(BadConfiguration, ClosesWhatItNamesAndNothingElse) {
   }
   EXPECT_TRUE(has(ask("sleep", "odd.example.org").out, "Welcome to nginx!"))
       << "an unknown field that protects nothing is a warning";
-  EXPECT_TRUE(logged("sleep", "istio-proxy",
-                     "odd.yaml:7: warning: ServiceEntry default/odd: spec.colour: "));
+  EXPECT_TRUE(
+      logged("sleep", "istio-proxy", "odd.yaml:7: ServiceEntry default/odd: spec.colour: "));
   for (const auto& [name, place, reason] : closed)
     EXPECT_TRUE(logged("sleep", "istio-proxy", place)) << name;
 }

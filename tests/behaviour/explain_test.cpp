@@ -98,6 +98,23 @@ TEST_F(Explain, LiveSaysWhyTheServerIsNotBelieved) {
   EXPECT_TRUE(has(told.out, "names edition.cnn.com")) << "what it showed instead\n" << told.out;
 }
 
+// The proxy goes by its last good version, the files say something else.
+TEST_F(Explain, InThePodItSaysThatTheRunningProxyRefusedSomething) {
+  up("egress-simple");
+  const auto ask = [this] {
+    return in_sidecar("sleep", "exec /proc/$proxy/exe explain --to http://edition.cnn.com/").out;
+  };
+  EXPECT_FALSE(has(ask(), "the running one refuses")) << ask();
+  std::string mistyped(double_tls);
+  mistyped.replace(mistyped.find("mode: SIMPLE"), 12, "mode: SIMPEL");
+  apply("originate-tls.yaml", mistyped);
+  EXPECT_TRUE(logged("sleep", "istio-proxy", "SIMPEL"));
+  const auto told = ask();
+  EXPECT_TRUE(has(told, "the running one refuses what the notes name, and may hold a last good"))
+      << told;
+  EXPECT_TRUE(has(told, "SIMPEL")) << told;
+}
+
 // The same words wherever one looks: log, 503 body, explain.
 TEST_F(Explain, AMissingSecretHasOneReasonEverywhere) {
   std::string mutual(double_tls);

@@ -129,6 +129,18 @@ TEST_F(ProxyConfig, EveryPartAnswersInARunningPod) {
       << wrong.err;
 }
 
+TEST(Programs, TellAboutThemselvesAndOfWrongWords) {
+  const auto version =
+      sandbox::run_command({sandbox::find_program("sallyport"), "version", "-h"}, "");
+  ASSERT_TRUE(version);
+  EXPECT_EQ(version->code, 0);
+  EXPECT_TRUE(has(version->out, "Example:\n    sallyport version\n")) << version->out;
+  const auto wrong = sandbox::run_command({sandbox::find_program("sallyport-sandbox"), "foo"}, "");
+  ASSERT_TRUE(wrong);
+  EXPECT_EQ(wrong->code, 2);
+  EXPECT_EQ(wrong->err, "sallyport-sandbox: no command is called \"foo\"; see --help\n");
+}
+
 TEST_F(ProxyConfig, BashCompletesCommandsPartsAndFlags) {
   const auto program = sandbox::find_program("sallyport");
   ASSERT_FALSE(program.empty());
@@ -147,6 +159,9 @@ TEST_F(ProxyConfig, BashCompletesCommandsPartsAndFlags) {
   EXPECT_EQ(completed("sallyport validate --mesh", 2), " --mesh-config \n");
   EXPECT_EQ(completed("sallyport completion z", 2), " zsh \n");
   EXPECT_EQ(completed("sallyport pc cluster -o y", 4), " yaml \n");
+  EXPECT_EQ(completed("sallyport pc cluster -o ''", 4), " short json yaml \n");
+  EXPECT_EQ(completed("sallyport analyze -o ''", 3), " log json yaml \n");
+  EXPECT_EQ(completed("sallyport pc endpoint --status U", 4), " UNHEALTHY \n");
   EXPECT_FALSE(has(completed("sallyport ''", 1), "kubectl")) << "examples are no commands";
 }
 

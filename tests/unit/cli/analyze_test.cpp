@@ -57,6 +57,15 @@ TEST_F(Analyze, AFindingIsIstioctlsLineWithFieldAndCureBelow) {
                 "a typing error), or add the ServiceEntry\n");
 }
 
+TEST_F(Analyze, ANamespaceMayBeAskedForAsIstioctlHasIt) {
+  const auto path = file("lost.yaml", lost);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"-n", "shop", path}, {"-A", path}, {"--all-namespaces", path}}) {
+    EXPECT_TRUE(has(run_command(run_analyze, words).output, "IST0174")) << words[0];
+  }
+  EXPECT_FALSE(has(run_command(run_analyze, {"-n", "other", path}).output, "IST0174"));
+}
+
 TEST_F(Analyze, AnErrorIsExitCode79AsIstioctls) {
   const auto outcome = run_command(run_analyze, {file("api.yaml", plaintext)});
   EXPECT_EQ(outcome.exit_code, 79);

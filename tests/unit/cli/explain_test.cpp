@@ -156,7 +156,7 @@ TEST_F(Explain, HeadersAndMethodCount) {
   write("routes.yaml", routes);
   const auto told = ask({"--to", "http://api.example.com/old", "-H", "X-Team: a"});
   EXPECT_EQ(told.exit_code, 0) << told.output;
-  EXPECT_TRUE(has(told.output, "The proxy answers: 301 (redirect)")) << told.output;
+  EXPECT_TRUE(has(told.output, "The proxy answers: 301 (redirect to /new)")) << told.output;
 }
 
 TEST_F(Explain, APodsAnnotationsMayKeepItFromTheSidecar) {
@@ -229,6 +229,74 @@ TEST_F(Explain, JsonAndYamlSayTheSame) {
       has(ask({"-o", "yaml", "--to", "http://api.example.com/"}).output, "\ngoesThrough: true\n"));
 }
 
+TEST_F(Explain, ADelegatesRuleIsNamedWhereItStands) {
+  write("root.yaml",
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: root}\n"
+        "spec:\n  hosts: [api.example.com]\n  http:\n  - delegate: {name: child}\n");
+  write("child.yaml",
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: child}\n"
+        "spec:\n  http:\n  - name: in-child\n    route: [{destination: {host: api.example.com, "
+        "port: {number: 80}}}]\n");
+  const auto told = ask({"--to", "http://api.example.com/"});
+  EXPECT_EQ(told.exit_code, 0) << told.output << told.errors;
+  EXPECT_TRUE(has(told.output, place("VirtualService default/child", "child.yaml:6")))
+      << told.output;
+}
+
+TEST_F(Explain, WithoutAnEndpointItDoesNotGoThrough) {
+  write("empty.yaml",
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: empty}\nspec:\n"
+        "  hosts: [empty.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n"
+        "  resolution: STATIC\n  workloadSelector: {labels: {app: none}}\n");
+  const auto told = ask({"--to", "http://empty.example.com/"});
+  EXPECT_EQ(told.exit_code, 1) << told.output;
+  EXPECT_TRUE(has(told.output, "REFUSED: no endpoint is configured (503 UH)")) << told.output;
+  EXPECT_TRUE(has(told.output, "It does NOT go through.")) << told.output;
+}
+
+TEST_F(Explain, MirrorsRedirectsOutlierDetectionAndHiddenServicesAreTold) {
+  write("routes.yaml",
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: m}\nspec:\n"
+        "  hosts: [api.example.com]\n  http:\n"
+        "  - match: [{uri: {exact: /old}}]\n"
+        "    redirect: {uri: /new, authority: other.example.com}\n"
+        "  - route: [{destination: {host: api.example.com, port: {number: 80}}}]\n"
+        "    mirrors: [{destination: {host: api.example.com, port: {number: 443}}, "
+        "percentage: {value: 10}}]\n"
+        "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
+        "metadata: {name: a-older}\nspec:\n  host: api.example.com\n"
+        "  workloadSelector: {matchLabels: {app: outlier}}\n"
+        "  trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3, baseEjectionTime: 7s}}\n"
+        "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+        "metadata: {name: hidden, namespace: far}\nspec:\n  hosts: [hidden.example.com]\n"
+        "  exportTo: [.]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n"
+        "  resolution: DNS\n");
+  const auto moved = ask({"--to", "http://api.example.com/old"});
+  EXPECT_TRUE(has(moved.output, "The proxy answers: 301 (redirect to other.example.com/new)"))
+      << moved.output;
+  const auto copied = ask({"--to", "http://api.example.com/", "--labels", "app=outlier"});
+  EXPECT_TRUE(has(copied.output,
+                  "- mirror: copies of 10% of the requests go to "
+                  "outbound|443||api.example.com"))
+      << copied.output;
+  EXPECT_TRUE(has(copied.output,
+                  "- outlierDetection: an endpoint is left out for 7s or more after "
+                  "3 5xx in a row"))
+      << copied.output;
+  const auto hidden = ask({"--to", "http://hidden.example.com/"});
+  EXPECT_TRUE(has(hidden.output, "- ServiceEntry far/hidden (")) << hidden.output;
+  EXPECT_TRUE(has(hidden.output, "its exportTo does not reach namespace default")) << hidden.output;
+}
+
+TEST_F(Explain, AWorkloadMayBeNamedAsKubectlDoes) {
+  write("pod.yaml", pod);
+  for (const char* name : {"deploy/sleep", "deployment/sleep", "deployments/sleep.default"}) {
+    const auto told = ask({"--from", name, "--to", "http://api.example.com/"});
+    EXPECT_TRUE(has(told.output, "from default/sleep (app=sleep)")) << name << told.errors;
+  }
+  EXPECT_EQ(ask({"--from", "pod/sleep", "--to", "http://api.example.com/"}).exit_code, 1);
+}
+
 struct UsageCase {
   std::vector<std::string> words;
   const char* told;
@@ -240,7 +308,7 @@ const UsageCase usage_cases[] = {
     {{"--to", "tcp://api.example.com"}, "tcp needs a port"},
     {{"--to", "http://a.test:99999"}, "port 99999 is none"},
     {{"--to", "http://a.test", "--dialled", "x"}, "\"x\" is no IP address"},
-    {{"--to", "http://a.test", "-H", "no colon"}, "that is no request"},
+    {{"--to", "http://a.test", "-H", "no colon"}, "--header: \"no colon\" is not \"Name: value\""},
     {{"--to", "http://a.test", "--form", "x"}, "did you mean \"--from\"?"},
 };
 

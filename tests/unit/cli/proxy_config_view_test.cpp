@@ -24,7 +24,7 @@ constexpr const char* dump_text = R"({"configs": [
     "metadata": {"filter_metadata": {"istio": {"config":
       "/apis/networking.istio.io/v1alpha3/namespaces/default/destination-rule/originate"}}}}},
   {"cluster": {"name": "outbound|80||b.test", "type": "STATIC", "refused": "no such Secret"}},
-  {"cluster": {"name": "BlackHoleCluster"}},
+  {"cluster": {"name": "BlackHoleCluster", "refused": "it is so by nature"}},
   {"cluster": {"name": "inbound|80||", "type": "ORIGINAL_DST"}}]},
 {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump",
  "dynamic_listeners": [
@@ -112,6 +112,30 @@ TEST(ProxyConfig, ListenersAsIstioctlHasThem) {
             "0.0.0.0   80    HTTP+TCP\n"
             "10.0.0.9  443   TCP\n"
             "0.0.0.0   15001 TCP\n");
+}
+
+// Under REGISTRY_ONLY the rest goes there.
+TEST(ProxyConfig, ACatchAllThatIsClosedIsTheBlackHoleCluster) {
+  constexpr const char* text = R"({"configs": [
+{"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "dynamic_listeners": [
+  {"name": "virtualOutbound", "active_state": {"listener": {"name": "virtualOutbound",
+    "address": {"socket_address": {"address": "0.0.0.0", "port_value": 15001}},
+    "filter_chains": [
+      {"filter_chain_match": {"destination_port": 15001}, "filters": [{"name":
+        "envoy.filters.network.tcp_proxy", "typed_config": {"cluster": "BlackHoleCluster"}}]},
+      {"filters": [{"name": "envoy.filters.network.tcp_proxy",
+        "typed_config": {"cluster": "BlackHoleCluster"}}]}]}}}]}]})";
+  EXPECT_EQ(shown(view_listeners, {}, text),
+            "ADDRESSES PORT  MATCH         DESTINATION\n"
+            "0.0.0.0   15001 Addr: *:15001 Non-HTTP/Non-TCP\n"
+            "0.0.0.0   15001 ALL           BlackHoleCluster\n");
+}
+
+TEST(ProxyConfig, AnIpv6EndpointHasBrackets) {
+  constexpr const char* text = R"({"cluster_statuses": [{"name": "c", "host_statuses": [
+  {"address": {"socket_address": {"address": "2001:db8::1", "port_value": 80}},
+   "health_status": {"eds_health_status": "HEALTHY"}}]}]})";
+  EXPECT_NE(shown(view_endpoints, {}, text).find("[2001:db8::1]:80"), std::string::npos);
 }
 
 TEST(ProxyConfig, RoutesAsIstioctlHasThem) {
@@ -257,6 +281,17 @@ std::string secrets_text(const test::Issued& client, const std::string& ca_pem) 
          admin::base64(ca_pem) + R"("}}}}],
     "dynamic_warming_secrets": [{"name": "kubernetes://later", "secret": {},
      "error_state": {"details": "there is no Secret later in namespace default"}}]}]})";
+}
+
+TEST(ProxyConfig, ASecretThatWasDeletedIsSaidToBe) {
+  const auto ca = test::Authority::root("ca");
+  std::string text = secrets_text(ca.issue({}), ca.pem());
+  const std::string reason = "the key does not match";
+  text.replace(text.find(reason), reason.size(), "Secret default/x: missing");
+  EXPECT_NE(shown(view_secrets, {}, text.c_str())
+                .find("kubernetes://client-credential is ACTIVE: it was deleted (Secret default/x: "
+                      "missing); the last good version stays in force"),
+            std::string::npos);
 }
 
 TEST(ProxyConfig, SecretsAsIstioctlHasThemAndTheReasonBelow) {

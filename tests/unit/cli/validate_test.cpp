@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "agent/cli/analyze.h"
+#include "agent/cli/explain.h"
 #include "tests/unit/cli/run.h"
 
 namespace sallyport::cli {
@@ -126,6 +128,46 @@ TEST_F(Validate, AMeshConfigIsCheckedToo) {
   const auto outcome = run_command(run_validate, {"--mesh-config", mesh});
   EXPECT_EQ(outcome.exit_code, 1) << outcome.output;
   EXPECT_TRUE(has(outcome.output, mesh + ":1: error: ")) << outcome.output;
+}
+
+TEST_F(Validate, AnAccessLogFormatThatNoProxyTakesIsAnError) {
+  const auto mesh = file("mesh", "rootNamespace: istio-system\naccessLogFormat: \"%PATHS%\"\n");
+  const auto outcome = run_command(run_validate, {"--mesh-config", mesh, file("a.yaml", good)});
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.output;
+  EXPECT_TRUE(has(outcome.output, mesh + ":2: error: MeshConfig: accessLogFormat: %PATHS% is not"))
+      << outcome.output;
+}
+
+TEST_F(Validate, AnOperatorThatHasNoValueHereIsAWarning) {
+  const auto mesh = file("mesh", "accessLogFormat: \"%PATH% %TRACE_ID%\"\n");
+  const auto outcome = run_command(run_validate, {"--mesh-config", mesh});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+  EXPECT_TRUE(has(outcome.output, mesh + ":1: warning: MeshConfig: accessLogFormat: %TRACE_ID% has "
+                                         "no value in this proxy"))
+      << outcome.output;
+  EXPECT_FALSE(has(outcome.output, "%PATH% has")) << outcome.output;
+}
+
+TEST_F(Validate, TheMeshConfigOfAConfigMapIsCheckedAsAFileIs) {
+  const auto map = file("map.yaml", std::string(good) + R"(---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    rootNamespace: istio-system
+    outboundTrafficPolicy: {mode: REGISTRY_ONLYY}
+)");
+  const auto outcome = run_command(run_validate, {map});
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.output;
+  EXPECT_TRUE(has(outcome.output, map + ":15: error: MeshConfig: outboundTrafficPolicy.mode: "))
+      << outcome.output;
+  const auto told = run_command(run_explain, {"--to", "http://a.test/", map});
+  EXPECT_EQ(told.exit_code, 1) << told.output;
+  EXPECT_TRUE(has(told.errors, "outboundTrafficPolicy.mode: ")) << told.errors << told.output;
+  const auto found = run_command(run_analyze, {map});
+  EXPECT_EQ(found.exit_code, 79) << found.output;
+  EXPECT_TRUE(has(found.output, "map.yaml:15")) << found.output;
 }
 
 TEST_F(Validate, NothingOfIstiosIsSaid) {

@@ -121,6 +121,11 @@ const Case tls_cases[] = {
      "mode: SIMPLE, credentialName: 'configmap://other/x'",
      {"8: spec.trafficPolicy: invalid configmap:// credentialName: namespace must match the "
       "configuration namespace \"default\""}},
+    {"a ConfigMap without a namespace",
+     "mode: SIMPLE, credentialName: 'configmap://x'",
+     {"8: spec.trafficPolicy: invalid configmap:// credentialName: the form is "
+      "configmap://NAMESPACE/NAME; namespace must match the configuration namespace "
+      "\"default\""}},
 };
 class ClientTlsValidation : public testing::TestWithParam<Case> {};
 TEST_P(ClientTlsValidation, SaysWhatIsWrongAndWhere) {

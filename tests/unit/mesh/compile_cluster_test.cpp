@@ -198,6 +198,19 @@ TEST(Cluster, AsksFailingDnsServersAgainAsOftenAsTheMeshConfigSays) {
   EXPECT_EQ(world.cluster("outbound|80||a.example")->dns_refresh_rate, std::chrono::seconds(7));
 }
 
+TEST(ClusterFindings, NameThePortsTlsBlock) {
+  World world;
+  world.add(entry({"a.example", "default", "DNS", {"80 HTTP", "81 HTTP"}}))
+      .add(rule({"a.example", "r", "default",
+                 "portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}, "
+                 "{port: {number: 81}, tls: {mode: SIMPLE, credentialName: x}}]"}))
+      .compile();
+  EXPECT_NE(world.findings().find("spec.trafficPolicy.portLevelSettings[1].tls: "
+                                  "outbound|81||a.example is closed"),
+            std::string::npos)
+      << "found: " << world.findings();
+}
+
 TEST(DynamicDns, AHostOfTheWildcardIsResolvedWhenAClientNamesIt) {
   World world;
   world.add(entry({"*.a.example", "default", "DYNAMIC_DNS", {"80 HTTP 8080", "443 TLS"}}))

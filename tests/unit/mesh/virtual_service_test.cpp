@@ -244,8 +244,21 @@ TEST(VirtualServiceFindings, NameWhatIsMissing) {
   world.add(virtual_service("a.example", "  - {" + send_to("host: nowhere.example") + "}\n"))
       .compile();
   EXPECT_NE(world.findings().find("rules.yaml:7: VirtualService default/vs: "
-                                  "spec.http.route.destination: IST0101: there is no "
+                                  "spec.http[0].route[0].destination: IST0101: there is no "
                                   "outbound|80||nowhere.example"),
+            std::string::npos)
+      << world.findings();
+}
+
+TEST(VirtualServiceFindings, OfAMirrorThatIsMissingSayThatNoCopiesAreSent) {
+  auto world = two_services();
+  world
+      .add(virtual_service("a.example",
+                           "  - {" + send_to("host: a.example") +
+                               ", mirrors: [{destination: {host: nowhere.example}}]}\n"))
+      .compile();
+  EXPECT_NE(world.findings().find("spec.http[0].mirrors[0].destination: IST0101: there is no "
+                                  "outbound|80||nowhere.example: no copies are sent to it"),
             std::string::npos)
       << world.findings();
 }

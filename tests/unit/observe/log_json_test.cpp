@@ -88,7 +88,7 @@ TEST(BadJson, IsRefusedWithTheReason) {
       {"\"%START_TIME%\"", "a JSON object is wanted, not a string"},
       {"[]", "a JSON object is wanted, not a list"},
       {"{\n\"a\": \"%FOO%\"}", "%FOO% is not a known operator"},
-      {"{\"a\": {\"b\": [\"x %TRACE_ID%\"]}}", "%TRACE_ID% is not supported"},
+      {"{\"a\": {\"b\": [\"x %TRACE%\"]}}", "%TRACE% is not a known operator"},
       {"{\"a\": \"50%\"}", "% is not closed by '%' (a lone '%' is written as \"%%\")"},
       {"{\n\"a\": }", "line 2: expected a value; a JSON object is wanted"},
   };

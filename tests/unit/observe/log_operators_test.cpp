@@ -146,6 +146,18 @@ const Case general[] = {
     STRING("%GRPC_STATUS(SNAKE_STRING)%", "NOT_FOUND"),
     TIMED("%GRPC_STATUS(NUMBER)%", "5"),
     TIMED("%GRPC_STATUS_NUMBER%", "5"),
+    {"%EMIT_TIME(%s.%3f)%", "1795246646.491", "\"1795246646.491\"", "0.000", "\"0.000\""},
+    TIMED("%RESPONSE_TX_DURATION%", "1"),
+    TIMED("%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%", "51999"),
+    TIMED("%COMMON_DURATION(DS_RX_END:US_RX_BEG:ms)%", "47"),
+    TIMED("%COMMON_DURATION(US_RX_BEG:DS_TX_END:ns)%", "1999000"),
+    STRING("%STREAM_ID%", "586f6569-86b0-40dc-abbd-f4488efc6ce1"),
+    {"%ACCESS_LOG_TYPE%", "DownstreamEnd", "\"DownstreamEnd\"", "TcpConnectionEnd",
+     "\"TcpConnectionEnd\""},
+    STRING("%PATH%", "/up"),
+    STRING("%PATH(WQ:PATH)%", "/down"),
+    STRING("%PATH(NQ:ORIG):2%", "/u"),
+    STRING("%REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH)%", "/up"),
 };
 INSTANTIATE_TEST_SUITE_P(General, Operator, testing::ValuesIn(general));
 
@@ -216,6 +228,50 @@ TEST(OperatorPath, WithoutARewriteIsOne) {
   r.rewritten_path = {};
   EXPECT_EQ(line(r, "%REQ(:PATH)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %REQ(X-ENVOY-ORIGINAL-PATH)%"),
             "/up /up -\n");
+}
+
+TEST(OperatorPath, WithoutItsQueryAndByParameter) {
+  AccessRecord r = full();
+  r.path = "/up?a=1&b=2?3";
+  r.rewritten_path = "/down?b=4&c&b=5";
+  EXPECT_EQ(line(r, "%PATH(NQ)% %PATH(NQ:PATH)% %PATH(:ORIG)% %REQ_WITHOUT_QUERY(:PATH):4%"),
+            "/up /down /up?a=1&b=2?3 /dow\n");
+  EXPECT_EQ(line(r, "%QUERY_PARAM(b)% %QUERY_PARAM(c)% %QUERY_PARAM(a)% %QUERY_PARAM(b):1%"),
+            "4  - 4\n");
+  EXPECT_EQ(json_of(r, "%PATH(NQ)%?%QUERY_PARAM(b)%"), "{\"k\":\"/up?4\"}\n");
+}
+
+TEST(OperatorEnvironment, IsReadWhenTheFormatIs) {
+  ::setenv("SALLYPORT_LOG_TEST", "east\n1", 1);
+  EXPECT_EQ(line(full(), "%ENVIRONMENT(SALLYPORT_LOG_TEST)% %ENVIRONMENT(SALLYPORT_LOG_TEST):3%"),
+            "east_1 eas\n");
+  ::unsetenv("SALLYPORT_LOG_TEST");
+  EXPECT_EQ(line(full(), "%ENVIRONMENT(SALLYPORT_LOG_TEST)%"), "-\n");
+  EXPECT_EQ(json_of(full(), "%ENVIRONMENT(SALLYPORT_LOG_TEST)%"), "{\"k\":null}\n");
+}
+
+TEST(OperatorUniqueId, IsAUuidOfTheLine) {
+  const std::string both = line(full(), "%UNIQUE_ID% %UNIQUE_ID%");
+  ASSERT_EQ(both.size(), 36u + 1 + 36 + 1) << both;
+  EXPECT_NE(both.substr(0, 36), both.substr(37, 36));
+  EXPECT_EQ(both[14], '4') << both;
+  EXPECT_NE(std::string("89ab").find(both[19]), std::string::npos) << both;
+}
+
+// What Envoy knows and nobody can answer here must not cost a mesh its whole configuration.
+TEST(OperatorNeverKnown, IsAbsentAndNamed) {
+  const char* const format =
+      "%TRACE_ID% %DYNAMIC_METADATA(a:b):4% %FILTER_STATE(x:PLAIN)% %METADATA(ROUTE:a:b)% "
+      "%UPSTREAM_WIRE_BYTES_SENT% %ROUNDTRIP_DURATION% %COMMON_DURATION(US_CX_BEG:US_CX_END:ms)% "
+      "%TRACE_ID%";
+  EXPECT_EQ(line(full(), format), "- - - - - - - -\n");
+  EXPECT_EQ(json_of(full(), "%FILTER_STATE(x)%"), "{\"k\":null}\n");
+  EXPECT_EQ(LogFormat::parse(format)->never_known(),
+            (std::vector<std::string>{"%TRACE_ID%", "%DYNAMIC_METADATA(a:b):4%",
+                                      "%FILTER_STATE(x:PLAIN)%", "%METADATA(ROUTE:a:b)%",
+                                      "%UPSTREAM_WIRE_BYTES_SENT%", "%ROUNDTRIP_DURATION%",
+                                      "%COMMON_DURATION(US_CX_BEG:US_CX_END:ms)%"}));
+  EXPECT_TRUE(LogFormat::parse("")->never_known().empty());
 }
 
 TEST(OperatorTls, IsEmptyOnPlaintext) {

@@ -179,6 +179,16 @@ TEST_F(SandboxTest, WhatIsAppliedLaterReachesRunningPods) {
   EXPECT_EQ(shell("cat /etc/settings/colour"), "blue");
 }
 
+TEST_F(SandboxTest, WhatIsAppliedLaterAndNotRunIsSaid) {
+  std::string said;
+  auto attached = Sandbox::attach(options("unit").name,
+                                  [&said](const std::string& line) { said += line + "\n"; });
+  ASSERT_TRUE(attached);
+  ASSERT_TRUE(attached->apply("set.yaml", "kind: StatefulSet\nmetadata: {name: s}\n"));
+  ASSERT_TRUE(attached->wait_ready(std::chrono::seconds(30)));
+  EXPECT_NE(said.find("the sandbox doesn't run kind StatefulSet"), std::string::npos) << said;
+}
+
 TEST_F(SandboxTest, WrongNamesSayWhatIsMissing) {
   EXPECT_NE(sandbox->exec("nobody", {"true"}).error().context.find("no pod or Deployment nobody"),
             std::string::npos);
@@ -258,6 +268,18 @@ TEST(SandboxFailures, AMissingSecretAndABadManifestAreTold) {
                 .find("Secret absent doesn't exist"),
             std::string::npos);
   EXPECT_NE(told("kind: Pod\nspec: [\n").find("manifests:"), std::string::npos);
+}
+
+TEST(SandboxFailures, WhatInjectCannotReadIsNamedWithItsFileAndLine) {
+  Options injecting = options("unreadable");
+  injecting.inject = true;
+  injecting.sallyport = find_program("sallyport");
+  const auto up = Sandbox::up({{"a.yaml", "kind: ConfigMap\nmetadata: {name: a}\n"},
+                               {"b.yaml", "kind: Pod\nmetadata:\n  name: x\n a: [\n"}},
+                              injecting);
+  ASSERT_FALSE(up);
+  EXPECT_NE(up.error().context.find("b.yaml is \"-\""), std::string::npos) << up.error().context;
+  EXPECT_NE(up.error().context.find("-:4: "), std::string::npos) << up.error().context;
 }
 
 TEST(SandboxFailures, APodThatIsNeverReadyIsNamedWhenTimeIsUp) {
