@@ -32,9 +32,7 @@ void add(ClusterInfo& sum, const ClusterInfo& one) {
 ClusterInfo unused(const mesh::Cluster& cluster) {
   ClusterInfo out{cluster.name, {}, {}};
   for (const mesh::Endpoint& endpoint : cluster.endpoints) {
-    if (endpoint.ip.is_set()) {
-      out.endpoints.push_back({{endpoint.ip, endpoint.port}, "healthy", 0, 0});
-    }
+    if (!endpoint.by_name()) out.endpoints.push_back({endpoint.address(), "healthy", 0, 0});
   }
   if (cluster.refused) out.problem = cluster.refused->context;
   return out;
@@ -109,7 +107,7 @@ std::string clusters_json(const ClusterInfos& infos) {
     });
   };
   const auto host = [&](const EndpointInfo& endpoint) {
-    dump_address(json, "address", endpoint.address.ip().text(), endpoint.address.port());
+    dump_address(json, "address", endpoint.address);
     json.array("stats", [&] {
       stat("cx_active", endpoint.active + endpoint.idle);
       stat("rq_active", endpoint.active);

@@ -43,6 +43,11 @@ void dump_address(JsonWriter& json, std::string_view key, const std::string& hos
   });
 }
 
+void dump_address(JsonWriter& json, std::string_view key, const SocketAddress& address) {
+  if (!address.is_unix()) return dump_address(json, key, address.ip().text(), address.port());
+  json.object(key, [&] { json.object("pipe", [&] { json.field("path", address.path()); }); });
+}
+
 void dump_origin(JsonWriter& json, const ResourceRefPtr& origin) {
   if (!origin) return;
   json.object("metadata", [&] {

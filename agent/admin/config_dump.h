@@ -28,6 +28,7 @@ void dump_findings(JsonWriter& json, const std::vector<istio::Finding>& findings
 
 // Shared by the parts.
 void dump_address(JsonWriter& json, std::string_view key, const std::string& host, uint16_t port);
+void dump_address(JsonWriter& json, std::string_view key, const SocketAddress& address);
 void dump_origin(JsonWriter& json, const ResourceRefPtr& origin);  // metadata of Istio
 std::string node_id(const mesh::Snapshot& snapshot);  // "sidecar~10.0.0.1~sleep.default~..."
 void dump_node_metadata(JsonWriter& json, const istio::Proxy& proxy);

@@ -82,8 +82,11 @@ void dump_group(JsonWriter& json, const mesh::Cluster& cluster, const mesh::Endp
       if (!same_group(endpoint, first)) continue;
       json.object([&] {
         json.object("endpoint", [&] {
-          dump_address(json, "address", endpoint.ip.is_set() ? endpoint.ip.text() : endpoint.host,
-                       endpoint.port);
+          if (endpoint.by_name()) {
+            dump_address(json, "address", endpoint.host, endpoint.port);
+          } else {
+            dump_address(json, "address", endpoint.address());
+          }
         });
         json.field("load_balancing_weight", endpoint.weight);
       });

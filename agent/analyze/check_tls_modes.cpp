@@ -27,11 +27,13 @@ std::set<uint16_t> server_ports(const Host& host, const istio::ServicePort& port
   std::set<uint16_t> out;
   if (host.entry.value) {
     for (const auto& endpoint : host.entry->endpoints) {
+      if (endpoint.address.starts_with(istio::unix_prefix)) continue;  // has no port
       const auto own = endpoint.ports.find(port.name);
       out.insert(own == endpoint.ports.end() ? usual : own->second);
     }
   }
-  if (out.empty()) out.insert(usual);
+  const bool none = !host.entry.value || host.entry->endpoints.empty();
+  if (none) out.insert(usual);
   return out;
 }
 

@@ -149,8 +149,8 @@ std::vector<SocketAddress> Attempt::places(const std::string& host,
     return out;
   }
   for (const auto& endpoint : cluster_.endpoints) {
-    if (endpoint.ip.is_set()) {
-      out.emplace_back(endpoint.ip, endpoint.port);
+    if (!endpoint.by_name()) {
+      out.push_back(endpoint.address());
     } else if (!endpoint.host.empty()) {
       add_name(endpoint.host, endpoint.port);
     }

@@ -1,10 +1,16 @@
 #include "agent/core/address.h"
 
 #include <arpa/inet.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstddef>
 #include <cstring>
+#include <mutex>
+#include <set>
+
+#include "agent/core/limits.h"
 
 namespace sallyport {
 namespace {
@@ -25,6 +31,17 @@ std::size_t hash_bytes(const uint8_t* bytes, std::size_t size, uint64_t seed) {
   for (std::size_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * 1099511628211ULL;
   hash ^= hash >> 32;
   return hash * 0x9e3779b97f4a7c15ULL >> 1;
+}
+
+// The one copy of a path: equal paths have equal places. Never given back, so that an address may
+// be logged long after the configuration that named it. Null: there are too many.
+const std::string* kept_path(std::string_view path) {
+  static std::mutex mutex;
+  static auto& paths = *new std::set<std::string, std::less<>>;
+  const std::lock_guard lock(mutex);
+  if (const auto known = paths.find(path); known != paths.end()) return &*known;
+  if (paths.size() >= limits::unix_sockets) return nullptr;
+  return &*paths.emplace(path).first;
 }
 
 }  // namespace
@@ -119,8 +136,39 @@ SocketAddress SocketAddress::from(const sockaddr* address) {
   return {};
 }
 
+bool SocketAddress::is_path(std::string_view path) {
+  static_assert(path_max + 1 == sizeof(sockaddr_un::sun_path));
+  return path.size() > 1 && path.size() <= path_max && path.find('\0') == path.npos &&
+         (path.front() == '/' || path.front() == '@');
+}
+
+std::optional<SocketAddress> SocketAddress::unix_socket(std::string_view path) {
+  const std::string* const kept = is_path(path) ? kept_path(path) : nullptr;
+  if (!kept) return {};
+  SocketAddress out;
+  out.ip_.family_ = AF_UNIX;
+  std::memcpy(out.ip_.bytes_, &kept, sizeof kept);
+  return out;
+}
+
+std::string_view SocketAddress::path() const {
+  if (!is_unix()) return {};
+  const std::string* kept;
+  std::memcpy(&kept, ip_.bytes_, sizeof kept);
+  return *kept;
+}
+
 socklen_t SocketAddress::fill(sockaddr_storage& storage) const {
   std::memset(&storage, 0, sizeof storage);
+  if (is_unix()) {
+    const auto name = path();
+    auto& un = reinterpret_cast<sockaddr_un&>(storage);
+    un.sun_family = AF_UNIX;
+    std::copy(name.begin(), name.end(), un.sun_path);
+    const bool abstract = name.front() == '@';  // unix(7): a NUL in its place, none at the end
+    if (abstract) un.sun_path[0] = 0;
+    return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size() + !abstract);
+  }
   if (ip_.is_v4()) {
     sockaddr_in in{};
     in.sin_family = AF_INET;
@@ -145,6 +193,13 @@ std::string SocketAddress::text() const {
 char* SocketAddress::write(char* to) const {
   if (!is_set()) {
     *to++ = '-';
+    return to;
+  }
+  if (is_unix()) {
+    for (const char c : path()) {
+      const auto byte = static_cast<unsigned char>(c);
+      *to++ = byte < 0x20 || byte == 0x7f || c == '"' || c == '\\' ? '_' : c;
+    }
     return to;
   }
   if (ip_.is_v6()) *to++ = '[';

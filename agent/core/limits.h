@@ -55,6 +55,9 @@ inline constexpr std::size_t pending_requests = 16384;      // of one cluster an
 inline constexpr std::size_t tls_identities_per_cluster = 1024;
 // Addresses dialled through one cluster
 inline constexpr std::size_t original_dst_endpoints = 10'000;
+// Different unix sockets that a process may get to know: their paths are kept until it ends, 3 MiB
+// at most
+inline constexpr std::size_t unix_sockets = 16'384;
 // A cluster's runtime, a host's TLS sessions are dropped after
 inline constexpr auto upstream_unused = 5min;
 // RFC 8305 section 5: before the next address of a name is dialled beside the one before

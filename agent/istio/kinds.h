@@ -26,7 +26,6 @@ TcpKeepalive decode_tcp_keepalive(Fields& fields);
 LocalityLb decode_locality_lb(Fields& fields);
 void check_zone_aware_lb(Fields& fields);       // has no effect yet
 WorkloadEntry decode_workload(Fields& fields);  // a ServiceEntry's endpoint, a WorkloadEntry's spec
-constexpr std::string_view unix_prefix = "unix://";
 // What is wrong with one whose address is a Unix path, or absent: `complain` with the field, the
 // reason, and whether it refuses the resource.
 using EndpointComplaint = std::function<void(std::string_view field, std::string, bool fatal)>;

@@ -22,6 +22,8 @@ Problem port_name_problem(std::string_view name);
 // `key: value` of a map of labels, with Kubernetes' syntax.
 Problem label_problem(std::string_view key, std::string_view value);
 Problem subnet_problem(std::string_view address);  // IP or CIDR
+// Of an endpoint's address that is a unix socket: "unix:///run/x.sock", "unix://@abstract".
+inline constexpr std::string_view unix_prefix = "unix://";
 
 // Of what an exportTo is, and in which namespace.
 struct Exported {

@@ -33,6 +33,13 @@ void check_no_ip(const WorkloadEntry& entry, const EndpointComplaint& complain) 
   const bool rooted = path.starts_with('/') || path.starts_with('@');
   if (!rooted || path.ends_with('/')) {
     complain("address", quoted(path) + " is not an absolute path to a file", true);
+  } else if (path.size() > SocketAddress::path_max) {
+    complain("address",
+             "a unix socket's path of " + std::to_string(path.size()) +
+                 " bytes: the kernel takes " + std::to_string(SocketAddress::path_max),
+             true);
+  } else if (!SocketAddress::is_path(path)) {
+    complain("address", quoted(path) + " is no path that a unix socket can have", true);
   }
   if (!entry.ports.empty()) {
     complain("ports", "unix endpoint " + address + " must not include ports", true);

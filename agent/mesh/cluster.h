@@ -37,15 +37,22 @@ enum class Discovery : uint8_t {
 enum class Balancing : uint8_t { least_request, round_robin, random };
 enum class Originate : uint8_t { none, simple, mutual };
 
-// An endpoint as configured: an address, or a name to be resolved (strict_dns, logical_dns).
+// An endpoint as configured: an address, a unix socket, or a name to be resolved (strict_dns,
+// logical_dns).
 struct Endpoint {
-  IpAddress ip;  // unset: `host` is resolved
+  IpAddress ip;
   std::string host;
   uint16_t port = 0;
   uint32_t weight = 1;
-  uint16_t group = 0;    // of LoadPolicy::groups, where there are any
-  std::string locality;  // "region/zone/subzone"
+  uint16_t group = 0;         // of LoadPolicy::groups, where there are any
+  std::string locality;       // "region/zone/subzone"
+  SocketAddress unix_socket;  // set: instead of ip, host and port
   bool operator==(const Endpoint&) const = default;
+
+  bool by_name() const { return !ip.is_set() && !unix_socket.is_set(); }  // `host` is resolved
+  SocketAddress address() const {                                         // REQUIRES: !by_name()
+    return unix_socket.is_set() ? unix_socket : SocketAddress(ip, port);
+  }
 };
 
 struct TlsOrigination {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/istio/labels.h"
+#include "agent/istio/names.h"
 #include "agent/mesh/compile_load.h"
 #include "agent/mesh/compile_tls.h"
 #include "agent/mesh/host_names.h"
@@ -67,6 +68,23 @@ void add_cluster_ips(const KnownService& service, const istio::ServicePort& port
   }
 }
 
+// "unix:///run/x.sock", "unix://@name".
+std::optional<SocketAddress> unix_socket_of(std::string_view address, Discovery discovery) {
+  const bool taken = discovery == Discovery::static_ && address.starts_with(istio::unix_prefix);
+  if (!taken) return {};
+  return SocketAddress::unix_socket(address.substr(istio::unix_prefix.size()));
+}
+
+// Why an endpoint with this address can't be one of the cluster. Validation has seen the path of a
+// unix socket, so that only their number is left.
+std::string unusable(const std::string& address, const Cluster& cluster) {
+  std::string out = "'" + address + "' can't be used by " + cluster.name + ": left out";
+  if (!address.starts_with(istio::unix_prefix)) return out;
+  if (cluster.discovery != Discovery::static_) return out + ", only STATIC takes unix sockets";
+  return out + ", this process has met " + std::to_string(limits::unix_sockets) +
+         " other unix sockets and takes no more: restart it";
+}
+
 // Precedence of ports: the endpoint's own by name, targetPort, number (1.1). `metadata`: of the
 // resource that the workload stands in.
 void add_workload(const istio::WorkloadEntry& workload, const istio::Metadata& metadata,
@@ -74,17 +92,19 @@ void add_workload(const istio::WorkloadEntry& workload, const istio::Metadata& m
                   std::vector<istio::Finding>& findings) {
   if (!selection.takes(workload.labels)) return;
   Endpoint endpoint;
+  endpoint.weight = std::max<uint32_t>(workload.weight, 1);
   const auto own = workload.ports.find(port.name);
   const uint16_t usual = port.target_port ? port.target_port : port.number;
   endpoint.port = own == workload.ports.end() ? usual : own->second;
-  endpoint.weight = std::max<uint32_t>(workload.weight, 1);
-  if (const auto ip = IpAddress::parse(workload.address)) {
+  if (const auto unix_socket = unix_socket_of(workload.address, out.discovery)) {
+    endpoint.unix_socket = *unix_socket;
+    endpoint.port = 0;
+  } else if (const auto ip = IpAddress::parse(workload.address)) {
     endpoint.ip = *ip;
   } else if (out.discovery == Discovery::static_ || workload.address.starts_with("unix:") ||
              workload.address.empty()) {
-    findings.push_back(finding(
-        istio::Severity::warning, metadata, "address",
-        "'" + workload.address + "' can't be used by " + out.name + ": left out", workload.line));
+    findings.push_back(finding(istio::Severity::warning, metadata, "address",
+                               unusable(workload.address, out), workload.line));
     return;
   } else {
     endpoint.host = lower(workload.address);

@@ -97,10 +97,10 @@ std::string_view discovery_text(Discovery discovery) {
 
 std::string place(const Endpoint& endpoint) {
   std::string out;
-  if (endpoint.ip.is_set()) {
-    out = SocketAddress(endpoint.ip, endpoint.port).text();
-  } else {
+  if (endpoint.by_name()) {
     out = endpoint.host + ":" + std::to_string(endpoint.port);
+  } else {
+    out = (endpoint.unix_socket.is_set() ? "unix://" : "") + endpoint.address().text();
   }
   return endpoint.weight > 1 ? out + " (weight " + std::to_string(endpoint.weight) + ")" : out;
 }

@@ -52,8 +52,8 @@ std::string written(std::chrono::milliseconds time) {
 int begin(int fd, const SocketAddress& to, const IpAddress& source) {
   sockaddr_storage storage;
   const int yes = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-  if (source.is_set()) {
+  if (!to.is_unix()) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+  if (source.is_set() && !to.is_unix()) {
     // A port is chosen at connect(), by the whole tuple: 28,000 a peer, not in all.
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
     const socklen_t bound = SocketAddress(source, 0).fill(storage);
@@ -63,16 +63,38 @@ int begin(int fd, const SocketAddress& to, const IpAddress& source) {
   return ::connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0 ? 0 : errno;
 }
 
+// What connect() says of a unix socket that can't be reached now, and error_of() takes for other
+// things where there is a network. Null: nothing of the kind.
+const char* unreachable(int number) {
+  switch (number) {
+    case EAGAIN:  // unix(7): at once, as there is nothing to wait for
+      return "the server has as many connections waiting as its backlog takes";
+    case ENOTDIR:
+    case ELOOP:
+      return "there is no such path";
+    case EPROTOTYPE:
+      return "it is no stream socket";
+    case EACCES:
+    case EPERM:
+      return "permission denied: connecting takes leave to write to the socket";
+    default:
+      return nullptr;
+  }
+}
+
 Error failed(const SocketAddress& to, int number) {
-  return error_of(number, "connect " + to.text() + ": ", Side::upstream);
+  const std::string what = "connect " + to.text() + ": ";
+  if (const char* const why = to.is_unix() ? unreachable(number) : nullptr) {
+    return {Fault::refused, Side::upstream, true, what + why, ""};
+  }
+  return error_of(number, what, Side::upstream);
 }
 
 }  // namespace
 
 Task<Result<Stream>> connect(Loop& loop, SocketAddress to, std::chrono::milliseconds timeout,
                              IpAddress source) {
-  const int fd =
-      ::socket(to.ip().is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int fd = ::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) co_return failed(to, errno);
   const int begun = begin(fd, to, source);
   Stream stream(loop, fd);  // After connect(): an idle socket in epoll says that it is broken.

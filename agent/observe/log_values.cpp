@@ -60,6 +60,8 @@ char* put_details(char* to, const AccessRecord& record) {
 char* put_address(char* to, const SocketAddress& address, Part part) {
   if (!address.is_set()) return nullptr;
   if (part == Part::whole) return address.write(to);
+  // As Envoy: a path is there with and without the port that it has not.
+  if (address.is_unix()) return part == Part::ip ? address.write(to) : nullptr;
   return part == Part::ip ? address.ip().write(to) : put_number(to, address.port());
 }
 

@@ -241,7 +241,7 @@ net::Task<Acquired> Runtime::connect(Chosen chosen, const Need& need) {
   connection.host = dialled->address;
   connection.stream = std::move(dialled->stream);
   connection.local = connection.stream.local();
-  if (cluster_->load && cluster_->load->keepalive) {
+  if (cluster_->load && cluster_->load->keepalive && !connection.host.is_unix()) {
     set_keepalive(connection.stream.fd(), *cluster_->load->keepalive);
   }
   if (chosen.pool->identity) {

@@ -18,7 +18,7 @@ bool same_addresses(std::vector<IpAddress> a, std::vector<IpAddress> b) {
 Discovery::Discovery(std::shared_ptr<Shared> shared, mesh::ClusterPtr cluster, dns::NamedBy by)
     : shared_(std::move(shared)), cluster_(std::move(cluster)), by_(by) {
   for (std::size_t i = 0; i < cluster_->endpoints.size(); ++i) {
-    if (!cluster_->endpoints[i].ip.is_set()) names_.push_back({i});
+    if (cluster_->endpoints[i].by_name()) names_.push_back({i});
   }
   rebuild();
 }
@@ -190,7 +190,7 @@ void Discovery::rebuild() {
     in_order.push_back(&at->second);
   };
   for (const mesh::Endpoint& configured : cluster_->endpoints) {
-    if (configured.ip.is_set()) add({configured.ip, configured.port}, configured, {}, false);
+    if (!configured.by_name()) add(configured.address(), configured, {}, false);
   }
   for (std::size_t i = 0; i < names_.size(); ++i) {
     const Name& name = names_[i];

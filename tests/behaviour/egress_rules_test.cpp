@@ -145,6 +145,81 @@ TEST_F(EgressRules, E8_AnEndpointThatIsDownIsNotSeenByTheApp) {
   }
 }
 
+// A server beside the client, in a volume that the sidecar has too.
+const char* const socket_client = R"(
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: page}
+data:
+  nginx.conf: |
+    events {}
+    http {
+      access_log off;
+      error_log /var/log/nginx/error.log;
+      server {
+        listen unix:/sockets/page.sock;
+        location / { return 200 "page of $host"; }
+      }
+    }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: sleep}
+spec:
+  selector: {matchLabels: {app: sleep}}
+  template:
+    metadata:
+      labels: {app: sleep}
+      annotations:
+        sidecar.istio.io/userVolume: '{"sockets": {"emptyDir": {}}}'
+        sidecar.istio.io/userVolumeMount: '{"sockets": {"mountPath": "/sockets"}}'
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: sleep
+        image: curlimages/curl
+        command: ["/bin/sleep", "infinity"]
+      - name: page
+        image: nginx
+        volumeMounts:
+        - {name: config, mountPath: /etc/nginx/nginx.conf, subPath: nginx.conf}
+        - {name: sockets, mountPath: /sockets}
+      volumes:
+      - {name: config, configMap: {name: page}}
+)";
+std::string socket_entry(const std::string& path) {
+  return R"(
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: page}
+spec:
+  hosts: [page.example.org]
+  ports:
+  - {number: 80, name: http, protocol: HTTP}
+  resolution: STATIC
+  endpoints:
+  - {address: "unix://)" +
+         path + "\"}\n";
+}
+
+TEST_F(EgressRules, AUnixSocketIsAnEndpointLikeOthers) {
+  up("egress-plain",
+     {{"sleep.yaml", socket_client}, {"page.yaml", socket_entry("/sockets/page.sock")}});
+  const auto get = [this] {
+    return curl("sleep",
+                {"--resolve", "page.example.org:80:198.18.255.254", "http://page.example.org/"})
+        .out;
+  };
+  EXPECT_TRUE(soon([&] { return get() == "page of page.example.org"; })) << get();
+  EXPECT_TRUE(
+      logged("sleep", "istio-proxy", "\"/sockets/page.sock\" outbound|80||page.example.org"));
+  const auto shown = in_sidecar("sleep", "sallyport proxy-config endpoint");
+  EXPECT_TRUE(has(shown.out, "unix:///sockets/page.sock")) << shown.out << shown.err;
+  apply("page.yaml", socket_entry("/sockets/none.sock"));
+  EXPECT_TRUE(soon([&] { return has(get(), "connect /sockets/none.sock"); })) << get();
+  EXPECT_TRUE(logged("sleep", "istio-proxy", "503 URX,UF upstream_reset_before_response_started"));
+}
+
 const char* const line_server = R"(
 apiVersion: v1
 kind: Pod

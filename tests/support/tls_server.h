@@ -1,5 +1,5 @@
-// An echo server on 127.0.0.1 for tests, with TLS or without, on threads of its own. It remembers
-// whom it met.
+// An echo server on 127.0.0.1 or a unix socket for tests, with TLS or without, on threads of its
+// own. It remembers whom it met.
 //
 //   test::TlsServer server({.certificate = ca.issue({.dns = {"a.test"}}), .client_ca_pem =
 //   ca.pem()}); server.address(), server.accepted(), server.seen()
@@ -52,7 +52,7 @@ public:
     if (listen(listening_, 1024) != 0) std::abort();
     socklen_t length = sizeof storage;
     getsockname(listening_, reinterpret_cast<sockaddr*>(&storage), &length);
-    address_ = SocketAddress::from(reinterpret_cast<sockaddr*>(&storage));
+    address_ = at.is_unix() ? at : SocketAddress::from(reinterpret_cast<sockaddr*>(&storage));
     stop_ = eventfd(0, EFD_CLOEXEC);
     acceptor_ = std::thread([this] { accept_all(); });
   }

@@ -94,6 +94,19 @@ TEST(ConfigDump, ShowsClustersWithTheirOrigin) {
              R"("name":"PassthroughCluster","type":"ORIGINAL_DST")"});
 }
 
+TEST(ConfigDump, ShowsAUnixSocketAsAPipe) {
+  auto config = snapshot();
+  auto local = std::make_shared<mesh::Cluster>();
+  local->name = "outbound|82||c.test";
+  local->endpoints.emplace_back().unix_socket = *SocketAddress::unix_socket("/run/c.sock");
+  config.clusters[local->name] = local;
+  const std::string pipe = R"("address":{"pipe":{"path":"/run/c.sock"}})";
+  expect_in(compact(config_dump(config, {})), {pipe});
+  const auto all = merged(config, {});
+  expect_in(compact(clusters_json(all)), {pipe});
+  expect_in(clusters_text(config, all), {"outbound|82||c.test::/run/c.sock::cx_active::0\n"});
+}
+
 TEST(ConfigDump, ShowsListenersAndRoutes) {
   expect_in(
       compact(config_dump(snapshot(), {})),

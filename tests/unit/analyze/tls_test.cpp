@@ -147,6 +147,16 @@ TEST(Tls, DoubleTlsIsOneFindingHoweverManyHostsTheRuleCovers) {
   EXPECT_EQ(count, 1) << listed(findings);
 }
 
+TEST(Tls, AUnixSocketHasNoPortToJudgeBy) {
+  const std::string entry =
+      "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: api}\nspec:\n"
+      "  hosts: [api.example.com]\n"
+      "  ports: [{number: 80, name: http, protocol: HTTP, targetPort: 443}]\n"
+      "  resolution: STATIC\n  endpoints: [{address: ";
+  EXPECT_TRUE(analysis_of({{"rules.yaml", entry + "'unix:///run/api.sock'}]\n"}}).empty());
+  EXPECT_FALSE(analysis_of({{"rules.yaml", entry + "192.0.2.1}]\n"}}).empty()) << "port 443";
+}
+
 TEST(Tls, OneFileMayMendWhatAnotherLacks) {
   const std::string rule =
       "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n"

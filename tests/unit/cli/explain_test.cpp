@@ -115,6 +115,17 @@ TEST_F(Explain, EveryStepNamesTheLineThatDecided) {
     EXPECT_TRUE(has(told.output, part)) << part << "\n" << told.output;
 }
 
+TEST_F(Explain, AUnixSocketIsNamedAsTheEntryWritesIt) {
+  write("local.yaml",
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: local}\nspec:\n"
+        "  hosts: [local.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n"
+        "  resolution: STATIC\n  endpoints: [{address: 'unix:///run/local.sock', weight: 2}]\n");
+  const auto told = ask({"--to", "http://local.example.com/"});
+  EXPECT_EQ(told.exit_code, 0) << told.output << told.errors;
+  EXPECT_TRUE(has(told.output, "addresses as configured: unix:///run/local.sock (weight 2)"))
+      << told.output;
+}
+
 TEST_F(Explain, RulesThatAreNotChosenHaveTheirReason) {
   const auto told = ask({"--to", "http://api.example.com/"});
   EXPECT_TRUE(has(told.output,

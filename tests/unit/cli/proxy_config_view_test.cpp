@@ -225,6 +225,14 @@ const FilterCase filter_cases[] = {
     {"--port of an endpoint", view_endpoints, with_port(80), {}, clusters_text},
 };
 
+TEST(ProxyConfig, AUnixSocketIsAnEndpointWithoutAPort) {
+  EXPECT_EQ(shown(view_endpoints, {}, R"({"cluster_statuses": [{"name": "outbound|80||c.test",
+              "host_statuses": [{"address": {"pipe": {"path": "/run/c.sock"}},
+                                 "health_status": {"eds_health_status": "HEALTHY"}}]}]})"),
+            "ENDPOINT               STATUS      OUTLIER CHECK     CLUSTER\n"
+            "unix:///run/c.sock     HEALTHY     OK                outbound|80||c.test\n");
+}
+
 TEST(ProxyConfig, FiltersLeaveTheRestOut) {
   for (const auto& c : filter_cases) {
     std::istringstream lines(shown(c.view, c.query, c.text));

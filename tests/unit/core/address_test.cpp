@@ -3,9 +3,14 @@
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <cstddef>
 #include <set>
 #include <unordered_set>
+
+#include "agent/core/limits.h"
 
 namespace sallyport {
 namespace {
@@ -99,6 +104,74 @@ TEST(SocketAddress, PassesThroughTheKernelsForm) {
   sockaddr local{};
   local.sa_family = AF_UNIX;
   EXPECT_FALSE(SocketAddress::from(&local).is_set());
+}
+
+struct UnixCase {
+  const char* name;
+  std::string path;
+  bool accepted = true;
+};
+const UnixCase unix_cases[] = {
+    {"a file", "/run/x.sock"},
+    {"a name of the abstract namespace", "@x"},
+    {"the longest path", "/" + std::string(106, 'x')},
+    {"a path too long for sun_path", "/" + std::string(107, 'x'), false},
+    {"a relative path", "run/x.sock", false},
+    {"the root", "/", false},
+    {"an abstract name without a name", "@", false},
+    {"a NUL, where the kernel would stop", std::string("/run\0x", 6), false},
+    {"nothing", "", false},
+};
+TEST(UnixSocket, HasAPathThatTheKernelTakes) {
+  for (const auto& c : unix_cases) {
+    const auto address = SocketAddress::unix_socket(c.path);
+    ASSERT_EQ(address.has_value(), c.accepted) << c.name;
+    if (!address) continue;
+    EXPECT_TRUE(address->is_set() && address->is_unix()) << c.name;
+    EXPECT_FALSE(address->ip().is_set()) << c.name;
+    EXPECT_EQ(address->path(), c.path) << c.name;
+    EXPECT_EQ(address->text(), c.path) << c.name;
+    EXPECT_LE(address->text().size(), SocketAddress::text_max) << c.name;
+  }
+}
+
+TEST(UnixSocket, IsFilledInAsTheKernelWantsIt) {
+  sockaddr_storage storage;
+  const auto& un = reinterpret_cast<const sockaddr_un&>(storage);
+  EXPECT_EQ(SocketAddress::unix_socket("/run/x")->fill(storage),
+            offsetof(sockaddr_un, sun_path) + sizeof "/run/x");
+  EXPECT_EQ(un.sun_family, AF_UNIX);
+  EXPECT_STREQ(un.sun_path, "/run/x");
+  // unix(7): every byte counts, so none more than the name.
+  EXPECT_EQ(SocketAddress::unix_socket("@xy")->fill(storage), offsetof(sockaddr_un, sun_path) + 3);
+  EXPECT_EQ(std::string(un.sun_path, 3), std::string("\0xy", 3));
+}
+
+TEST(UnixSocket, EqualsTheOneOfTheSamePath) {
+  const auto a = *SocketAddress::unix_socket("/run/a"), b = *SocketAddress::unix_socket("/run/b");
+  EXPECT_EQ(a, *SocketAddress::unix_socket(std::string("/run/") + "a"));
+  EXPECT_NE(a, b);
+  EXPECT_NE(a, SocketAddress());
+  std::unordered_set<SocketAddress, AddressHash> seen{a, b, *SocketAddress::unix_socket("/run/a")};
+  EXPECT_EQ(seen.size(), 2u);
+}
+
+// In a process of its own: the table is the whole process's, and nothing leaves it.
+TEST(UnixSocketDeathTest, NoMoreAreKeptThanTheLimitSays) {
+  const auto fill = [] {
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < limits::unix_sockets + 9; i++) {
+      kept += SocketAddress::unix_socket("/n/" + std::to_string(i)).has_value();
+    }
+    const bool known = SocketAddress::unix_socket("/n/0").has_value();
+    _exit(known && kept > limits::unix_sockets - 100 && kept <= limits::unix_sockets ? 0 : 1);
+  };
+  EXPECT_EXIT(fill(), testing::ExitedWithCode(0), "");
+}
+
+TEST(UnixSocket, WithOddBytesBreaksNoLine) {
+  EXPECT_EQ(SocketAddress::unix_socket("/a\nb\"c\\d")->text(), "/a_b_c_d");
+  EXPECT_EQ(SocketAddress::unix_socket("/a\nb")->path(), "/a\nb");
 }
 
 struct CidrCase {

@@ -130,6 +130,16 @@ const Case cases[] = {
     {"a unix endpoint",
      "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: 'unix:///x'}]\n" + http,
      {}},
+    {"an abstract unix endpoint",
+     "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: 'unix://@x'}]\n" + http,
+     {}},
+    {"a unix endpoint whose path fits no socket's address",
+     "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: 'unix:///" + std::string(107, 'x') +
+         "'}]\n" + http,
+     {"8: spec.endpoints[0].address: a unix socket's path of 108 bytes: the kernel takes 107"}},
+    {"a unix endpoint without a name",
+     "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: 'unix://@'}]\n" + http,
+     {"8: spec.endpoints[0].address: \"@\" is no path that a unix socket can have"}},
     {"a relative unix endpoint",
      "hosts: [a.b]\nresolution: STATIC\nendpoints: [{address: 'unix://x', ports: {http: 1}}]\n" +
          http,

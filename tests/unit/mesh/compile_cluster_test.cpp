@@ -14,8 +14,8 @@ std::string text(const Cluster& cluster) {
   std::string out = kinds[static_cast<int>(cluster.discovery)];
   if (cluster.original_dst_port) out += " port " + std::to_string(cluster.original_dst_port);
   for (const auto& endpoint : cluster.endpoints) {
-    out += " " + (endpoint.ip.is_set() ? endpoint.ip.text() : endpoint.host) + ":" +
-           std::to_string(endpoint.port);
+    out += " " + (endpoint.by_name() ? endpoint.host + ":" + std::to_string(endpoint.port)
+                                     : endpoint.address().text());
     if (endpoint.weight != 1) out += "*" + std::to_string(endpoint.weight);
   }
   return out;
@@ -57,7 +57,15 @@ const Case cases[] = {
       "STATIC",
       {"80 HTTP"},
       "  endpoints: [{address: 192.0.2.1}, {address: '2001:db8::1'}]\n"},
-     "STATIC 192.0.2.1:80 2001:db8::1:80"},
+     "STATIC 192.0.2.1:80 [2001:db8::1]:80"},
+    {"unix sockets, which have no port, beside others",
+     {"a.example",
+      "default",
+      "STATIC",
+      {"80 HTTP 8080"},
+      "  endpoints: [{address: 'unix:///run/x.sock', weight: 2}, {address: 'unix://@x'},\n"
+      "    {address: 192.0.2.1}]\n"},
+     "STATIC /run/x.sock*2 @x 192.0.2.1:8080"},
     {"an endpoint's own port beats targetPort",
      {"a.example",
       "default",
@@ -96,7 +104,7 @@ TEST(Cluster, OfAServiceGoesToItsOwnAddressOfOurFamily) {
   world.input.proxy.addresses = {"2001:db8::5"};
   world.new_mesh = true;
   EXPECT_EQ(text(*world.compile().cluster("outbound|80||web.shop.svc.cluster.local")),
-            "STATIC 2001:db8::9:80");
+            "STATIC [2001:db8::9]:80");
 }
 
 TEST(Cluster, OfAHeadlessServiceKeepsTheDialledAddress) {

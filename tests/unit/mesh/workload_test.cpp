@@ -24,8 +24,8 @@ std::string endpoints(const World& world) {
   const auto* cluster = world.cluster("outbound|80||vm.example");
   if (!cluster) return "no cluster";
   for (const auto& one : cluster->endpoints) {
-    out += (out.empty() ? "" : " ") + (one.host.empty() ? one.ip.text() : one.host) + ":" +
-           std::to_string(one.port);
+    out += (out.empty() ? "" : " ") +
+           (one.by_name() ? one.host + ":" + std::to_string(one.port) : one.address().text());
     if (one.weight != 1) out += "*" + std::to_string(one.weight);
   }
   return out;
@@ -52,6 +52,10 @@ const Case cases[] = {
      "STATIC", "10.0.0.1:8080*3 10.0.0.2:9090"},
     {"a name, where names are resolved",
      workload("a", "address: VM.example.net, labels: {app: vm}"), "DNS", "vm.example.net:8080"},
+    {"a unix socket", workload("a", "address: 'unix:///run/vm.sock', labels: {app: vm}"), "STATIC",
+     "/run/vm.sock"},
+    {"a unix socket is no name to resolve",
+     workload("a", "address: 'unix:///run/vm.sock', labels: {app: vm}"), "DNS", ""},
     {"a name can't be an endpoint of STATIC",
      workload("a", "address: vm.example.net, labels: {app: vm}"), "STATIC", ""},
     {"a host whose selector takes none is not resolved itself", "", "DNS", ""},

@@ -215,6 +215,14 @@ const Case tls[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Tls, Operator, testing::ValuesIn(tls));
 
+TEST(OperatorUpstreamHost, IsAUnixSocketsPath) {
+  AccessRecord r = full();
+  r.upstream_host = *SocketAddress::unix_socket("/run/a.sock");
+  EXPECT_EQ(line(r, "%UPSTREAM_HOST% %UPSTREAM_HOST_WITHOUT_PORT% %UPSTREAM_HOST_PORT%"),
+            "/run/a.sock /run/a.sock -\n");
+  EXPECT_EQ(json_of(r, "%UPSTREAM_HOST%"), "{\"k\":\"/run/a.sock\"}\n");
+}
+
 TEST(OperatorHostname, IsTheMachines) {
   char name[256];
   ASSERT_EQ(gethostname(name, sizeof name), 0);

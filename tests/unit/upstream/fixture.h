@@ -33,7 +33,16 @@ protected:
     auto out = std::make_shared<mesh::Cluster>();
     out->name = "outbound|80||a.test";
     out->host = "a.test";
-    for (const auto& address : to) out->endpoints.push_back({address.ip(), "", address.port(), 1});
+    for (const auto& address : to) {
+      mesh::Endpoint endpoint;
+      if (address.is_unix()) {
+        endpoint.unix_socket = address;
+      } else {
+        endpoint.ip = address.ip();
+        endpoint.port = address.port();
+      }
+      out->endpoints.push_back(std::move(endpoint));
+    }
     return out;
   }
   std::shared_ptr<mesh::Cluster> secure(std::vector<SocketAddress> to) {
