@@ -14,8 +14,8 @@
 #include "agent/cli/explain_question.h"
 #include "agent/cli/explain_tls.h"
 #include "agent/cli/identity.h"
-#include "agent/istio/labels.h"
 #include "agent/cli/proxy_config_view.h"
+#include "agent/istio/labels.h"
 
 namespace sallyport::cli {
 namespace {

@@ -13,11 +13,8 @@ namespace {
 
 constexpr uint32_t million = 1'000'000;
 
-Refusal own_answer(int status, std::string body) {
-  return {.status = status,
-          .flags = observe::no_flag,
-          .details = "cors_response",
-          .body = std::move(body)};
+Refusal cors_answer() {
+  return {.status = 200, .flags = observe::no_flag, .details = "cors_response", .body = {}};
 }
 
 }  // namespace
@@ -51,7 +48,7 @@ std::optional<Refusal> Exchange::preflight() {
       record_.method == "OPTIONS" && !request_.find("access-control-request-method").empty();
   if (!origin_allowed()) {
     if (!asks || policy.forward_unmatched) return std::nullopt;
-    return own_answer(200, {});
+    return cors_answer();
   }
   const auto set = [this](std::string_view name, std::string_view value) {
     if (!value.empty()) own_fields_.set.emplace_back(name, value);
@@ -65,7 +62,7 @@ std::optional<Refusal> Exchange::preflight() {
   set("access-control-allow-methods", policy.methods);
   set("access-control-allow-headers", policy.headers);
   set("access-control-max-age", policy.max_age);
-  auto answer = own_answer(200, {});
+  auto answer = cors_answer();
   answer.fields = response_fields();
   return answer;
 }
@@ -85,7 +82,10 @@ std::optional<Refusal> Exchange::inject_abort() const {
 
 std::optional<Refusal> Exchange::direct_answer() {
   if (cluster_ || !missing_.empty() || !actions_) return std::nullopt;
-  Refusal answer = own_answer(direct_status_, actions_->direct_body);
+  Refusal answer{.status = direct_status_,
+                 .flags = observe::no_flag,
+                 .details = "direct_response",
+                 .body = actions_->direct_body};
   if (actions_->redirect) {
     answer.location =
         redirect_location(*actions_->redirect, "http", record_.authority, record_.path);

@@ -195,8 +195,7 @@ private:
   // Ends what is waited for from the upstream. Fine, for a timeout of 50 ms means 50 ms.
   struct TryTimer : net::Timer {
     TryTimer(net::Loop& loop, upstream::Connection& connection)
-        : Timer(loop,
-                [](Timer& timer) { static_cast<TryTimer&>(timer).upstream.stream.expire(); }),
+        : Timer(loop, [](Timer& timer) { static_cast<TryTimer&>(timer).upstream.stream.expire(); }),
           upstream(connection) {}
     upstream::Connection& upstream;
   };

@@ -65,8 +65,8 @@ Refusal Exchange::failed_answer(Answered answered) {
   }
   const Error error = upstream_.stream.failure(Side::upstream);
   if (answered == Answered::timed_out) {
-    const bool of_try =
-        !timeout_.count() || std::chrono::steady_clock::now() < due_;  // not of the whole route
+    const bool route_over = timeout_.count() && time_left() <= std::chrono::milliseconds(1);
+    const bool of_try = retry_.per_try_timeout.count() && !route_over;
     const bool tried_all = of_try && retry_.attempts > 0 && !(record_.flags & observe::UO);
     return {.status = 504,
             .flags = tried_all ? observe::UT | observe::URX : observe::UT,
