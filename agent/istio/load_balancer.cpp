@@ -90,7 +90,8 @@ void decode_maglev(ConsistentHash& hash, Fields& maglev) {
 void warn_of_size(const ConsistentHash& hash, Fields& fields) {
   const bool maglev = hash.table == ConsistentHash::Table::maglev;
   const auto most = maglev ? limits::hash_maglev_entries : limits::hash_ring_points;
-  if (hash.table_size.value_or(0) <= most) return;
+  if (hash.table_size.value_or(0) <= most || (maglev && *hash.table_size >= maglev_size_end))
+    return;
   fields.warn(maglev ? "maglev.tableSize" : "ringHash.minimumRingSize",
               "a table of " + std::to_string(most) +
                   " entries is built: larger ones would keep "

@@ -213,11 +213,11 @@ TEST(Store, HandsResourcesOnOldestFirst) {
   const auto loaded = store.update(
       tree({{"a.yaml", entry("plain-a", "plain-a") + dated("new", "'2026-03-01T00:00:00Z'")},
             {"b.yaml", dated("same-b", "'2020-01-01T00:00:00Z'") +
-                           dated("same-a", "'2020-01-01T00:00:00Z'") + dated("null", "null") +
+                           dated("same-a", "'2020-01-01T00:00:00Z'") + dated("undated", "null") +
                            entry("plain-b", "plain-b")}}));
   EXPECT_EQ(in_force(loaded),
             (std::vector<std::string>{"same-a=same-a", "same-b=same-b", "new=new",
-                                      "plain-a=plain-a", "null=null", "plain-b=plain-b"}));
+                                      "plain-a=plain-a", "undated=undated", "plain-b=plain-b"}));
 }
 
 }  // namespace
