@@ -147,15 +147,16 @@ std::optional<SocketAddress> SocketAddress::unix_socket(std::string_view path) {
   if (!kept) return {};
   SocketAddress out;
   out.ip_.family_ = AF_UNIX;
-  std::memcpy(out.ip_.bytes_, &kept, sizeof kept);
+  const auto at = reinterpret_cast<std::uintptr_t>(kept);
+  std::memcpy(out.ip_.bytes_, &at, sizeof at);
   return out;
 }
 
 std::string_view SocketAddress::path() const {
   if (!is_unix()) return {};
-  const std::string* kept;
-  std::memcpy(&kept, ip_.bytes_, sizeof kept);
-  return *kept;
+  std::uintptr_t at = 0;
+  std::memcpy(&at, ip_.bytes_, sizeof at);
+  return *reinterpret_cast<const std::string*>(at);
 }
 
 socklen_t SocketAddress::fill(sockaddr_storage& storage) const {
