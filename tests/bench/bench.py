@@ -55,7 +55,7 @@ def options():
     parser.add_argument("--table", help="page to write the table to; default: README.md here when everything was measured")
     a = parser.parse_args()
     a.scenarios, a.proxies = a.scenarios.split(","), a.proxies.split(",")
-    unknown = set(a.scenarios) - set(SCENARIOS) | set(a.proxies) - set(ORDER)
+    unknown = set(a.scenarios) - set(SCENARIOS) | set(a.proxies) - set(proxies.PROXIES)
     if unknown:
         parser.error("unknown: " + ", ".join(sorted(unknown)))
     if not a.table and a.scenarios == SCENARIOS and a.proxies == ORDER:
