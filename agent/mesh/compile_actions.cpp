@@ -48,20 +48,6 @@ std::optional<TextMatch> optional_match(const std::optional<istio::StringMatch>&
   return compile_match(*match);
 }
 
-void add_retry_on(std::string_view text, RetryPolicy& out) {
-  out.on = 0;
-  for (const auto word : istio::comma_separated(text)) {
-    for (const auto& [name, flag] : conditions) {
-      if (name == word) out.on |= flag;
-    }
-    uint16_t code = 0;
-    const auto end = word.data() + word.size();
-    if (std::from_chars(word.data(), end, code).ptr != end) continue;
-    out.status_codes.push_back(code);
-    out.on |= retry_status_codes;
-  }
-}
-
 std::string prefix_of(const istio::HttpMatch* match) {
   if (!match || !match->uri || match->uri->kind != Kind::prefix) return "/";
   return match->uri->value;
@@ -153,6 +139,19 @@ std::shared_ptr<const RouteMatch> compile_match(const istio::HttpMatch* match) {
   return std::make_shared<const RouteMatch>(std::move(out));
 }
 
+void add_retry_on(std::string_view text, RetryPolicy& out) {
+  for (const auto word : istio::comma_separated(text)) {
+    for (const auto& [name, flag] : conditions) {
+      if (name == word) out.on |= flag;
+    }
+    uint16_t code = 0;
+    const auto end = word.data() + word.size();
+    if (std::from_chars(word.data(), end, code).ptr != end) continue;
+    out.status_codes.push_back(code);
+    out.on |= retry_status_codes;
+  }
+}
+
 RetryPolicy compile_retry(const istio::HttpRoute& rule, int attempts) {
   RetryPolicy out;
   out.attempts = attempts;
@@ -161,7 +160,9 @@ RetryPolicy compile_retry(const istio::HttpRoute& rule, int attempts) {
   out.attempts = rule.retries->attempts;
   out.per_try_timeout = rule.retries->per_try_timeout.value_or(out.per_try_timeout);
   out.backoff = rule.retries->backoff.value_or(out.backoff);
-  if (!rule.retries->retry_on.empty()) add_retry_on(rule.retries->retry_on, out);
+  if (rule.retries->retry_on.empty()) return out;
+  out.on = 0;
+  add_retry_on(rule.retries->retry_on, out);
   return out;
 }
 

@@ -17,6 +17,8 @@ std::shared_ptr<const RouteMatch> compile_match(const istio::HttpMatch* match);
 
 // `attempts`: the mesh's default where the rule says nothing.
 RetryPolicy compile_retry(const istio::HttpRoute& rule, int attempts);
+// Adds the conditions of a retryOn; those that HTTP/1 does not know are passed over.
+void add_retry_on(std::string_view text, RetryPolicy& out);
 
 // Null: the rule has none of them. `match`: the one under which it is reached, or null. `mirrors`:
 // the rule's, as far as their clusters are there.

@@ -130,6 +130,8 @@ private:
   void set_try_deadline();
   void end_try_deadline();
   std::chrono::milliseconds time_left() const;
+  std::chrono::milliseconds expected_time() const;
+  int timeout_status() const;
   upstream::Need need();
   net::Task<bool> open_upstream();
   net::Task<void> client_leaves();

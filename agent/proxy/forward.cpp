@@ -111,6 +111,15 @@ net::Task<bool> Exchange::open_upstream() {
   }
 }
 
+// What the upstream is told: of one try where tries have a time of their own, and never more than
+// is left of the route's (Envoy's x-envoy-expected-rq-timeout-ms).
+std::chrono::milliseconds Exchange::expected_time() const {
+  const auto of_try = retry_.per_try_timeout;
+  if (!timeout_.count()) return of_try;
+  const auto left = attempts_ > 1 ? time_left() : timeout_;
+  return of_try.count() ? std::min(of_try, left) : left;
+}
+
 net::Task<void> Exchange::send_request() {
   attempts_++;
   failure_.reset();
@@ -121,7 +130,7 @@ net::Task<void> Exchange::send_request() {
   http::RequestAdds adds;
   adds.request_id = record_.request_id;
   adds.attempt = uint32_t(attempts_ + connect_retries_);
-  adds.expected_timeout_ms = timeout_.count();
+  adds.expected_timeout_ms = expected_time().count();
   adds.upgrade = upgrade_;
   if (record_.authority.empty()) {  // HTTP/1.0 may come without; the upstream is spoken to in 1.1.
     host = cluster_->host.empty() ? client_.destination.text() : cluster_->host;

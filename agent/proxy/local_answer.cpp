@@ -18,14 +18,21 @@ std::string upstream_sentence(std::string_view reset_reason, std::string_view ca
 
 }  // namespace
 
+// Envoy: a sender that can't tell a timeout from a failure asks for 204 instead.
+int Exchange::timeout_status() const {
+  return request_.asks_envoy && !request_.find("x-envoy-upstream-rq-timeout-alt-response").empty()
+             ? 204
+             : 504;
+}
+
 // Nobody could be reached: which of no endpoint, refused, handshake or missing secret it was is
 // observe's table.
 Refusal Exchange::failed_connect() const {
   if (timed_out_)
-    return {.status = 504,
+    return {.status = timeout_status(),
             .flags = observe::UT,
             .details = "response_timeout",
-            .body = "upstream request timeout"};
+            .body = timeout_status() == 204 ? "" : "upstream request timeout"};
   const Error& error = failure_->error;
   Refusal refusal{.status = observe::status_of(error),
                   .flags = observe::flag_of(error),
@@ -68,10 +75,10 @@ Refusal Exchange::failed_answer(Answered answered) {
     const bool route_over = timeout_.count() && time_left() <= std::chrono::milliseconds(1);
     const bool of_try = retry_.per_try_timeout.count() && !route_over;
     const bool tried_all = of_try && retry_.attempts > 0 && !(record_.flags & observe::UO);
-    return {.status = 504,
+    return {.status = timeout_status(),
             .flags = tried_all ? observe::UT | observe::URX : observe::UT,
             .details = of_try ? "upstream_per_try_timeout" : "response_timeout",
-            .body = "upstream request timeout"};
+            .body = timeout_status() == 204 ? "" : "upstream request timeout"};
   }
   // A plain end is no failure of the transport; an alert after the handshake (TLS 1.3 refuses our
   // certificate so) is.

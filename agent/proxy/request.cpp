@@ -1,6 +1,7 @@
 // Exchange, first part: reading the request's head and deciding what becomes of it.
 #include "agent/http/message/normalize.h"
 #include "agent/mesh/decide.h"
+#include "agent/mesh/request_overrides.h"
 #include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/worker.h"
@@ -138,6 +139,7 @@ std::optional<Refusal> Exchange::route() {
   }
   timeout_ = plan.route->timeout;
   retry_ = plan.route->retry;
+  if (request_.asks_envoy) mesh::override_delivery(request_, timeout_, retry_);
   return std::nullopt;
 }
 

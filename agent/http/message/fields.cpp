@@ -59,8 +59,9 @@ void read_te(Head& head, Field& field) {
   field.hop = true;  // write_request() adds "te: trailers" again
 }
 
-// x-envoy-…: Envoy's own instructions, which a sidecar takes from nobody and lets nobody see, and
-// those that it sets itself. What is not listed is passed on, as Envoy does.
+// x-envoy-…: Envoy's own instructions, which end here (some are followed,
+// mesh/request_overrides.h), and those that it sets itself. What is not listed is passed on, as
+// Envoy does.
 bool is_internal(std::string_view rest, Kind kind) {
   static constexpr std::string_view requests[] = {"attempt-count",
                                                   "decorator-operation",
@@ -208,8 +209,10 @@ bool understand(Head& head, Field& field, Kind kind) {
       break;
   }
   if (field.name_size > 8 && is_name(name, "x-envoy-") &&
-      is_internal(head.name(field).substr(8), kind))
+      is_internal(head.name(field).substr(8), kind)) {
     field.hop = true;
+    head.asks_envoy = kind == Kind::request;
+  }
   if (kind == Kind::request) return understand_request(head, field, name);
   understand_response(head, field, name);
   return true;

@@ -38,6 +38,7 @@ struct HeadFacts {
   bool te_trailers = false;    // TE: trailers
   bool connection_upgrade = false;  // Connection: upgrade, whatever the Upgrade field says
   bool connection_names = false;    // Connection names further fields
+  bool asks_envoy = false;          // x-envoy-...: how its sender wants it delivered
   uint64_t length = 0;
   // Index of that field; -1: absent.
   int16_t host = -1, request_id = -1, user_agent = -1, forwarded_for = -1, forwarded_proto = -1,

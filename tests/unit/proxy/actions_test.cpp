@@ -171,6 +171,41 @@ TEST_F(Actions, ATimeoutIs504) {
   EXPECT_TRUE(has(log_text(), " 504 UT response_timeout "));
 }
 
+TEST_F(Actions, TheClientsOwnTimeoutCountsInsteadOfTheRoutes) {
+  rules(to_app("timeout: 1h"));
+  app_ = dial();
+  app_.send(ask("GET", "/", "x-envoy-upstream-rq-timeout-ms: 50\r\n"));
+  auto server = upstream_.accept();
+  const auto head = server.read_head();
+  EXPECT_TRUE(has(head, "x-envoy-expected-rq-timeout-ms: 50\r\n"));
+  EXPECT_FALSE(has(head, "x-envoy-upstream-rq-timeout-ms"));
+  EXPECT_TRUE(has(app_.read_until("upstream request timeout"), "HTTP/1.1 504 "));
+}
+
+TEST_F(Actions, AClientThatAsksForItGets204ForATimeout) {
+  rules(to_app("timeout: 50ms"));
+  app_ = dial();
+  app_.send(ask("GET", "/", "x-envoy-upstream-rq-timeout-alt-response: 1\r\n"));
+  auto server = upstream_.accept();
+  server.read_head();
+  EXPECT_TRUE(has(app_.read_until("\r\n\r\n"), "HTTP/1.1 204 "));
+  EXPECT_TRUE(has(log_text(), " 204 UT response_timeout "));
+}
+
+TEST_F(Actions, TheClientsOwnRetries) {
+  rules(to_app("retries: {attempts: 0}"));
+  app_ = dial();
+  app_.send(ask("GET", "/", "x-envoy-retry-on: 5xx\r\nx-envoy-max-retries: 2\r\n"));
+  for (int i = 0; i < 2; i++) {
+    auto server = accept_request();
+    server.send("HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops");
+  }
+  auto last = upstream_.accept();
+  EXPECT_TRUE(has(last.read_head(), "x-envoy-attempt-count: 3\r\n"));
+  last.send(hello);
+  EXPECT_TRUE(has(app_.read_until("hello"), "200 OK"));
+}
+
 TEST_F(Actions, AnAnswerThatThePolicyTriesAgain) {
   rules(to_app("retries: {attempts: 2, retryOn: 5xx}"));
   app_ = dial();

@@ -1,0 +1,17 @@
+// How a request's sender wants it delivered, over what its route says: Envoy's request headers
+// x-envoy-upstream-rq-timeout-ms, x-envoy-upstream-rq-per-try-timeout-ms, x-envoy-max-retries,
+// x-envoy-retry-on and x-envoy-retriable-status-codes, as its router reads them. A value that is no
+// number says nothing. Pure.
+#pragma once
+#include <chrono>
+
+#include "agent/http/message/head.h"
+#include "agent/mesh/route.h"
+
+namespace sallyport::mesh {
+
+// `timeout` and `retry` are the route's, and changed.
+void override_delivery(const http::Head& request, std::chrono::milliseconds& timeout,
+                       RetryPolicy& retry);
+
+}  // namespace sallyport::mesh

@@ -1,0 +1,91 @@
+// What a request's x-envoy-... fields change of its route's timeout and retries (Envoy's router).
+#include "agent/mesh/request_overrides.h"
+
+#include <gtest/gtest.h>
+
+namespace sallyport::mesh {
+namespace {
+
+struct Case {
+  const char* name;
+  std::string fields;
+  // Of a route with timeout 10s, perTryTimeout 2s, two retries on connect-failure.
+  int64_t timeout_ms = 10'000, per_try_ms = 2'000;
+  int attempts = 2;
+  uint16_t on = retry_connect_failure;
+  std::vector<uint16_t> status_codes = {};
+};
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+const Case cases[] = {
+    {"nothing", "X-A: b\r\n"},
+    {"another timeout", "x-envoy-upstream-rq-timeout-ms: 5000\r\n", 5'000},
+    {"0: none at all", "X-Envoy-Upstream-Rq-Timeout-Ms: 0\r\n", 0},
+    {"no number says nothing", "x-envoy-upstream-rq-timeout-ms: 5s\r\n"},
+    {"more than a year is a year", "x-envoy-upstream-rq-timeout-ms: 18446744073709551615\r\n",
+     int64_t{365} * 24 * 3'600'000},
+    {"a number that overflows says nothing",
+     "x-envoy-upstream-rq-timeout-ms: 18446744073709551616\r\n"},
+    {"a try's", "x-envoy-upstream-rq-per-try-timeout-ms: 700\r\n", 10'000, 700},
+    {"a try's that is no shorter than the whole is none",
+     "x-envoy-upstream-rq-timeout-ms: 2000\r\n", 2'000, 0},
+    {"further conditions", "x-envoy-retry-on: 5xx,reset,unheard-of\r\n", 10'000, 2'000, 2,
+     retry_connect_failure | retry_5xx | retry_reset},
+    {"number of retries", "x-envoy-max-retries: 5\r\n", 10'000, 2'000, 5},
+    {"no retries", "x-envoy-max-retries: 0\r\n", 10'000, 2'000, 0},
+    {"status codes",
+     "x-envoy-retry-on: retriable-status-codes\r\n"
+     "x-envoy-retriable-status-codes: 500, 503,x\r\n",
+     10'000,
+     2'000,
+     2,
+     retry_connect_failure | retry_status_codes,
+     {500, 503}},
+};
+
+class RequestOverrides : public testing::TestWithParam<Case> {};
+
+TEST_P(RequestOverrides, OfTheRoute) {
+  const Case& c = GetParam();
+  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\n" + c.fields + "\r\n";
+  http::Head head;
+  ASSERT_EQ(http::parse_request(text, head), http::Parse::done);
+  std::chrono::milliseconds timeout(10'000);
+  RetryPolicy retry;
+  retry.attempts = 2;
+  retry.per_try_timeout = std::chrono::seconds(2);
+  EXPECT_EQ(head.asks_envoy, c.fields.find("nvoy") != std::string::npos);
+  override_delivery(head, timeout, retry);
+  EXPECT_EQ(timeout.count(), c.timeout_ms);
+  EXPECT_EQ(retry.per_try_timeout.count(), c.per_try_ms);
+  EXPECT_EQ(retry.attempts, c.attempts);
+  EXPECT_EQ(retry.on, c.on);
+  EXPECT_EQ(retry.status_codes, c.status_codes);
+}
+INSTANTIATE_TEST_SUITE_P(Spec, RequestOverrides, testing::ValuesIn(cases));
+
+TEST(RequestOverridesOfARouteWithoutRetries, AConditionMeansOneRetryOnThatAlone) {
+  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\nx-envoy-retry-on: 5xx\r\n\r\n";
+  http::Head head;
+  ASSERT_EQ(http::parse_request(text, head), http::Parse::done);
+  std::chrono::milliseconds timeout(0);
+  RetryPolicy retry;
+  retry.attempts = 0;
+  override_delivery(head, timeout, retry);
+  EXPECT_EQ(retry.attempts, 1);
+  EXPECT_EQ(retry.on, retry_5xx);
+}
+
+TEST(RequestOverridesOfARouteWithoutRetries, ANumberAloneMeansNone) {
+  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\nx-envoy-max-retries: 3\r\n\r\n";
+  http::Head head;
+  ASSERT_EQ(http::parse_request(text, head), http::Parse::done);
+  std::chrono::milliseconds timeout(0);
+  RetryPolicy retry;
+  retry.attempts = 0;
+  override_delivery(head, timeout, retry);
+  EXPECT_EQ(retry.attempts, 0);
+}
+
+}  // namespace
+}  // namespace sallyport::mesh
