@@ -143,11 +143,6 @@ void dump_tls(JsonWriter& json, const mesh::TlsOrigination& tls) {
       if (!tls.sni.empty()) json.field("sni", tls.sni);
     });
   });
-  if (!tls.auto_sni && !tls.auto_san) return;
-  json.object("upstream_http_protocol_options", [&] {
-    json.field("auto_sni", tls.auto_sni);
-    json.field("auto_san_validation", tls.auto_san);
-  });
 }
 
 void dump_thresholds(JsonWriter& json, const mesh::Cluster& cluster) {
@@ -178,6 +173,7 @@ void dump_cluster(JsonWriter& json, const mesh::Cluster& cluster) {
     json.field("lb_policy", policy_of(cluster));
     dump_thresholds(json, cluster);
     dump_outlier_detection(json, cluster);
+    dump_cluster_options(json, cluster);
     dump_endpoints(json, cluster);
     dump_tls(json, cluster.tls);
     dump_origin(json, cluster.rule);

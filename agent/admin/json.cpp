@@ -1,5 +1,7 @@
 #include "agent/admin/json.h"
 
+#include <charconv>
+
 namespace sallyport::admin {
 namespace {
 
@@ -59,6 +61,11 @@ void JsonWriter::close(char bracket) {
   if (!first_) new_line();
   out_ += bracket;
   first_ = false;
+}
+
+void JsonWriter::value(double number) {
+  char digits[32];
+  raw({digits, std::to_chars(digits, digits + sizeof digits, number).ptr});
 }
 
 void JsonWriter::name(std::string_view key) {

@@ -16,6 +16,7 @@ public:
   void value(std::string_view text);
   void value(const char* text) { value(std::string_view(text)); }
   void value(std::same_as<bool> auto truth) { raw(truth ? "true" : "false"); }
+  void value(double number);
   void value(std::integral auto number)
     requires(!std::same_as<decltype(number), bool>)
   {

@@ -94,6 +94,34 @@ TEST(ConfigDump, ShowsClustersWithTheirOrigin) {
              R"("name":"PassthroughCluster","type":"ORIGINAL_DST")"});
 }
 
+TEST(ConfigDump, ShowsWhatAConnectionPoolAndALoadBalancerAskFor) {
+  auto config = snapshot();
+  auto tuned = std::make_shared<mesh::Cluster>(*cluster());
+  tuned->name = "outbound|82||tuned.test";
+  tuned->balancing = mesh::Balancing::round_robin;
+  tuned->http_idle = std::chrono::seconds(7);
+  tuned->max_requests_per_connection = 3;
+  tuned->load.emplace();
+  tuned->load->max_connection_duration = std::chrono::seconds(9);
+  tuned->load->keepalive = mesh::KeepalivePolicy{
+      .probes = 4, .time = std::chrono::seconds(60), .interval = std::chrono::seconds(5)};
+  tuned->load->warmup =
+      mesh::WarmupPolicy{.duration = std::chrono::seconds(30), .minimum = 0.2, .aggression = 1.5};
+  config.clusters[tuned->name] = tuned;
+  auto hashed = std::make_shared<mesh::Cluster>(*cluster());
+  hashed->name = "outbound|83||hashed.test";
+  hashed->load.emplace();
+  hashed->load->hash =
+      mesh::HashPolicy{.table = mesh::HashPolicy::Table::maglev, .table_size = 65'537};
+  config.clusters[hashed->name] = hashed;
+  expect_in(
+      compact(config_dump(config, {})),
+      {R"("upstream_connection_options":{"tcp_keepalive":{"keepalive_probes":4,"keepalive_time":60,"keepalive_interval":5}})",
+       R"("round_robin_lb_config":{"slow_start_config":{"slow_start_window":"30s","aggression":{"default_value":1.5},"min_weight_percent":{"value":20}}})",
+       R"("common_http_protocol_options":{"idle_timeout":"7s","max_connection_duration":"9s","max_requests_per_connection":3})",
+       R"("maglev_lb_config":{"table_size":65537})"});
+}
+
 TEST(ConfigDump, ShowsAUnixSocketAsAPipe) {
   auto config = snapshot();
   auto local = std::make_shared<mesh::Cluster>();
