@@ -32,7 +32,7 @@ public:
   explicit Destinations(Checks& checks) : checks_(checks) {
     for (const auto& rule : checks.world.all_read<istio::DestinationRule>()) {
       for (const auto& subset : rule->subsets) {
-        subsets_.insert(subset_key(rule->host, rule->metadata.namespace_name, subset.name));
+        subsets_.insert(subset_key(rule->host, rule->metadata.namespace_name(), subset.name));
       }
     }
   }
@@ -54,15 +54,15 @@ private:
 // `mirror`: "mirror " where the destination is one.
 void Destinations::look_at(const Service& service, const istio::Destination& to,
                            const std::string& field, std::string_view mirror) {
-  const auto& space = service->metadata.namespace_name;
+  const auto& space = service->metadata.namespace_name();
   const auto* host = checks_.world.destination(to.host, space, service->export_to);
   if (host) {
     check_port(service, to, field, *host);
   } else {
     checks_.add("IST0101", *service.object, field + ".host",
                 "Referenced " + std::string(mirror) + "host not found: \"" + to.host + "\"",
-                "correct the host, or add a ServiceEntry for it; until then requests are "
-                "answered 503 (NC)");
+                std::string("correct the host, or add a ServiceEntry for it; until then ") +
+                    (mirror.empty() ? "requests are answered 503 (NC)" : "nothing is mirrored"));
   }
   if (to.subset.empty() || subsets_.contains(subset_key(to.host, space, to.subset))) return;
   checks_.add("IST0101", *service.object, field + ".subset",
@@ -127,7 +127,7 @@ void Destinations::look_at(const Service& service) {
 // Rules for an outside host that only a gateway has: pods go past them.
 void check_mesh(Checks& checks, const Service& service) {
   if (is_of_mesh(*service.value)) return;
-  const auto& space = service->metadata.namespace_name;
+  const auto& space = service->metadata.namespace_name();
   for (const auto& written : service->hosts) {
     const auto hosts = checks.world.hosts_called(checks.world.full_name(written, space), space);
     const bool outside = std::any_of(hosts.begin(), hosts.end(), [](const auto* host) {
@@ -142,7 +142,7 @@ void check_mesh(Checks& checks, const Service& service) {
 
 void check_hosts(Checks& checks, const Service& service) {
   if (!is_of_mesh(*service.value)) return;
-  const auto& space = service->metadata.namespace_name;
+  const auto& space = service->metadata.namespace_name();
   for (std::size_t i = 0; i < service->hosts.size(); i++) {
     const auto name = checks.world.full_name(service->hosts[i], space);
     const bool any = !checks.world.hosts_called(name, space).empty() ||
@@ -177,7 +177,7 @@ private:
 };
 
 void SameHosts::claim(const Service& service, std::size_t number) {
-  const auto& space = service->metadata.namespace_name;
+  const auto& space = service->metadata.namespace_name();
   for (const auto& scope : export_scopes(service->export_to, space)) {
     for (std::size_t i = 0; i < service->hosts.size(); i++) {
       auto& all = claims_[{scope, checks_.world.full_name(service->hosts[i], space)}];
@@ -192,7 +192,7 @@ void SameHosts::conflict(const std::vector<Service>& services, const Key& key,
   std::multiset<std::string> names;
   for (const auto& one : claims) {
     const auto& about = services[one.service]->metadata;
-    names.insert(about.namespace_name + "/" + about.name);
+    names.insert(about.namespace_name() + "/" + about.name());
   }
   std::string listed;
   for (const auto& name : names) listed += (listed.empty() ? "" : ",") + name;

@@ -40,6 +40,11 @@ std::set<uint16_t> server_ports(const Host& host, const istio::ServicePort& port
 class Modes {
 public:
   explicit Modes(Checks& checks) : checks_(checks) {
+    for (const auto& refused : checks.world.refused()) {
+      if (refused.kind != "DestinationRule") continue;
+      for (const auto& host : refused.hosts)
+        closed_.insert(checks.world.full_name(host, refused.namespace_name));
+    }
     for (auto& block : tls_blocks(checks.world.all<istio::DestinationRule>()))
       fields_.emplace(block.tls, std::move(block.field));
   }
@@ -48,9 +53,11 @@ public:
 private:
   void twice(const Host& host, std::size_t index, const std::vector<Effective>& all);
   void plaintext(const Host& host, std::size_t index);
+  void plaintext_of_subsets(const Host& host, std::size_t index);
   void to_plaintext(const Host& host, std::size_t index, const std::vector<Effective>& all);
 
   Checks& checks_;
+  std::set<std::string> closed_;  // hosts of refused rules: nothing is sent there
   std::map<const istio::ClientTls*, std::string> fields_;    // where a rule says that tls
   std::set<std::pair<const void*, std::string_view>> told_;  // one finding a tls block and code
 };
@@ -74,18 +81,53 @@ void Modes::twice(const Host& host, std::size_t index, const std::vector<Effecti
   }
 }
 
-void Modes::plaintext(const Host& host, std::size_t index) {
-  const auto& port = host.ports()[index];
+// Of the ports where the server speaks TLS though the service's own is another; 0: there is none.
+uint16_t tls_server_port(const Host& host, const istio::ServicePort& port) {
   for (const uint16_t number : server_ports(host, port)) {
     const bool tls_there = host.entry.value ? istio::is_tls_number(number) : number == 443;
-    if (number == port.number || !tls_there) continue;
-    checks_.add("SLP0202", host.object(), item("spec.ports", index),
-                "plain HTTP of port " + std::to_string(port.number) + " of " + host.name +
-                    " is sent to port " + std::to_string(number) +
-                    ", where the server speaks TLS: no DestinationRule originates TLS for it",
-                "add a DestinationRule with host " + host.name + " and portLevelSettings: port " +
-                    std::to_string(port.number) + ", tls.mode SIMPLE or MUTUAL");
-    return;
+    if (number != port.number && tls_there) return number;
+  }
+  return 0;
+}
+
+void Modes::plaintext(const Host& host, std::size_t index) {
+  const auto& port = host.ports()[index];
+  const auto number = tls_server_port(host, port);
+  if (number == 0 || closed_.contains(host.name)) return;
+  checks_.add("SLP0202", host.object(), item("spec.ports", index),
+              "plain HTTP of port " + std::to_string(port.number) + " of " + host.name +
+                  " is sent to port " + std::to_string(number) +
+                  ", where the server speaks TLS: no DestinationRule originates TLS for it",
+              "add a DestinationRule with host " + host.name + " and portLevelSettings: port " +
+                  std::to_string(port.number) + ", tls.mode SIMPLE or MUTUAL");
+}
+
+// The tls that a subset says for a port of its own; null: the host's holds.
+const istio::ClientTls* own_tls(const istio::Subset& subset, uint16_t port) {
+  if (!subset.traffic_policy) return nullptr;
+  for (const auto& entry : subset.traffic_policy->port_level_settings) {
+    if (entry.port == port) return entry.tls ? &*entry.tls : nullptr;
+  }
+  return subset.traffic_policy->tls ? &*subset.traffic_policy->tls : nullptr;
+}
+
+// The host's rule originates, and one of its subsets takes that back.
+void Modes::plaintext_of_subsets(const Host& host, std::size_t index) {
+  const auto& port = host.ports()[index];
+  const auto number = tls_server_port(host, port);
+  if (number == 0) return;
+  for (const auto& rule : checks_.world.rules_for(host.name)) {
+    for (const auto& subset : rule->subsets) {
+      const auto* tls = own_tls(subset, port.number);
+      if (!tls || tls->mode != istio::TlsMode::disable) continue;
+      if (!told_.emplace(tls, "SLP0202").second) continue;
+      checks_.add("SLP0202", *rule.object, fields_.at(tls),
+                  "plain HTTP of port " + std::to_string(port.number) + " of " + host.name +
+                      " is sent to port " + std::to_string(number) +
+                      ", where the server speaks TLS: subset " + subset.name +
+                      " says DISABLE in place of the host's tls (" + place(host, index) + ")",
+                  "remove tls from the subset, so that the host's holds, or set its mode");
+    }
   }
 }
 
@@ -118,6 +160,7 @@ void Modes::look_at(const Host& host) {
     } else if (is_http(port) && !originated) {
       plaintext(host, i);
     } else if (is_http(port)) {
+      plaintext_of_subsets(host, i);
       to_plaintext(host, i, all);
     }
   }
@@ -131,7 +174,7 @@ struct KnownPorts {
 
 KnownPorts known_ports(const World& world, const Typed<istio::DestinationRule>& rule,
                        uint16_t asked) {
-  const auto& from = rule->metadata.namespace_name;
+  const auto& from = rule->metadata.namespace_name();
   KnownPorts out;
   for (const auto* host : world.hosts_called(world.full_name(rule->host, from), from)) {
     for (const auto& port : host->ports()) {

@@ -43,7 +43,7 @@ Exit codes: 0 it goes through, 1 it would be refused (or nothing can be read), 2
 line)";
 
 struct Flags {
-  std::string to, from, method = "GET", mesh_config, dialled, domain, output = "text";
+  std::string to, from, method = "GET", mesh_config, dialled, domain, admin, output = "text";
   std::vector<std::string> paths, config, headers;
   IdentityFlags identity;
   bool live = false;
@@ -68,6 +68,9 @@ void add_options(CLI::App& app, Flags& f) {
   app.add_option("-o,--output", f.output, "text, json or yaml")
       ->capture_default_str()
       ->check(CLI::IsMember({"text", "json", "yaml"}));
+  app.add_option("--admin", f.admin,
+                 "address:port of the running proxy's admin interface, asked what it refused "
+                 "(default, where the sidecar's own files are read: 127.0.0.1:15000)");
   app.add_option("--domain", f.domain, "cluster domain (default cluster.local)");
   app.add_option("-n,--namespace", f.identity.namespace_name, "of the proxy (else POD_NAMESPACE)");
   app.add_option("--labels", f.identity.labels, "key=value,... of the proxy")
@@ -99,8 +102,8 @@ LoadRequest request_for(const Flags& flags, istio::Proxy proxy) {
 
 // What the proxy beside us refuses: there it may go by a last good version, which the files no
 // longer show. Nothing: none answers, or it refuses nothing.
-std::optional<mesh::ExplainedStep> running_proxy() {
-  const auto answer = ask_admin(*SocketAddress::parse(usual_admin), "GET", "/config_dump");
+std::optional<mesh::ExplainedStep> running_proxy(const std::string& admin) {
+  const auto answer = ask_admin(*SocketAddress::parse(admin), "GET", "/config_dump");
   if (!answer) return std::nullopt;
   const auto dump = JsonDocument::parse(*answer);
   if (!dump) return std::nullopt;
@@ -132,8 +135,10 @@ Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded
   Told told;
   const auto& proxy = loaded.input.proxy;
   told.asked = asked(flags, url, proxy);
-  if (flags.paths.empty() && flags.config.empty()) {
-    if (auto step = running_proxy()) told.before.push_back(std::move(*step));
+  const bool beside_it = flags.paths.empty() && flags.config.empty();
+  if (beside_it || !flags.admin.empty()) {
+    auto step = running_proxy(flags.admin.empty() ? usual_admin : flags.admin);
+    if (step) told.before.push_back(std::move(*step));
   }
   auto to = dialled(*loaded.world, url, proxy.namespace_name, flags.dialled);
   if (flags.live && to.guessed) {
@@ -175,6 +180,9 @@ int run_explain(int argc, char** argv) {
   if (!url) return wrong_usage(app, url.error().context);
   if (!flags.dialled.empty() && !IpAddress::parse(flags.dialled)) {
     return wrong_usage(app, "--dialled: \"" + flags.dialled + "\" is no IP address");
+  }
+  if (!flags.admin.empty() && !SocketAddress::parse(flags.admin)) {
+    return wrong_usage(app, "--admin: \"" + flags.admin + "\" is not address:port");
   }
   const Asked request(*url, flags.method, flags.headers);
   if (const auto wrong = request.problem()) return wrong_usage(app, *wrong);

@@ -105,7 +105,7 @@ std::vector<std::string> hidden_services(const CompileInput& input, std::string_
                                [&](const auto& name) { return lower(name) == host; }))
       continue;
     const auto& about = entry->metadata;
-    if (exported(entry->export_to, input.mesh.default_service_export_to, about.namespace_name,
+    if (exported(entry->export_to, input.mesh.default_service_export_to, about.namespace_name(),
                  here))
       continue;
     out.push_back(about.ref->text() + " has it, and its exportTo does not reach namespace " + here);
@@ -317,6 +317,13 @@ void Explainer::target(const ClusterPtr& cluster, const std::string& missing, ui
 }
 
 }  // namespace
+
+std::string duration_text(std::chrono::milliseconds time) {
+  const auto count = time.count();
+  if (count % 3'600'000 == 0 && count > 0) return std::to_string(count / 3'600'000) + "h";
+  if (count % 1000 == 0) return std::to_string(count / 1000) + "s";
+  return std::to_string(count) + "ms";
+}
 
 bool Explanation::goes_through() const {
   if (!refused.empty()) return false;

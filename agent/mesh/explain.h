@@ -57,6 +57,8 @@ std::vector<std::string> rules_not_chosen(const CompileInput& input, const Clust
 std::vector<ExplainedStep> explain_cluster(const CompileInput& input, const Cluster& cluster,
                                            std::string_view authority);
 
+std::string duration_text(std::chrono::milliseconds time);  // "1h", "30s", "250ms"
+
 // Retries, timeout and what else a rule does to its requests.
 ExplainedStep explain_policy(const Route& route);
 

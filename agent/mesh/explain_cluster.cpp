@@ -15,13 +15,6 @@ std::string text_of(const ResourceRefPtr& ref, int line = 0) {
   return at.text();
 }
 
-std::string duration(std::chrono::milliseconds time) {
-  const auto count = time.count();
-  if (count % 3'600'000 == 0 && count > 0) return std::to_string(count / 3'600'000) + "h";
-  if (count % 1000 == 0) return std::to_string(count / 1000) + "s";
-  return std::to_string(count) + "ms";
-}
-
 ExplainedStep rule_step(const CompileInput& input, const Cluster& cluster) {
   ExplainedStep step{"rule", "", text_of(cluster.rule), rules_not_chosen(input, cluster)};
   if (cluster.rule) {
@@ -142,7 +135,7 @@ void add_outlier(const Cluster& cluster, ExplainedStep& step) {
   add(outlier.consecutive_gateway, "gateway errors in a row");
   if (outlier.split_local_origin) add(outlier.consecutive_local_origin, "failed connects in a row");
   step.notes.push_back("outlierDetection: an endpoint is left out for " +
-                       duration(outlier.base_ejection_time) + " or more after " + text +
+                       duration_text(outlier.base_ejection_time) + " or more after " + text +
                        "; at most " + std::to_string(outlier.max_ejection_percent) + "% of them");
 }
 
@@ -179,8 +172,8 @@ ExplainedStep endpoints_step(const Cluster& cluster) {
 
 ExplainedStep limits_step(const Cluster& cluster) {
   ExplainedStep step{"connection", "", text_of(cluster.rule), {}};
-  step.text = "connect and handshake within " + duration(cluster.connect_timeout) +
-              ", idle at most " + duration(cluster.http_idle);
+  step.text = "connect and handshake within " + duration_text(cluster.connect_timeout) +
+              ", idle at most " + duration_text(cluster.http_idle);
   if (cluster.max_connections) {
     step.text += ", at most " + std::to_string(*cluster.max_connections) + " connections";
   }

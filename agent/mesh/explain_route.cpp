@@ -6,11 +6,6 @@
 namespace sallyport::mesh {
 namespace {
 
-std::string duration(std::chrono::milliseconds time) {
-  const auto count = time.count();
-  return count % 1000 == 0 ? std::to_string(count / 1000) + "s" : std::to_string(count) + "ms";
-}
-
 std::string conditions(const RetryPolicy& retry) {
   struct Name {
     uint16_t flag;
@@ -53,7 +48,7 @@ void add_actions(const RouteActions& actions, std::vector<std::string>& notes) {
   if (const auto& fault = actions.fault) {
     if (fault->delay_share > 0) {
       notes.push_back("fault: " + percent(fault->delay_share) + " of the requests wait " +
-                      duration(fault->delay));
+                      duration_text(fault->delay));
     }
     if (fault->abort_share > 0) {
       notes.push_back("fault: " + percent(fault->abort_share) + " of the requests are answered " +
@@ -75,12 +70,12 @@ ExplainedStep explain_policy(const Route& route) {
   if (retry.attempts > 0) {
     step.text = "at most " + std::to_string(retry.attempts) + " more tries on " + conditions(retry);
     if (retry.per_try_timeout.count() > 0) {
-      step.text += ", each within " + duration(retry.per_try_timeout);
+      step.text += ", each within " + duration_text(retry.per_try_timeout);
     }
   } else {
     step.text = "none";
   }
-  step.text += route.timeout.count() > 0 ? "; an answer within " + duration(route.timeout)
+  step.text += route.timeout.count() > 0 ? "; an answer within " + duration_text(route.timeout)
                                          : std::string("; no timeout");
   if (route.actions) add_actions(*route.actions, step.notes);
   return step;

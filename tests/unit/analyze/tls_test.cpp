@@ -157,6 +157,33 @@ TEST(Tls, AUnixSocketHasNoPortToJudgeBy) {
   EXPECT_FALSE(analysis_of({{"rules.yaml", entry + "192.0.2.1}]\n"}}).empty()) << "port 443";
 }
 
+TEST(Tls, ASubsetThatTakesTheHostsTlsBackIsNamed) {
+  const auto findings =
+      analysis_of({{"rules.yaml", ENTRY RULE
+                    "  host: api.example.com\n  trafficPolicy:\n    portLevelSettings:\n"
+                    "    - port: {number: 80}\n      tls: {mode: SIMPLE, caCertificates: /ca.pem}\n"
+                    "  subsets:\n  - name: v1\n    labels: {version: v1}\n"
+                    "    trafficPolicy:\n      tls: {mode: DISABLE}\n"}});
+  const auto at = std::find_if(findings.begin(), findings.end(),
+                               [](const auto& one) { return one.code->id == "SLP0202"; });
+  ASSERT_NE(at, findings.end()) << listed(findings);
+  EXPECT_EQ(at->line, 25);
+  EXPECT_EQ(at->field, "spec.subsets[0].trafficPolicy.tls");
+  EXPECT_NE(at->message.find("subset v1 says DISABLE in place of the host's tls (ServiceEntry "
+                             "default/api (rules.yaml:7))"),
+            at->message.npos)
+      << at->message;
+}
+
+TEST(Tls, AHostThatARefusedRuleClosesSendsNoPlaintext) {
+  const auto findings =
+      analysis_of({{"rules.yaml", ENTRY RULE "  host: api.example.com\n  trafficPolicy:\n"
+                                             "    portLevelSettings:\n    - port: {number: 80}\n"
+                                             "      tls: {mode: SIMPEL}\n"}});
+  EXPECT_FALSE(findings.empty());
+  for (const auto& one : findings) EXPECT_NE(one.code->id, "SLP0202") << listed(findings);
+}
+
 TEST(Tls, OneFileMayMendWhatAnotherLacks) {
   const std::string rule =
       "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
