@@ -11,11 +11,8 @@ namespace {
 // Reads a file's documents beside what its last version held: both go from the top, by line.
 class Reading {
 public:
-  Reading(const SharedText& path, const FileStamp& stamp, const DecodedFile* before,
-          const KnownRef& known)
-      : path_(path), before_(before), known_(known), file_(std::make_shared<DecodedFile>()) {
-    file_->stamp = stamp;
-  }
+  Reading(const SharedText& path, const DecodedFile* before, const KnownRef& known)
+      : path_(path), before_(before), known_(known), file_(std::make_shared<DecodedFile>()) {}
   void document(const istio::Document& document);
   DecodedFilePtr take();
 
@@ -93,9 +90,16 @@ void Reading::document(const istio::Document& document) {
 
 }  // namespace
 
-bool DecodedFiles::holds(std::string_view path, const FileStamp& stamp) const {
+void DecodedFiles::mark(Known& file) {
+  taken_ += file.load != load_;
+  file.load = load_;
+}
+
+DecodedFilePtr DecodedFiles::held(std::string_view path, const FileStamp& stamp) {
   const auto at = files_.find(path);
-  return at != files_.end() && at->second.file->stamp == stamp;
+  if (at == files_.end() || at->second.stamp != stamp) return nullptr;
+  mark(at->second);
+  return at->second.file;
 }
 
 DecodedFilePtr DecodedFiles::take(const SourceFile& source, const KnownRef& known) {
@@ -103,19 +107,21 @@ DecodedFilePtr DecodedFiles::take(const SourceFile& source, const KnownRef& know
   if (at == files_.end()) {
     SharedText path(source.path);
     const std::string_view key = path.str();
-    at = files_.emplace(key, Known{std::move(path), nullptr, 0}).first;
+    at = files_.emplace(key, Known{std::move(path), {}, nullptr, 0}).first;
   }
   auto& file = at->second;
-  file.load = load_;
-  if (source.unchanged && file.file) return file.file;
-  Reading reading(file.path, source.stamp, file.file.get(), known);
+  mark(file);
+  Reading reading(file.path, file.file.get(), known);
   for (const auto& document : istio::split_documents(source.text)) reading.document(document);
+  file.stamp = source.stamp;
   return file.file = reading.take();
 }
 
 void DecodedFiles::finish() {
-  std::erase_if(files_, [&](const auto& entry) { return entry.second.load != load_; });
+  if (taken_ != files_.size())
+    std::erase_if(files_, [&](const auto& entry) { return entry.second.load != load_; });
   load_++;
+  taken_ = 0;
 }
 
 }  // namespace sallyport::config

@@ -27,7 +27,6 @@ struct DecodedFile {
     int line = 0;  // a document that moved to another line is decoded again: its resources name it
     uint32_t resources = 0, refused = 0, findings = 0;
   };
-  FileStamp stamp;
   std::vector<Part> parts;
   std::vector<ResourcePtr> resources;
   std::vector<istio::Refused> refused;
@@ -40,10 +39,11 @@ using KnownRef = std::function<ResourceRefPtr(const ResourceRef&)>;
 
 class DecodedFiles {
 public:
-  // True when `path` was read with that stamp last time, so that its text need not be read again.
-  bool holds(std::string_view path, const FileStamp& stamp) const;
-  // `source` was read, or is unchanged (then it gives what it gave before). What is decoded takes
-  // the known ref where that says the same as its own: an edit in place leaves refs as they are.
+  // What `path` gave when it was last read, if that was with that stamp: its text need not be read
+  // again. Counts as taken. Null: there is nothing of it.
+  DecodedFilePtr held(std::string_view path, const FileStamp& stamp);
+  // Of a source that was read. What is decoded takes the known ref where that says the same as its
+  // own: an edit in place leaves refs as they are.
   DecodedFilePtr take(const SourceFile& source, const KnownRef& known);
   // After every file of a load was taken: what is gone is forgotten.
   void finish();
@@ -51,11 +51,15 @@ public:
 private:
   struct Known {
     SharedText path;
+    FileStamp stamp;
     DecodedFilePtr file;
     uint64_t load = 0;  // the last that took it
   };
+  void mark(Known& file);
+
   std::unordered_map<std::string_view, Known> files_;  // by their paths
-  uint64_t load_ = 0;
+  uint64_t load_ = 1;
+  std::size_t taken_ = 0;  // of files_, by this load
 };
 
 }  // namespace sallyport::config

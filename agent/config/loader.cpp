@@ -86,7 +86,7 @@ Result<void> Loader::read_mesh(std::vector<istio::Finding>& findings) {
 
 Result<std::optional<InForce>> Loader::read_resources(std::vector<istio::Finding>& findings) {
   auto tree = read_tree(options_.directory, [this](const auto& path, const FileStamp& stamp) {
-    return store_.holds(path, stamp);
+    return store_.held(path, stamp);
   });
   if (!tree && !compiled_.snapshot) return tree.error();
   std::optional<InForce> fresh;

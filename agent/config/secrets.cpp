@@ -66,9 +66,10 @@ Secrets::Sources::Sources(std::span<const ResourcePtr> given,
   for (const ResourcePtr& resource : given) {
     const auto& about = istio::metadata_of(*resource);
     if (std::holds_alternative<istio::Secret>(*resource)) {
-      resources.try_emplace(key_of("Secret", about.namespace_name, about.name), resource.get());
+      resources.try_emplace(key_of("Secret", about.namespace_name(), about.name()), resource.get());
     } else if (std::holds_alternative<istio::ConfigMap>(*resource)) {
-      resources.try_emplace(key_of("ConfigMap", about.namespace_name, about.name), resource.get());
+      resources.try_emplace(key_of("ConfigMap", about.namespace_name(), about.name()),
+                            resource.get());
     }
   }
   for (const istio::Finding& one : findings) {

@@ -23,15 +23,15 @@ bool is_source(std::string_view name) {
 
 using DirectoryPtr = std::unique_ptr<DIR, CloseDirectory>;
 
-// Its names, sorted, hidden ones left out.
-Result<std::vector<std::string>> list_names(DIR* directory) {
-  std::vector<std::string> names;
+// The paths in it, sorted, hidden ones left out. `prefix`: its own, with a slash.
+Result<std::vector<std::string>> list_paths(DIR* directory, const std::string& prefix) {
+  std::vector<std::string> paths;
   for (errno = 0; const dirent* entry = ::readdir(directory); errno = 0) {
-    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+    if (entry->d_name[0] != '.') paths.push_back(prefix + entry->d_name);
   }
   if (errno != 0) return Error{.fault = Fault::internal, .context = std::strerror(errno)};
-  std::sort(names.begin(), names.end());
-  return names;
+  std::sort(paths.begin(), paths.end());
+  return paths;
 }
 
 // A file system's clock ticks every few milliseconds; those of a network may lag.
@@ -60,21 +60,17 @@ int64_t now_ns() {
 
 class Walk {
 public:
-  explicit Walk(const IsHeld& is_held) : is_held_(is_held) {}
+  explicit Walk(const FindHeld& find_held) : find_held_(find_held) {}
   Result<void> directory(const std::string& path, int depth);
   SourceTree take() { return std::move(tree_); }
 
 private:
-  struct Name {
-    int directory;  // open; asked for the name alone, which is less to look up than the whole path
-    const std::string& prefix;  // its path, with a slash
-    const std::string& name;
-  };
-  void entry(const Name& name, int depth);
+  // `name`: the end of `path`, of which `directory` (open) is asked: less to look up.
+  void entry(int directory, std::string path, std::size_t name, int depth);
   void subdirectory(const std::string& path, const struct stat& status, int depth);
   void file(std::string path, const struct stat& status);
 
-  const IsHeld& is_held_;
+  const FindHeld& find_held_;
   const int64_t begun_ns_ = now_ns();
   SourceTree tree_;
   std::set<std::pair<dev_t, ino_t>> seen_;
@@ -83,23 +79,22 @@ private:
 Result<void> Walk::directory(const std::string& path, int depth) {
   const DirectoryPtr directory(::opendir(path.c_str()));
   if (!directory) return Error{.fault = Fault::internal, .context = std::strerror(errno)};
-  const auto names = list_names(directory.get());
-  if (!names) return names.error();
-  tree_.directories.push_back(path);
-  tree_.files.reserve(tree_.files.size() + names->size());
   const std::string prefix = path.ends_with('/') ? path : path + '/';
-  for (const std::string& name : *names) entry({::dirfd(directory.get()), prefix, name}, depth);
+  auto paths = list_paths(directory.get(), prefix);
+  if (!paths) return paths.error();
+  tree_.directories.push_back(path);
+  tree_.files.reserve(tree_.files.size() + paths->size());
+  for (std::string& one : *paths)
+    entry(::dirfd(directory.get()), std::move(one), prefix.size(), depth);
   return {};
 }
 
-void Walk::entry(const Name& name, int depth) {
+void Walk::entry(int directory, std::string path, std::size_t name, int depth) {
   struct stat status {};
-  const char* const text = name.name.c_str();
-  if (::fstatat(name.directory, text, &status, AT_SYMLINK_NOFOLLOW) != 0)
+  if (::fstatat(directory, path.c_str() + name, &status, AT_SYMLINK_NOFOLLOW) != 0)
     return;  // gone between listing and looking
-  std::string path = name.prefix + name.name;
   if (S_ISLNK(status.st_mode)) {
-    const bool leads_somewhere = ::fstatat(name.directory, text, &status, 0) == 0;
+    const bool leads_somewhere = ::fstatat(directory, path.c_str() + name, &status, 0) == 0;
     if (leads_somewhere ? S_ISDIR(status.st_mode) || is_source(path) : is_source(path)) {
       tree_.links.push_back(path);
     }
@@ -133,8 +128,8 @@ void Walk::file(std::string path, const struct stat& status) {
   }
   // Taken before the content is read: what changes meanwhile differs next time.
   const auto stamp = stamp_of(status, begun_ns_);
-  if (is_held_ && is_held_(path, stamp)) {
-    tree_.files.push_back({std::move(path), "", "", stamp, true});
+  if (auto held = find_held_ ? find_held_(path, stamp) : nullptr) {
+    tree_.files.push_back({std::move(path), "", "", stamp, std::move(held)});
     return;
   }
   auto text = read_file(path, limits::config_file_bytes);
@@ -147,8 +142,8 @@ void Walk::file(std::string path, const struct stat& status) {
 
 }  // namespace
 
-Result<SourceTree> read_tree(const std::string& directory, const IsHeld& is_held) {
-  Walk walk(is_held);
+Result<SourceTree> read_tree(const std::string& directory, const FindHeld& find_held) {
+  Walk walk(find_held);
   if (const auto read = walk.directory(directory, 0); !read) {
     return while_doing("configuration directory " + directory, read.error());
   }

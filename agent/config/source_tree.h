@@ -8,12 +8,15 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "agent/core/error.h"
 
 namespace sallyport::config {
+
+struct DecodedFile;  // decoded_files.h
 
 // Tells a file's content from another's without reading it. One that was changed a moment before
 // it was read says nothing (`settled` is false): a further change could carry the same times.
@@ -34,7 +37,8 @@ struct SourceFile {
   std::string text;
   std::string problem;  // why it could not be read; empty: it was
   FileStamp stamp = {};
-  bool unchanged = false;  // not read: the caller holds what `stamp` stands for
+  // What the caller holds of it, instead of its text; null: it was read.
+  std::shared_ptr<const DecodedFile> held = {};
 };
 
 struct SourceTree {
@@ -44,11 +48,12 @@ struct SourceTree {
   std::vector<SourceFile> unreadable;    // directories that could not be read, without text
 };
 
-// Whether the caller holds a file's content with that stamp.
-using IsHeld = std::function<bool(const std::string& path, const FileStamp& stamp)>;
+// What the caller holds of a file with that stamp; null: nothing.
+using FindHeld = std::function<std::shared_ptr<const DecodedFile>(const std::string& path,
+                                                                  const FileStamp& stamp)>;
 
-// Files that `is_held` (may be empty) knows are not read again. Error: the directory itself can't
+// Files that `find_held` (may be empty) knows are not read again. Error: the directory itself can't
 // be read.
-Result<SourceTree> read_tree(const std::string& directory, const IsHeld& is_held = {});
+Result<SourceTree> read_tree(const std::string& directory, const FindHeld& find_held = {});
 
 }  // namespace sallyport::config

@@ -19,6 +19,22 @@ bool is_below(const std::string& path, const std::string& directory) {
          path[directory.size()] == '/';
 }
 
+void append(std::vector<istio::Finding>& to, const std::vector<istio::Finding>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
+
+// Whether both give the same resources, known by the same refs, and nothing bad.
+bool same_places(const DecodedFile& before, const DecodedFile& now) {
+  const auto same = [](const ResourcePtr& a, const ResourcePtr& b) {
+    const auto& left = istio::metadata_of(*a);
+    const auto& right = istio::metadata_of(*b);
+    return left.ref == right.ref && left.created == right.created;
+  };
+  return before.refused.empty() && now.refused.empty() &&
+         std::equal(before.resources.begin(), before.resources.end(), now.resources.begin(),
+                    now.resources.end(), same);
+}
+
 }  // namespace
 
 bool Store::same_identity(const ResourceRef& a, const ResourceRef& b) {
@@ -176,22 +192,50 @@ Store::Held Store::Update::finish() {
   return now;
 }
 
-InForce Store::update(const SourceTree& tree) {
-  Update update{held_, tree, {}, {}, {}, {}, {}};
-  update.places.reserve(held_.resources.size());
-  update.items.reserve(held_.resources.size());
+// Null for what could not be read.
+std::vector<DecodedFilePtr> Store::decode(const SourceTree& tree) {
   const KnownRef known = [this](const ResourceRef& ref) -> ResourceRefPtr {
     const auto resource = held_.find(&ref);
     return resource ? istio::metadata_of(*resource).ref : nullptr;
   };
-  std::vector<DecodedFilePtr> decoded(tree.files.size());
+  std::vector<DecodedFilePtr> out(tree.files.size());
   for (std::size_t at = 0; at < tree.files.size(); ++at) {
     const SourceFile& source = tree.files[at];
-    if (!source.problem.empty()) continue;
-    decoded[at] = files_.take(source, known);
+    if (source.problem.empty()) out[at] = source.held ? source.held : files_.take(source, known);
+  }
+  files_.finish();
+  return out;
+}
+
+// Most changes are one field of one resource: then each resource keeps its place and its ref, and
+// none of the others is looked at. False: it is no such change, and nothing was done.
+bool Store::edit_in_place(const SourceTree& tree, const std::vector<DecodedFilePtr>& decoded) {
+  if (made_of_.empty() || decoded.size() != made_of_.size() || !tree.unreadable.empty())
+    return false;
+  std::vector<std::size_t> edited;
+  for (std::size_t at = 0; at < decoded.size(); ++at) {
+    if (decoded[at] == made_of_[at]) continue;
+    if (!decoded[at] || !same_places(*made_of_[at], *decoded[at])) return false;
+    edited.push_back(at);
+  }
+  for (const auto at : edited) {
+    for (const ResourcePtr& resource : decoded[at]->resources)
+      held_.resources[held_.places.at(istio::metadata_of(*resource).ref.get())] = resource;
+    made_of_[at] = decoded[at];
+  }
+  return true;
+}
+
+InForce Store::rebuild(const SourceTree& tree, std::vector<DecodedFilePtr> decoded) {
+  Update update{held_, tree, {}, {}, {}, {}, {}};
+  update.places.reserve(held_.resources.size());
+  update.items.reserve(held_.resources.size());
+  std::size_t given = 0;
+  for (std::size_t at = 0; at < tree.files.size(); ++at) {
+    if (!decoded[at]) continue;
     update.take_good(at, *decoded[at]);
-    const auto& findings = decoded[at]->findings;
-    update.result.findings.insert(update.result.findings.end(), findings.begin(), findings.end());
+    append(update.result.findings, decoded[at]->findings);
+    given += decoded[at]->resources.size();
   }
   for (std::size_t at = 0; at < tree.files.size(); ++at) {
     if (decoded[at]) {
@@ -203,9 +247,18 @@ InForce Store::update(const SourceTree& tree) {
   for (const SourceFile& directory : tree.unreadable) {
     update.take_unreadable(tree.files.size(), directory);
   }
+  const bool plain = update.result.refusals.empty() && update.items.size() == given;
   held_ = update.finish();
-  files_.finish();
+  made_of_ = plain ? std::move(decoded) : std::vector<DecodedFilePtr>();
   return std::move(update.result);
+}
+
+InForce Store::update(const SourceTree& tree) {
+  auto decoded = decode(tree);
+  if (!edit_in_place(tree, decoded)) return rebuild(tree, std::move(decoded));
+  InForce out{held_.resources, {}, {}, {}};
+  for (const auto& file : made_of_) append(out.findings, file->findings);
+  return out;
 }
 
 }  // namespace sallyport::config

@@ -32,9 +32,9 @@ struct InForce {
 
 class Store {
 public:
-  // Whether update() takes that file as unchanged, without its text.
-  bool holds(std::string_view path, const FileStamp& stamp) const {
-    return files_.holds(path, stamp);
+  // What update() takes of a file that is unchanged, instead of its text; null: nothing.
+  DecodedFilePtr held(std::string_view path, const FileStamp& stamp) {
+    return files_.held(path, stamp);
   }
   InForce update(const SourceTree& tree);
 
@@ -56,9 +56,14 @@ private:
     ResourcePtr find(const ResourceRef* ref) const;  // null: none of that identity
   };
   struct Update;  // one update() at work
+  std::vector<DecodedFilePtr> decode(const SourceTree& tree);
+  bool edit_in_place(const SourceTree& tree, const std::vector<DecodedFilePtr>& decoded);
+  InForce rebuild(const SourceTree& tree, std::vector<DecodedFilePtr> decoded);
 
   DecodedFiles files_;
   Held held_;  // in force since the last update
+  // By place in the tree, what gave it; empty where more than just these files made it.
+  std::vector<DecodedFilePtr> made_of_;
 };
 
 }  // namespace sallyport::config

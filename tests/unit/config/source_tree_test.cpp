@@ -1,6 +1,8 @@
 // Which files of a directory are configuration, under which names, in which order.
 #include "agent/config/source_tree.h"
 
+#include "agent/config/decoded_files.h"
+
 #include <sys/stat.h>
 
 #include "agent/config/watch_points.h"
@@ -113,8 +115,8 @@ TEST(WatchPoints, OfLinksThatGoRoundAreFew) {
 }
 
 // The stamp of the only file, as a later look would see it.
-FileStamp stamp_of_only_file(const TemporaryDirectory& root, const IsHeld& is_held = {}) {
-  const auto tree = read_tree(root.path(), is_held);
+FileStamp stamp_of_only_file(const TemporaryDirectory& root) {
+  const auto tree = read_tree(root.path());
   return tree && tree->files.size() == 1 ? tree->files[0].stamp : FileStamp{};
 }
 
@@ -146,9 +148,10 @@ TEST(FileStamps, OfAnOldFileTellItFromEveryOther) {
 TEST(SourceTree, DoesNotReadWhatTheCallerHolds) {
   const TemporaryDirectory root;
   root.write("a.yaml", "x");
-  const auto tree = read_tree(root.path(), [](const auto&, const FileStamp&) { return true; });
+  const auto held = std::make_shared<const DecodedFile>();
+  const auto tree = read_tree(root.path(), [&](const auto&, const FileStamp&) { return held; });
   ASSERT_TRUE(tree && tree->files.size() == 1);
-  EXPECT_TRUE(tree->files[0].unchanged);
+  EXPECT_EQ(tree->files[0].held, held);
   EXPECT_EQ(tree->files[0].text, "");
 }
 

@@ -26,7 +26,7 @@ SourceTree tree(const Files& files) {
 std::vector<std::string> in_force(const InForce& result) {
   std::vector<std::string> out;
   for (const ResourcePtr& resource : result.resources) {
-    out.push_back(istio::metadata_of(*resource).name + '=' +
+    out.push_back(istio::metadata_of(*resource).name() + '=' +
                   std::get<istio::ServiceEntry>(*resource).hosts.at(0));
   }
   return out;
@@ -196,11 +196,52 @@ TEST(StoreLoads, TakeAFileThatDidNotChangeWithoutItsText) {
   FileStamp stamp{.inode = 7, .size = 100, .settled = true};
   now.files[0].stamp = stamp;
   const InForce first = store.update(now);
-  EXPECT_TRUE(store.holds("a", stamp));
-  EXPECT_FALSE(store.holds("b", stamp));
-  EXPECT_FALSE(store.holds("a", FileStamp{.inode = 8, .size = 100, .settled = true}));
-  now.files[0] = {"a", "", "", stamp, true};
+  EXPECT_TRUE(store.held("a", stamp));
+  EXPECT_FALSE(store.held("b", stamp));
+  EXPECT_FALSE(store.held("a", FileStamp{.inode = 8, .size = 100, .settled = true}));
+  now.files[0] = {"a", "", "", stamp, store.held("a", stamp)};
   EXPECT_EQ(store.update(now).resources, first.resources);
+}
+
+// The short way of an edit in place gives what the long one would.
+TEST(StoreLoads, AnEditInPlaceChangesThatResourceOnly) {
+  const std::string x = entry("x", "x.a"), w = entry("w", "w.a"), v = entry("v", "v.a");
+  Store store;
+  const InForce first = store.update(tree({{"a", x + w}, {"b", v}}));
+  const std::string edited = entry("w", "w.b");
+  const InForce second = store.update(tree({{"a", x + edited}, {"b", v}}));
+  ASSERT_EQ(second.resources.size(), 3u);
+  EXPECT_EQ(second.resources[0], first.resources[0]);
+  EXPECT_EQ(second.resources[2], first.resources[2]);
+  EXPECT_EQ(std::get<istio::ServiceEntry>(*second.resources[1]).hosts[0], "w.b");
+  EXPECT_EQ(istio::metadata_of(*second.resources[1]).ref,
+            istio::metadata_of(*first.resources[1]).ref);
+}
+
+TEST(StoreLoads, AfterAnEditInPlaceABrokenEditKeepsWhatThatGave) {
+  Store store;
+  store.update(tree({{"a", entry("x", "x.a")}, {"b", entry("v", "v.a")}}));
+  store.update(tree({{"a", entry("x", "x.b")}, {"b", entry("v", "v.a")}}));
+  const InForce broken =
+      store.update(tree({{"a", entry("x", "x.c", bad_port)}, {"b", entry("v", "v.a")}}));
+  ASSERT_EQ(broken.refusals.size(), 1u);
+  ASSERT_EQ(broken.resources.size(), 2u);
+  EXPECT_EQ(std::get<istio::ServiceEntry>(*broken.resources[0]).hosts[0], "x.b");
+  const InForce mended = store.update(tree({{"a", entry("x", "x.d")}, {"b", entry("v", "v.a")}}));
+  EXPECT_TRUE(mended.refusals.empty());
+  EXPECT_EQ(std::get<istio::ServiceEntry>(*mended.resources[0]).hosts[0], "x.d");
+}
+
+TEST(StoreLoads, AnEditThatRenamesOrAddsIsNoEditInPlace) {
+  Store store;
+  store.update(tree({{"a", entry("x", "x.a")}, {"b", entry("v", "v.a")}}));
+  const InForce renamed = store.update(tree({{"a", entry("z", "x.a")}, {"b", entry("v", "v.a")}}));
+  ASSERT_EQ(renamed.resources.size(), 2u);
+  EXPECT_EQ(istio::metadata_of(*renamed.resources[0]).name(), "z");
+  const InForce twice = store.update(tree({{"a", entry("z", "x.a")}, {"b", entry("z", "y.a")}}));
+  EXPECT_EQ(twice.resources.size(), 1u);
+  const InForce once = store.update(tree({{"a", entry("z", "x.a")}, {"b", entry("v", "v.a")}}));
+  EXPECT_EQ(once.resources.size(), 2u) << "the one that was left out counts again";
 }
 
 TEST(Store, HandsResourcesOnOldestFirst) {
