@@ -45,6 +45,11 @@ def cpu_ns(pid):
     return exact, ticks
 
 
+def waited_ns(pid):
+    """By thread: nanoseconds that it could have run and another had the core."""
+    return {t: int(x.split()[1]) for t in threads(pid) if (x := read(f"/proc/{pid}/task/{t}/schedstat"))}
+
+
 def memory_kib(pid):
     """(RSS, Pss) of the tree."""
     rss = pss = 0

@@ -25,6 +25,7 @@ NEEDED = {"ip": "iproute2", "iptables": "iptables", "sysctl": "procps", "taskset
           "unshare": "util-linux", "cc": "gcc libc6-dev", "openssl": "openssl", "curl": "curl",
           "nginx": "nginx-light libnginx-mod-stream", "wrk": "wrk"}
 SCENARIOS = ["S1", "S1R", "S1L", "S2", "S3", "S6", "S8"]  # in scenarios.py
+ON_REQUEST = ["S1C"]
 INSIDE = "SALLYPORT_BENCH_INSIDE"  # the temporary directory; set in the process that has its own namespaces
 
 
@@ -55,7 +56,7 @@ def options():
     parser.add_argument("--table", help="page to write the table to; default: README.md here when everything was measured")
     a = parser.parse_args()
     a.scenarios, a.proxies = a.scenarios.split(","), a.proxies.split(",")
-    unknown = set(a.scenarios) - set(SCENARIOS) | set(a.proxies) - set(proxies.PROXIES)
+    unknown = set(a.scenarios) - set(SCENARIOS + ON_REQUEST) | set(a.proxies) - set(proxies.PROXIES)
     if unknown:
         parser.error("unknown: " + ", ".join(sorted(unknown)))
     if not a.table and a.scenarios == SCENARIOS and a.proxies == ORDER:
@@ -86,7 +87,8 @@ def present(a):
 
 # ---------------------------------------------------------------- inside: the measurement
 def show(scenario, name, rep, figures):
-    keys = ("error", "cpu_us", "rps", "p99_us", "s_gb", "gb_s", "rss0_kib", "conn5000_kib", "ms", "errors", "foreign")
+    keys = ("error", "cpu_us", "rps", "p99_us", "s_gb", "gb_s", "rss0_kib", "conn5000_kib", "ms", "quiet_p99_us", "changing_p99_us",
+            "quiet_max_us", "changing_max_us", "quiet_worker_wait_ms", "changing_worker_wait_ms", "changes", "errors", "foreign")
     text = " ".join(f"{k}={round(figures[k], 2) if isinstance(figures[k], float) else figures[k]}" for k in keys if k in figures)
     print(f"{scenario:4} {name:15} #{rep + 1} {text}", flush=True)
 

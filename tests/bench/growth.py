@@ -19,6 +19,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BINARY = os.environ.get("SALLYPORT_BIN", os.path.join(HERE, "..", "..", "build", "release", "sallyport"))
+PAIRS = 10_000
 ADMIN, OUTBOUND, INBOUND = 25000, 25001, 25006
 
 PAIR = """apiVersion: networking.istio.io/v1
@@ -57,15 +58,18 @@ spec:
 def write(directory, pairs, files):
     """`pairs` pairs over `files` files; the name of the file that holds the middle one."""
     a_file = -(-pairs // files)
-    middle = None
     for first in range(0, pairs, a_file):
         path = os.path.join(directory, f"pairs-{first:06}.yaml")
         with open(path, "w") as out:
             for i in range(first, min(first + a_file, pairs)):
                 out.write(PAIR.format(i=i, sni=f"host-{i}.example.com"))
-        if first <= pairs // 2 < first + a_file:
-            middle = path
-    return middle
+    return middle(directory, pairs, files)
+
+
+def middle(directory, pairs, files):
+    """The file that write() says."""
+    a_file = -(-pairs // files)
+    return os.path.join(directory, f"pairs-{pairs // 2 // a_file * a_file:06}.yaml")
 
 
 def change(path, pairs, round_):
@@ -121,14 +125,14 @@ class Sidecar:
 def measure(pairs, files, changes):
     directory = tempfile.mkdtemp(prefix="growth-")
     try:
-        middle = write(directory, pairs, files) if pairs else None
+        changed = write(directory, pairs, files) if pairs else None
         sidecar = Sidecar(directory)
         try:
             delays = []
             for round_ in range(changes if pairs else 0):
                 time.sleep(0.3)
                 before = sidecar.loads()
-                change(middle, pairs, round_)
+                change(changed, pairs, round_)
                 begun = time.monotonic()
                 while sidecar.loads() == before:
                     if time.monotonic() - begun > 30:
@@ -145,7 +149,7 @@ def measure(pairs, files, changes):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("-n", "--pairs", type=int, default=10_000)
+    options.add_argument("-n", "--pairs", type=int, default=PAIRS)
     options.add_argument("-c", "--changes", type=int, default=7)
     options.add_argument("-l", "--layout", choices=["one", "hundred", "each", "all"], default="all")
     options = options.parse_args()

@@ -60,14 +60,11 @@ def sallyport(role, c):
             "--concurrency", str(c.threads), "--log-level", "warning"]
 
 
-GROWN_PAIRS = 10_000
-
-
 @proxy("sallyport-grown", "sallyport")
 def sallyport_grown(role, c):
     """The main job among ten thousand other pairs."""
     if role != "egress_mtls":
         return None
     command = sallyport(role, c)
-    growth.write(os.path.join(c.dir, "resources"), GROWN_PAIRS, 1)
+    growth.write(os.path.join(c.dir, "resources"), growth.PAIRS, 1)
     return command

@@ -1,11 +1,14 @@
 """What is measured. Each scenario is a function (bed, name, binary, seconds) -> dict of figures, or None when the proxy does
 not do it."""
 import json
+import os
 import re
 import subprocess
+import threading
 import time
 
 import account
+import growth
 from testbed import EXT, SNI, Failed, run
 
 URL = f"http://{EXT}:80/"
@@ -48,6 +51,41 @@ def http(role, *headers):
 def rate(bed, name, binary, seconds):
     def load(s): return bed.tool("rate", EXT, 80, SNI, CLIENTS, RATE, s)
     return loaded(bed, name, binary, "egress_mtls", lambda: load(1), lambda: load(seconds))
+
+
+def changing(bed, name, binary, seconds):
+    """S1R among ten thousand pairs, first in peace, then with a rule changed three times a second: how long requests and the
+    worker waited for the configuration thread, with which it shares a core."""
+    if name != "sallyport-grown":
+        return None
+    def load(): return bed.tool("rate", EXT, 80, SNI, CLIENTS, RATE, seconds)
+    p = bed.start(name, binary, "egress_mtls")
+    path = growth.middle(os.path.join(bed.newest(name), "resources"), growth.PAIRS, 1)
+    try:
+        load()
+        r = {"errors": 0}
+        for what in ("quiet", "changing"):
+            stop, changes = threading.Event(), []
+            def change():
+                while not stop.wait(0.3):
+                    growth.change(path, growth.PAIRS, len(changes))
+                    changes.append(path)
+            changer = threading.Thread(target=change)
+            if what == "changing":
+                changer.start()
+            before = account.waited_ns(p.pid)
+            figures = load()
+            waited = account.waited_ns(p.pid)
+            stop.set()
+            if what == "changing":
+                changer.join()
+                r["changes"] = len(changes)
+            r["errors"] += figures["errors"]
+            r[what + "_p99_us"], r[what + "_max_us"] = figures["p99_us"], figures["max_us"]
+            r[what + "_worker_wait_ms"] = max(waited[t] - before.get(t, 0) for t in waited if t != str(p.pid)) / 1e6
+        return r
+    finally:
+        bed.stop(p)
 
 
 def bulk(bed, name, binary, seconds):
@@ -100,4 +138,5 @@ SCENARIOS = {
     "S3": bulk,
     "S6": idle,
     "S8": cold,
+    "S1C": changing,
 }

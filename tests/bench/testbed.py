@@ -191,6 +191,10 @@ http {{
                             client_key=self.certs + "/client.key", client_pem=self.certs + "/client.pem")
         return proxies.PROXIES[name][1](role, c), d
 
+    def newest(self, name):
+        """The directory of the proxy of that name that was started last."""
+        return f"{self.dir}/{self.count}.{name}"
+
     def start(self, name, binary, role):
         """Starts it and waits until a request passes through it. None when it does not do the role."""
         argv, d = self.command(name, binary, role)

@@ -157,8 +157,10 @@ static int by_size(const void* a, const void* b) {
 
 static void report(float* latency, size_t done, int errors, double seconds) {
   qsort(latency, done, sizeof *latency, by_size);
-  printf("{\"requests\":%zu,\"errors\":%d,\"secs\":%.4f,\"p50_us\":%.0f,\"p99_us\":%.0f}\n", done,
-         errors, seconds, done ? latency[done / 2] : 0, done ? latency[done * 99 / 100] : 0);
+  printf("{\"requests\":%zu,\"errors\":%d,\"secs\":%.4f,\"p50_us\":%.0f,\"p99_us\":%.0f,"
+         "\"max_us\":%.0f}\n",
+         done, errors, seconds, done ? latency[done / 2] : 0, done ? latency[done * 99 / 100] : 0,
+         done ? latency[done - 1] : 0);
 }
 
 static int rate(char** v) {
