@@ -32,7 +32,7 @@ public:
   explicit Credentials(Checks& checks) : checks_(checks) {
     for (const auto& secret : checks.world.all<istio::Secret>()) {
       const auto& about = secret->metadata;
-      secrets_[about.name].push_back(secret);
+      secrets_[about.name()].push_back(secret);
     }
   }
   void look_at(const TlsBlock& block);
@@ -56,7 +56,7 @@ const Credentials::Secret* Credentials::find(const std::string& space,
   const auto named = secrets_.find(name);
   if (named == secrets_.end()) return nullptr;
   for (const auto& secret : named->second) {
-    if (secret->metadata.namespace_name == space) return &secret;
+    if (secret->metadata.namespace_name() == space) return &secret;
   }
   return nullptr;
 }
@@ -71,7 +71,7 @@ void Credentials::missing(const TlsBlock& block, const std::string& space,
     const auto& secret = named->second.front();
     return checks_.add("SLP0302", object, field,
                        "credentialName " + name + ": " + secret.object->ref->text() +
-                           " is in namespace " + secret->metadata.namespace_name +
+                           " is in namespace " + secret->metadata.namespace_name() +
                            ", and a sidecar reads Secrets of its own namespace only (" + space +
                            ")",
                        "create it in namespace " + space);
@@ -169,7 +169,7 @@ void Credentials::look_at(const TlsBlock& block) {
     name = name.substr(secret_prefix.size());
   else if (name.find("://") != name.npos)
     return;  // no Secret: a proxy says why it can't use it
-  std::string space = about.namespace_name;
+  std::string space = about.namespace_name();
   if (const auto slash = name.find('/'); slash != name.npos) {
     const auto named = name.substr(0, slash);
     name = name.substr(slash + 1);

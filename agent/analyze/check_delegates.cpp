@@ -15,7 +15,7 @@ struct Found {
 };
 
 Found find_delegate(const World& world, const Service& root, const istio::Delegate& delegate) {
-  const auto& own = root->metadata.namespace_name;
+  const auto& own = root->metadata.namespace_name();
   const auto& space = delegate.namespace_name.empty() ? own : delegate.namespace_name;
   const auto* object = world.find("VirtualService", space, delegate.name);
   if (!object || !object->resource) return {};
@@ -25,7 +25,7 @@ Found find_delegate(const World& world, const Service& root, const istio::Delega
 // There, but refused: not a resource.
 const Object* refused_delegate(const World& world, const Service& root, std::size_t index) {
   const auto& delegate = *root->http[index].delegate;
-  const auto& own = root->metadata.namespace_name;
+  const auto& own = root->metadata.namespace_name();
   const auto* object =
       world.find("VirtualService", delegate.namespace_name.empty() ? own : delegate.namespace_name,
                  delegate.name);

@@ -100,7 +100,7 @@ void check_pairs(Checks& checks, const std::vector<Rule>& rules) {
   std::map<std::tuple<std::string, std::string, std::optional<istio::Labels>>, const Rule*> first;
   for (const auto& rule : rules) {
     if (!rule->traffic_policy) continue;
-    const auto& space = rule->metadata.namespace_name;
+    const auto& space = rule->metadata.namespace_name();
     const auto [at, is_new] = first.try_emplace(
         {space, checks.world.full_name(rule->host, space), rule->workload_selector}, &rule);
     if (is_new) continue;
@@ -116,7 +116,7 @@ void check_rules(Checks& checks) {
   const Pods pods(checks.world);
   for (const auto& rule : checks.world.all_read<istio::DestinationRule>()) {
     const auto* host =
-        checks.world.destination(rule->host, rule->metadata.namespace_name, rule->export_to);
+        checks.world.destination(rule->host, rule->metadata.namespace_name(), rule->export_to);
     if (host) {
       check_subsets(checks, pods, rule, *host);
       continue;

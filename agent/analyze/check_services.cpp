@@ -56,7 +56,8 @@ bool is_system_namespace(std::string_view name) {
 }
 
 void check_port_names(Checks& checks, const Typed<istio::Service>& service) {
-  if (is_istios(service->metadata) || is_system_namespace(service->metadata.namespace_name)) return;
+  if (is_istios(service->metadata) || is_system_namespace(service->metadata.namespace_name()))
+    return;
   const bool external = scalar(find(*service.object->node, "spec.type")) == "ExternalName";
   for (std::size_t i = 0; i < service->ports.size(); i++) {
     const auto& port = service->ports[i];
@@ -110,7 +111,7 @@ Declarations declarations(const std::vector<Entry>& entries) {
   Declarations out;
   for (std::size_t i = 0; i < entries.size(); i++) {
     const auto& entry = *entries[i].value;
-    for (const auto& scope : export_scopes(entry.export_to, entry.metadata.namespace_name)) {
+    for (const auto& scope : export_scopes(entry.export_to, entry.metadata.namespace_name())) {
       for (const auto& host : entry.hosts) {
         for (std::size_t j = 0; j < entry.ports.size(); j++) {
           out[{scope, host, entry.ports[j].number}].push_back({i, j});
@@ -145,7 +146,7 @@ void Conflicts::different(const Key& key, const std::vector<Declared>& all) {
   std::set<std::string> names, protocols;
   for (const auto& one : all) {
     const auto& about = entries_[one.entry]->metadata;
-    names.insert(about.namespace_name + "/" + about.name);
+    names.insert(about.namespace_name() + "/" + about.name());
     protocols.insert(port(one).protocol);
   }
   const auto listed = [](const std::set<std::string>& texts) {

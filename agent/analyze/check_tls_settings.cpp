@@ -14,11 +14,12 @@ bool skips(const istio::ClientTls& tls) { return tls.insecure_skip_verify.value_
 
 // The name of the block's service; empty where it may be several.
 std::string host_of(const World& world, const TlsBlock& block) {
-  return world.full_name(block.rule->host, block.rule->metadata.namespace_name);
+  return world.full_name(block.rule->host, block.rule->metadata.namespace_name());
 }
 
 bool entry_has_names(const World& world, const TlsBlock& block) {
-  const auto hosts = world.hosts_called(host_of(world, block), block.rule->metadata.namespace_name);
+  const auto hosts =
+      world.hosts_called(host_of(world, block), block.rule->metadata.namespace_name());
   return std::any_of(hosts.begin(), hosts.end(), [](const auto* host) {
     return host->entry.value && !host->entry->subject_alt_names.empty();
   });
@@ -31,8 +32,8 @@ void check_ca(Checks& checks, const TlsBlock& block) {
   if (!tls.ca_certificates.empty() || honoured || !block.subset.empty()) return;
   const auto& about = block.rule->metadata;
   std::string text =
-      "DestinationRule " + about.namespace_name + "/" + about.name + " in namespace " +
-      about.namespace_name + " has TLS mode set to " + name_of(tls.mode) +
+      "DestinationRule " + about.namespace_name() + "/" + about.name() + " in namespace " +
+      about.namespace_name() + " has TLS mode set to " + name_of(tls.mode) +
       " but no caCertificates are set to validate server identity for host: " + block.rule->host;
   if (block.port) text += " at port number:" + std::to_string(block.port);
   checks.add(block.port ? "IST0129" : "IST0128", *block.rule.object, block.field, std::move(text));

@@ -76,10 +76,10 @@ std::string scalar(const istio::Node* node) {
 }
 
 istio::Labels string_map(const istio::Node* node) {
-  istio::Labels out;
-  if (!node || node->kind != istio::Node::Kind::mapping) return out;
-  for (const auto& entry : node->entries) out.emplace(entry.key, scalar(entry.value));
-  return out;
+  std::vector<istio::Labels::value_type> out;  // sorted once
+  if (!node || node->kind != istio::Node::Kind::mapping) return {};
+  for (const auto& entry : node->entries) out.emplace_back(entry.key, scalar(entry.value));
+  return istio::Labels(out.begin(), out.end());
 }
 
 Workload read_workload(const istio::Node& document, ResourceRefPtr ref) {

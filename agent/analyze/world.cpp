@@ -109,7 +109,7 @@ void World::add_document(const Source& source, const istio::Node& node, int dept
 void World::read_mesh() {
   for (const auto& map : all<istio::ConfigMap>()) {
     const auto text = map->data.find("mesh");
-    if (map->metadata.name != "istio" || text == map->data.end()) continue;
+    if (map->metadata.name() != "istio" || text == map->data.end()) continue;
     // Its lines are the file's.
     const auto* node = analyze::find(*map.object->node, "data.mesh");
     const bool block = text->second.find('\n') != std::string::npos;
@@ -133,7 +133,7 @@ void World::add_hosts() {
   }
   for (const auto& service : all_read<istio::Service>()) {
     hosts_.push_back(
-        {full_name(service->metadata.name, service->metadata.namespace_name), {}, service});
+        {full_name(service->metadata.name(), service->metadata.namespace_name()), {}, service});
   }
   for (std::size_t i = 0; i < hosts_.size(); ++i) {
     host_names_.add(hosts_[i].name, i);
@@ -144,7 +144,7 @@ void World::add_rules() {
   rules_ = all<istio::DestinationRule>();
   for (std::size_t i = 0; i < rules_.size(); ++i) {
     const auto& rule = *rules_[i].value;
-    rule_hosts_.add(full_name(rule.host, rule.metadata.namespace_name), i);
+    rule_hosts_.add(full_name(rule.host, rule.metadata.namespace_name()), i);
   }
 }
 

@@ -18,9 +18,9 @@ std::string source_of(const std::string& name, const mesh::CompileInput& input) 
   std::string found;
   for (const auto& resource : input.resources) {
     const auto* secret = std::get_if<istio::Secret>(resource.get());
-    if (!secret || secret->metadata.namespace_name != input.proxy.namespace_name) continue;
-    if (secret->metadata.name == wanted) return secret->metadata.ref->text();
-    if (secret->metadata.name == base) found = secret->metadata.ref->text();
+    if (!secret || secret->metadata.namespace_name() != input.proxy.namespace_name) continue;
+    if (secret->metadata.name() == wanted) return secret->metadata.ref->text();
+    if (secret->metadata.name() == base) found = secret->metadata.ref->text();
   }
   if (!found.empty()) return found;
   return "Secret " + input.proxy.namespace_name + "/" + base + " (not there)";

@@ -32,9 +32,9 @@ std::vector<istio::Proxy> proxies_for(const Resources& resources) {
     const bool has_rules = rule || std::holds_alternative<istio::ServiceEntry>(*resource) ||
                            std::holds_alternative<istio::VirtualService>(*resource);
     if (!has_rules || all.size() >= limits::validated_proxies) continue;
-    all.emplace(about.namespace_name, istio::Labels{});
+    all.emplace(about.namespace_name(), istio::Labels{});
     if (rule && rule->workload_selector) {
-      all.emplace(about.namespace_name, *rule->workload_selector);
+      all.emplace(about.namespace_name(), *rule->workload_selector);
     }
   }
   std::vector<istio::Proxy> out;
@@ -55,8 +55,8 @@ std::vector<config::WantedSecret> given_secrets(const std::vector<std::string>& 
   std::set<std::string> names;
   for (const auto& resource : resources) {
     const auto* secret = std::get_if<istio::Secret>(resource.get());
-    if (secret && secret->metadata.namespace_name == namespace_name) {
-      names.insert(secret->metadata.name);
+    if (secret && secret->metadata.namespace_name() == namespace_name) {
+      names.insert(secret->metadata.name());
     }
   }
   std::vector<config::WantedSecret> out;

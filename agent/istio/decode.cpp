@@ -149,31 +149,32 @@ void Decoder::list(Fields& fields, int depth) {
 
 Metadata Decoder::metadata(Fields& document, const std::string& kind) {
   Metadata metadata;
-  metadata.namespace_name = "default";
+  ResourceRef ref{kind, "default", "", file_, document.line()};
   const bool given = document.object(
       "metadata",
       [&](Fields& fields) {
-        metadata.name = fields.text("name");
+        ref.name = fields.text("name");
         const std::string namespace_name = fields.text("namespace");
-        if (!namespace_name.empty()) metadata.namespace_name = namespace_name;
-        document.report().identify(kind, metadata.namespace_name, metadata.name);
-        if (auto problem = resource_name_problem(metadata.name)) {
-          fields.error("name", metadata.name.empty() ? "required" : *problem);
+        if (!namespace_name.empty()) ref.namespace_name = namespace_name;
+        document.report().identify(kind, ref.namespace_name, ref.name);
+        if (auto problem = resource_name_problem(ref.name)) {
+          fields.error("name", ref.name.empty() ? "required" : *problem);
         }
-        if (!is_dns_label(metadata.namespace_name)) {
-          fields.error("namespace", "invalid value " + quoted(metadata.namespace_name));
+        if (!is_dns_label(ref.namespace_name)) {
+          fields.error("namespace", "invalid value " + quoted(ref.namespace_name));
         }
         metadata.created = seconds_of(fields.text("creationTimestamp"));
         metadata.labels = fields.labels("labels");
         metadata.annotations = fields.labels("annotations");
+        // The whole resource once more, as kubectl leaves it.
+        metadata.annotations.erase("kubectl.kubernetes.io/last-applied-configuration");
         if (is_of_istio(kind) && metadata.annotations.contains("istio.io/dry-run")) {
           fields.error("annotations", "unsupported annotation istio.io/dry-run");
         }
       },
       Unknown::ignore);  // Kubernetes adds many of its own
   if (!given) document.error("metadata", "required");
-  metadata.ref = std::make_shared<ResourceRef>(
-      ResourceRef{kind, metadata.namespace_name, metadata.name, file_, document.line()});
+  metadata.ref = std::make_shared<ResourceRef>(std::move(ref));
   return metadata;
 }
 

@@ -32,7 +32,7 @@ void read_subsets(DestinationRule& rule, Fields& spec) {
 }
 
 void check_export_to(const DestinationRule& rule, Fields& spec) {
-  const Exported exported{.namespace_name = rule.metadata.namespace_name,
+  const Exported exported{.namespace_name = rule.metadata.namespace_name(),
                           .has_selector = rule.workload_selector.has_value()};
   if (auto problem = export_to_problem(rule.export_to, exported)) spec.error("exportTo", *problem);
 }
@@ -45,19 +45,19 @@ void check_credential(const Boxed<ClientTls>& given, const DestinationRule& rule
   const std::string_view rest = std::string_view(tls.credential_name).substr(prefix.size());
   const std::size_t slash = rest.find('/');
   const bool own = slash != std::string_view::npos && slash + 1 < rest.size() &&
-                   rest.substr(0, slash) == rule.metadata.namespace_name;
+                   rest.substr(0, slash) == rule.metadata.namespace_name();
   if (own) return;
   if (slash == std::string_view::npos) {
     return spec.report().error(tls.line, spec.path_of("trafficPolicy"),
                                "invalid configmap:// credentialName: the form is "
                                "configmap://NAMESPACE/NAME; namespace must match the configuration "
                                "namespace " +
-                                   quoted(rule.metadata.namespace_name));
+                                   quoted(rule.metadata.namespace_name()));
   }
   spec.report().error(tls.line, spec.path_of("trafficPolicy"),
                       "invalid configmap:// credentialName: namespace must match the configuration "
                       "namespace " +
-                          quoted(rule.metadata.namespace_name));
+                          quoted(rule.metadata.namespace_name()));
 }
 
 void check_credentials(const Boxed<TrafficPolicy>& policy, const DestinationRule& rule,

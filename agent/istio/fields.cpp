@@ -107,18 +107,18 @@ std::vector<std::string> Fields::texts(std::string_view name) {
 }
 
 Labels Fields::labels(std::string_view name) {
-  Labels out;
   const Node* node = find(name);
-  if (!node || !expect(name, *node, node->kind == Node::Kind::mapping, "an object")) return out;
+  if (!node || !expect(name, *node, node->kind == Node::Kind::mapping, "an object")) return {};
+  std::vector<Labels::value_type> out;  // sorted once: a hostile document has very many
   for (const Node::Entry& entry : node->entries) {
     if (entry.value->kind == Node::Kind::null) {
-      out.emplace(entry.key, "");  // as Kubernetes' JSON decoder does
+      out.emplace_back(entry.key, "");  // as Kubernetes' JSON decoder does
     } else if (expect(std::string(name) + '.' + entry.key, *entry.value, is_text(*entry.value),
                       "a string")) {
-      out.emplace(entry.key, entry.value->text);
+      out.emplace_back(entry.key, entry.value->text);
     }
   }
-  return out;
+  return Labels(out.begin(), out.end());
 }
 
 std::optional<int64_t> Fields::integer(std::string_view name, int64_t min, int64_t max) {

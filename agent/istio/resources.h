@@ -32,8 +32,8 @@ struct ServicePort {
 };
 
 struct WorkloadEntry {
-  std::string address;                    // IP, FQDN, unix://...
-  std::map<std::string, uint16_t> ports;  // by port name
+  std::string address;                                      // IP, FQDN, unix://...
+  boost::container::flat_map<std::string, uint16_t> ports;  // by port name
   Labels labels;
   std::string network, locality, service_account;
   uint32_t weight = 0;

@@ -216,7 +216,7 @@ void check_service_entry(const ServiceEntry& entry, Fields& spec) {
   check_endpoints(entry, spec);
   check_several_hosts(entry, spec);
   check_shared_address(entry, spec);
-  const Exported exported{.namespace_name = entry.metadata.namespace_name,
+  const Exported exported{.namespace_name = entry.metadata.namespace_name(),
                           .is_service_entry = true};
   if (auto problem = export_to_problem(entry.export_to, exported)) spec.error("exportTo", *problem);
   if (entry.resolution == Resolution::dynamic_dns && entry.location == Location::mesh_internal &&

@@ -135,7 +135,7 @@ void decode_spec(VirtualService& service, Fields& spec) {
     const int line = unused.line ? unused.line : spec.line();
     spec.report().warn(line, unused.field, "virtualService " + unused.reason);
   }
-  const Exported exported{.namespace_name = service.metadata.namespace_name};
+  const Exported exported{.namespace_name = service.metadata.namespace_name()};
   if (auto problem = export_to_problem(service.export_to, exported))
     spec.error("exportTo", *problem);
 }

@@ -51,11 +51,13 @@ WorkloadEntry decode_workload(Fields& fields) {
   entry.line = fields.line();
   entry.address = fields.text("address");
   fields.object("ports", [&](Fields& ports) {
+    std::vector<std::pair<std::string, uint16_t>> by_name;  // sorted once
     for (const auto& port : fields.find("ports")->entries) {
-      entry.ports[port.key] = ports.port(port.key);
+      by_name.emplace_back(port.key, ports.port(port.key));
       if (auto problem = port_name_problem(port.key)) ports.error(port.key, *problem);
       if (port.key.size() >= 63) ports.error(port.key, "must be shorter than 63 bytes");
     }
+    entry.ports.insert(by_name.begin(), by_name.end());
   });
   entry.labels = fields.labels("labels");
   check_labels(fields, "labels", entry.labels);

@@ -124,7 +124,7 @@ void add_entry_endpoints(const KnownService& service, const istio::ServicePort& 
   if (entry.workload_selector && service.workloads.empty()) {
     findings.push_back(finding(istio::Severity::warning, entry.metadata, "spec.workloadSelector",
                                out.name + " has no endpoints: no WorkloadEntry of namespace " +
-                                   entry.metadata.namespace_name +
+                                   entry.metadata.namespace_name() +
                                    " has these labels (pods are not watched yet)"));
   }
   const bool by_name =

@@ -12,8 +12,8 @@ namespace {
 std::vector<std::string> other_names(const KnownService& service, const istio::Proxy& proxy) {
   std::vector<std::string> out;
   if (service.service) {
-    const auto name = lower(service.metadata->name);
-    const auto& space = service.metadata->namespace_name;
+    const auto name = lower(service.metadata->name());
+    const auto& space = service.metadata->namespace_name();
     if (space == proxy.namespace_name) out.push_back(name);
     out.push_back(name + "." + space);
     out.push_back(name + "." + space + ".svc");

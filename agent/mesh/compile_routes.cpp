@@ -45,7 +45,7 @@ WeightedCluster RouteCompiler::destination(const Rule& rule, const istio::RouteD
   out.weight = to.weight;
   const auto& about = rule.service.metadata;
   const auto host =
-      expand_short_name(to.destination.host, about.namespace_name, input_.mesh.cluster_domain);
+      expand_short_name(to.destination.host, about.namespace_name(), input_.mesh.cluster_domain);
   const uint16_t port = to.destination.port ? to.destination.port : rule.port;
   const auto name = outbound_name(port, host, to.destination.subset);
   if (const auto at = clusters_.find(name); at != clusters_.end()) {

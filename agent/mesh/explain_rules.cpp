@@ -28,7 +28,7 @@ public:
   }
   std::string why_not(const istio::DestinationRule& rule) const;
   std::string host_of(const istio::DestinationRule& rule) const {
-    return expand_short_name(rule.host, rule.metadata.namespace_name, input_.mesh.cluster_domain);
+    return expand_short_name(rule.host, rule.metadata.namespace_name(), input_.mesh.cluster_domain);
   }
   bool is_chosen(const istio::DestinationRule& rule) const { return &rule == chosen_; }
 
@@ -44,7 +44,7 @@ private:
 };
 
 std::string Reasons::not_seen(const istio::DestinationRule& rule) const {
-  const auto& from = rule.metadata.namespace_name;
+  const auto& from = rule.metadata.namespace_name();
   if (rule.workload_selector && from != here_) {
     return "its workloadSelector selects proxies of its own namespace " + from + " only";
   }
@@ -68,8 +68,8 @@ std::string Reasons::why_not(const istio::DestinationRule& rule) const {
   if (auto why = not_seen(rule); !why.empty()) return why;
   if (!chosen_) return "it takes no part here";
   const auto& other = chosen_->metadata;
-  if (place(rule.metadata.namespace_name) > place(other.namespace_name)) {
-    return "namespace " + other.namespace_name + ", which is asked before, has a rule";
+  if (place(rule.metadata.namespace_name()) > place(other.namespace_name())) {
+    return "namespace " + other.namespace_name() + ", which is asked before, has a rule";
   }
   const auto mine = host_of(rule), theirs = host_of(*chosen_);
   if (mine != theirs) return "its host " + mine + " is less specific than " + theirs;

@@ -65,7 +65,7 @@ WorkloadIndex::WorkloadIndex(const CompileInput& input) {
   for (const auto& resource : input.resources) {
     const auto* workload = std::get_if<istio::Workload>(resource.get());
     if (!workload) continue;
-    auto& space = spaces_[workload->metadata.namespace_name];
+    auto& space = spaces_[workload->metadata.namespace_name()];
     space.all.push_back(workload);
     for (const auto& [name, value] : workload->entry.labels)
       space.by_label[{name, value}].push_back(workload);
@@ -73,7 +73,7 @@ WorkloadIndex::WorkloadIndex(const CompileInput& input) {
 }
 
 Workloads WorkloadIndex::selected(const istio::ServiceEntry& entry) const {
-  const auto space = spaces_.find(entry.metadata.namespace_name);
+  const auto space = spaces_.find(entry.metadata.namespace_name());
   if (!entry.workload_selector || space == spaces_.end()) return {};
   const Workloads* fewest = &space->second.all;
   for (const auto& [name, value] : *entry.workload_selector) {
@@ -117,7 +117,7 @@ void add_entry(const istio::ServiceEntry& entry, const Workloads& workloads,
 void add_service(const istio::Service& service, const CompileInput& input,
                  std::vector<KnownService>& out) {
   KnownService known;
-  known.host = expand_short_name(service.metadata.name, service.metadata.namespace_name,
+  known.host = expand_short_name(service.metadata.name(), service.metadata.namespace_name(),
                                  input.mesh.cluster_domain);
   known.metadata = &service.metadata;
   known.service = &service;
@@ -142,7 +142,7 @@ std::vector<KnownService> visible(const CompileInput& input,
   const WorkloadIndex workloads(input);
   out.reserve(input.resources.size());
   for (const auto& resource : input.resources) {
-    const auto& from = istio::metadata_of(*resource).namespace_name;
+    const auto& from = istio::metadata_of(*resource).namespace_name();
     if (const auto* entry = std::get_if<istio::ServiceEntry>(resource.get())) {
       if (exported(entry->export_to, usual, from, here))
         add_entry(*entry, workloads.selected(*entry), out, findings);
@@ -158,7 +158,7 @@ std::vector<KnownService> visible(const CompileInput& input,
 // (2.2).
 int rank(const KnownService& known, const CompileInput& input) {
   if (known.service) return 0;
-  return known.metadata->namespace_name == input.proxy.namespace_name ? 1 : 2;
+  return known.metadata->namespace_name() == input.proxy.namespace_name ? 1 : 2;
 }
 
 // Whose ports count for a host: the namespace (and kind) that won, each port's first teller in it.
@@ -179,7 +179,7 @@ Winners pick_winners(const std::vector<KnownService>& all, const CompileInput& i
   Winners winners;
   winners.reserve(all.size());
   for (const auto& known : all) {
-    Winner mine{rank(known, input), known.metadata->namespace_name, {}, {}};
+    Winner mine{rank(known, input), known.metadata->namespace_name(), {}, {}};
     const auto [at, first] = winners.try_emplace(known.host, mine);
     if (!first && mine.rank < at->second.rank) at->second = std::move(mine);
   }
@@ -232,8 +232,8 @@ istio::Finding finding(istio::Severity severity, const istio::Metadata& about, s
     out.line = about.ref->line;
   }
   if (line > 0) out.line = line;
-  out.namespace_name = about.namespace_name;
-  out.name = about.name;
+  out.namespace_name = about.namespace_name();
+  out.name = about.name();
   out.field = std::move(field);
   out.reason = std::move(reason);
   return out;
@@ -263,7 +263,7 @@ std::vector<KnownService> known_services(const CompileInput& input,
       decorations.push_back(i);
       continue;
     }
-    if (winner.namespace_name != known.metadata->namespace_name) {
+    if (winner.namespace_name != known.metadata->namespace_name()) {
       dropped[i] = true;
       findings.push_back(finding(istio::Severity::warning, *known.metadata, "spec.hosts",
                                  known.host + " is taken from namespace " +

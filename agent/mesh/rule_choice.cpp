@@ -86,7 +86,7 @@ void RuleIndex::add(Scope& scope, std::string_view host) {
 }
 
 void RuleIndex::add_rule(const istio::DestinationRule& rule) {
-  const auto& from = rule.metadata.namespace_name;
+  const auto& from = rule.metadata.namespace_name();
   const auto& here = input_.proxy.namespace_name;
   const auto& root = input_.mesh.root_namespace;
   // A selector selects proxies of the rule's own namespace; elsewhere the rule does not exist.
@@ -115,7 +115,7 @@ void RuleIndex::add_broken(const istio::Refused& refused) {
 
 const RuleIndex::Candidates* RuleIndex::candidates_for(const KnownService& service) const {
   if (const auto* found = find_host(own_, service.host)) return found;
-  for (const auto* from : {&service.metadata->namespace_name, &input_.mesh.root_namespace}) {
+  for (const auto* from : {&service.metadata->namespace_name(), &input_.mesh.root_namespace}) {
     const auto scope = exported_.find(*from);
     if (scope == exported_.end()) continue;
     if (const auto* found = find_host(scope->second, service.host)) return found;
@@ -157,7 +157,7 @@ RuleChoice RuleIndex::choose(const KnownService& service) {
 std::vector<const istio::DestinationRule*> RuleIndex::unused() const {
   std::vector<const istio::DestinationRule*> out;
   for (const auto& [rule, broken, asked] : rules_) {
-    if (!rule || asked || rule->metadata.namespace_name != input_.proxy.namespace_name) continue;
+    if (!rule || asked || rule->metadata.namespace_name() != input_.proxy.namespace_name) continue;
     if (!rule->workload_selector || selects(*rule)) out.push_back(rule);
   }
   return out;

@@ -28,12 +28,12 @@ VirtualServiceIndex::VirtualServiceIndex(const CompileInput& input,
     const auto* service = std::get_if<istio::VirtualService>(resource.get());
     if (!service || !service->hosts.empty()) continue;
     const auto& about = service->metadata;
-    delegates.try_emplace({about.namespace_name, about.name}, service);
+    delegates.try_emplace({about.namespace_name(), about.name()}, service);
   }
   for (const auto& resource : input.resources) {
     const auto* service = std::get_if<istio::VirtualService>(resource.get());
     if (!service || service->hosts.empty() || !istio::is_of_mesh(*service)) continue;
-    const auto& from = service->metadata.namespace_name;
+    const auto& from = service->metadata.namespace_name();
     if (exported(service->export_to, input.mesh.default_virtual_service_export_to, from,
                  input.proxy.namespace_name))
       add(*service, delegates);
@@ -56,10 +56,10 @@ void VirtualServiceIndex::add(const istio::VirtualService& service, const Delega
     }
     const auto& space = rule.delegate->namespace_name;
     const auto at =
-        delegates.find({space.empty() ? about.namespace_name : space, rule.delegate->name});
+        delegates.find({space.empty() ? about.namespace_name() : space, rule.delegate->name});
     const bool seen = at != delegates.end() &&
                       exported(at->second->export_to, input_.mesh.default_virtual_service_export_to,
-                               at->second->metadata.namespace_name, about.namespace_name);
+                               at->second->metadata.namespace_name(), about.namespace_name());
     if (!seen) {  // Measured: requests fall through to the next rule.
       findings_.push_back(finding(istio::Severity::warning, about, "spec.http",
                                   "the delegate " + rule.delegate->name +
@@ -73,7 +73,8 @@ void VirtualServiceIndex::add(const istio::VirtualService& service, const Delega
   }
   std::set<std::string> own;  // a short name and its long form are one host, not a conflict
   for (const auto& written : service.hosts) {
-    const auto host = expand_short_name(written, about.namespace_name, input_.mesh.cluster_domain);
+    const auto host =
+        expand_short_name(written, about.namespace_name(), input_.mesh.cluster_domain);
     if (!own.insert(host).second) continue;
     const MeshService* const value = known.get();
     if (add_host(by_host_, host, value)) continue;

@@ -14,8 +14,6 @@ const test::Issued two = ca.issue({.common_name = "two"});
 ResourcePtr secret(const std::string& name, SecretData data,
                    const std::string& namespace_name = "default") {
   istio::Secret out;
-  out.metadata.name = name;
-  out.metadata.namespace_name = namespace_name;
   out.metadata.ref =
       std::make_shared<ResourceRef>(ResourceRef{"Secret", namespace_name, name, "s.yaml", 3});
   out.data = std::move(data);
@@ -25,8 +23,6 @@ ResourcePtr secret(const std::string& name, SecretData data,
 ResourcePtr config_map(const std::string& name, SecretData data,
                        const std::string& namespace_name) {
   istio::ConfigMap out;
-  out.metadata.name = name;
-  out.metadata.namespace_name = namespace_name;
   out.metadata.ref =
       std::make_shared<ResourceRef>(ResourceRef{"ConfigMap", namespace_name, name, "s.yaml", 3});
   out.data = std::move(data);

@@ -15,7 +15,7 @@ std::vector<std::string> names(const Decoded& decoded) {
   std::vector<std::string> out;
   for (const Resource& resource : decoded.resources) {
     const Metadata& metadata = metadata_of(resource);
-    out.push_back(metadata.name + ":" + std::to_string(metadata.ref->line));
+    out.push_back(metadata.name() + ":" + std::to_string(metadata.ref->line));
   }
   return out;
 }

@@ -79,7 +79,7 @@ TEST(SecretDecoding, DecodesDataAndPrefersStringData) {
   const auto secret = only<Secret>(
       "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\nmetadata: {name: s, namespace: ns}\n"
       "data: {tls.crt: aGVsbG8=, tls.key: b2xk}\nstringData:\n  tls.key: |\n    new\n");
-  EXPECT_EQ(secret.metadata.namespace_name, "ns");
+  EXPECT_EQ(secret.metadata.namespace_name(), "ns");
   EXPECT_EQ(secret.data.at("tls.crt"), "hello");
   EXPECT_EQ(secret.data.at("tls.key"), "new\n");
 }
@@ -123,7 +123,7 @@ TEST(SecretDecoding, RefusesWhatNoClusterWouldStoreAndTakesTheNextOne) {
   EXPECT_EQ(decoded.refused[1].name, "two");
   EXPECT_EQ(decoded.refused[2].name, "map");
   ASSERT_EQ(decoded.resources.size(), 1u);
-  EXPECT_EQ(metadata_of(decoded.resources[0]).name, "good");
+  EXPECT_EQ(metadata_of(decoded.resources[0]).name(), "good");
 }
 
 TEST(ConfigMapDecoding, TakesTextAndBinary) {

@@ -16,7 +16,7 @@ TEST(ServiceEntryDecoding, ReadsEveryField) {
       "  endpoints:\n  - address: 10.2.3.4\n    ports: {http: 8081}\n    labels: {version: v1}\n"
       "    serviceAccount: sa\n    weight: 3\n"
       "  exportTo: ['.']\n  subjectAltNames: ['spiffe://a/b']\n");
-  EXPECT_EQ(entry.metadata.namespace_name, "egress");
+  EXPECT_EQ(entry.metadata.namespace_name(), "egress");
   EXPECT_EQ(entry.metadata.labels.at("team"), "web");
   EXPECT_EQ(entry.metadata.ref->text(), "ServiceEntry egress/cnn (f.yaml:1)");
   EXPECT_EQ(entry.hosts, (std::vector<std::string>{"edition.cnn.com", "www.cnn.com"}));
