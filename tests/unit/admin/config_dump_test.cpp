@@ -114,12 +114,14 @@ TEST(ConfigDump, ShowsWhatAConnectionPoolAndALoadBalancerAskFor) {
   hashed->load->hash =
       mesh::HashPolicy{.table = mesh::HashPolicy::Table::maglev, .table_size = 65'537};
   config.clusters[hashed->name] = hashed;
-  expect_in(
-      compact(config_dump(config, {})),
-      {R"("upstream_connection_options":{"tcp_keepalive":{"keepalive_probes":4,"keepalive_time":60,"keepalive_interval":5}})",
-       R"("round_robin_lb_config":{"slow_start_config":{"slow_start_window":"30s","aggression":{"default_value":1.5},"min_weight_percent":{"value":20}}})",
-       R"("common_http_protocol_options":{"idle_timeout":"7s","max_connection_duration":"9s","max_requests_per_connection":3})",
-       R"("maglev_lb_config":{"table_size":65537})"});
+  expect_in(compact(config_dump(config, {})),
+            {R"("upstream_connection_options":{"tcp_keepalive":{"keepalive_probes":4,)"
+             R"("keepalive_time":60,"keepalive_interval":5}})",
+             R"("round_robin_lb_config":{"slow_start_config":{"slow_start_window":"30s",)"
+             R"("aggression":{"default_value":1.5},"min_weight_percent":{"value":20}}})",
+             R"("common_http_protocol_options":{"idle_timeout":"7s",)"
+             R"("max_connection_duration":"9s","max_requests_per_connection":3})",
+             R"("maglev_lb_config":{"table_size":65537})"});
 }
 
 TEST(ConfigDump, ShowsAUnixSocketAsAPipe) {
