@@ -1,6 +1,8 @@
 #include "agent/cli/process.h"
 
+#include <sched.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -31,6 +33,24 @@ void raise_descriptor_limit() {
   if (getrlimit(RLIMIT_NOFILE, &limit)) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// The calling thread, which loads configurations, leaves a core that it shares to the worker: a
+// load takes a tenth of a second, and a worker that has something to do should wait for no more
+// than a slice of it (Linux 6.12 and later take a wish for that; before, the nice value alone
+// counts). Threads that it begins later are as nice: the access log's, where logging is switched on
+// later.
+void give_way_to_workers() {
+  constexpr int niceness = 10;  // about a tenth of a busy core
+  setpriority(PRIO_PROCESS, 0, niceness);
+  struct {  // sched_setattr(2); <linux/sched/types.h> does not go with <sched.h> here
+    uint32_t size = 48, policy = SCHED_OTHER;
+    uint64_t flags = 0;
+    int32_t nice = niceness;
+    uint32_t priority = 0;
+    uint64_t runtime_ns = 100'000, deadline_ns = 0, period_ns = 0;
+  } attributes;
+  syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
 bool has_ipv6() { return access("/proc/net/if_inet6", F_OK) == 0; }
@@ -104,6 +124,7 @@ Result<void> Process::start() {
   if (auto opened = open_workers(mesh); !opened) return opened;
   if (auto opened = open_admin(); !opened) return opened;
   for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
+  give_way_to_workers();
   await_end();
   await_requests();
   ready_ = true;

@@ -72,17 +72,21 @@ def middle(directory, pairs, files):
     return os.path.join(directory, f"pairs-{pairs // 2 // a_file * a_file:06}.yaml")
 
 
-def change(path, pairs, round_):
-    """The middle pair's sni becomes another; the file is replaced by a rename, as kubelet and editors do."""
+def changed(path, pairs, round_):
+    """Its text with another sni of the middle pair."""
     i = pairs // 2
     with open(path) as source:
         text = source.read()
     at = text.index(f"name: originate-{i}\n")
     line = text.index("sni: ", at)
     text = text[:line] + f"sni: changed-{round_}.example.com" + text[text.index("\n", line):]
-    with open(path + ".new", "w") as out:
+    return text
+
+
+def write_beside(path, text, suffix=".new"):
+    with open(path + suffix, "w") as out:
         out.write(text)
-    os.rename(path + ".new", path)
+    return path + suffix
 
 
 class Sidecar:
@@ -125,14 +129,15 @@ class Sidecar:
 def measure(pairs, files, changes):
     directory = tempfile.mkdtemp(prefix="growth-")
     try:
-        changed = write(directory, pairs, files) if pairs else None
+        path = write(directory, pairs, files) if pairs else None
         sidecar = Sidecar(directory)
         try:
             delays = []
             for round_ in range(changes if pairs else 0):
                 time.sleep(0.3)
                 before = sidecar.loads()
-                change(changed, pairs, round_)
+                fresh = write_beside(path, changed(path, pairs, round_))
+                os.rename(fresh, path)  # as kubelet and editors do
                 begun = time.monotonic()
                 while sidecar.loads() == before:
                     if time.monotonic() - begun > 30:

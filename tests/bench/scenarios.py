@@ -61,14 +61,16 @@ def changing(bed, name, binary, seconds):
     def load(): return bed.tool("rate", EXT, 80, SNI, CLIENTS, RATE, seconds)
     p = bed.start(name, binary, "egress_mtls")
     path = growth.middle(os.path.join(bed.newest(name), "resources"), growth.PAIRS, 1)
+    fresh = [growth.write_beside(path, growth.changed(path, growth.PAIRS, i), f".{i}") for i in range(4 * seconds)]
+    time.sleep(1)
     try:
         load()
         r = {"errors": 0}
         for what in ("quiet", "changing"):
             stop, changes = threading.Event(), []
             def change():
-                while not stop.wait(0.3):
-                    growth.change(path, growth.PAIRS, len(changes))
+                while fresh and not stop.wait(0.3):
+                    os.rename(fresh.pop(), path)
                     changes.append(path)
             changer = threading.Thread(target=change)
             if what == "changing":
