@@ -120,8 +120,17 @@ DecodedFilePtr DecodedFiles::take(const SourceFile& source, const KnownRef& know
 void DecodedFiles::finish() {
   if (taken_ != files_.size())
     std::erase_if(files_, [&](const auto& entry) { return entry.second.load != load_; });
+  finish_edit();
+}
+
+void DecodedFiles::finish_edit() {
   load_++;
   taken_ = 0;
+}
+
+DecodedFilePtr DecodedFiles::find(std::string_view path) const {
+  const auto at = files_.find(path);
+  return at == files_.end() ? nullptr : at->second.file;
 }
 
 }  // namespace sallyport::config

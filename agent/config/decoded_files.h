@@ -47,6 +47,10 @@ public:
   DecodedFilePtr take(const SourceFile& source, const KnownRef& known);
   // After every file of a load was taken: what is gone is forgotten.
   void finish();
+  // After a load that took only those that were edited.
+  void finish_edit();
+  // What is known of `path`; null: nothing.
+  DecodedFilePtr find(std::string_view path) const;
 
 private:
   struct Known {

@@ -84,7 +84,28 @@ Result<void> Loader::read_mesh(std::vector<istio::Finding>& findings) {
   return {};
 }
 
-Result<std::optional<InForce>> Loader::read_resources(std::vector<istio::Finding>& findings) {
+// Only files whose text changed, of which nothing else is known to differ: none of the others is
+// looked at. Nothing: the whole directory has to be.
+std::optional<InForce> Loader::read_edited(const Touched& touched) {
+  if (touched.all || !compiled_.snapshot) return std::nullopt;
+  std::vector<SourceFile> edited;
+  for (const std::string& path : touched.paths) {
+    if (is_linked(seen_, path)) return std::nullopt;
+    auto file = read_entry(path);
+    if (!file) return std::nullopt;
+    if (!file->path.empty()) edited.push_back(std::move(*file));
+  }
+  return store_.edit(edited);
+}
+
+Result<std::optional<InForce>> Loader::read_resources(const Touched& touched,
+                                                      std::vector<istio::Finding>& findings) {
+  if (auto edited = read_edited(touched)) {
+    resource_findings_ = std::move(edited->findings);
+    refusals_.clear();
+    findings.insert(findings.end(), resource_findings_.begin(), resource_findings_.end());
+    return edited;
+  }
   auto tree = read_tree(options_.directory, [this](const auto& path, const FileStamp& stamp) {
     return store_.held(path, stamp);
   });
@@ -133,10 +154,10 @@ std::shared_ptr<const certs::Vault> Loader::build_vault() {
   return secrets_.build(wanted, input_.resources, resource_findings_);
 }
 
-Result<Load> Loader::load() {
+Result<Load> Loader::load(const Touched& touched) {
   Load load;
   if (const auto read = read_mesh(load.findings); !read) return read.error();
-  auto fresh = read_resources(load.findings);
+  auto fresh = read_resources(touched, load.findings);
   if (!fresh) return fresh.error();
   compile(std::move(*fresh));
   load.vault = build_vault();

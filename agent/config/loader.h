@@ -9,6 +9,7 @@
 #include "agent/config/secrets.h"
 #include "agent/config/service.h"
 #include "agent/config/store.h"
+#include "agent/config/touched.h"
 #include "agent/config/watch_points.h"
 #include "agent/mesh/compile.h"
 
@@ -27,7 +28,9 @@ public:
 
   // Error only when nothing good is there to go on with: the directory or the mesh config can't be
   // read, and never could.
-  Result<Load> load();
+  // `touched`: what of the directory may differ since the last load (mesh config and PEM files are
+  // always looked at).
+  Result<Load> load(const Touched& touched = {});
   // The newest load is what workers get: until the next is, they may ask for its secrets.
   void published() { published_secrets_ = compiled_.secret_names; }
   // What decides about the next load: the directory's tree, the mesh config, the PEM files.
@@ -36,7 +39,9 @@ public:
 private:
   Result<void> read_mesh(std::vector<istio::Finding>& findings);
   // Unset: they can't be read, and the last good ones stay in force.
-  Result<std::optional<InForce>> read_resources(std::vector<istio::Finding>& findings);
+  Result<std::optional<InForce>> read_resources(const Touched& touched,
+                                                std::vector<istio::Finding>& findings);
+  std::optional<InForce> read_edited(const Touched& touched);
   void compile(std::optional<InForce> fresh);
   std::shared_ptr<const certs::Vault> build_vault();
 

@@ -41,12 +41,12 @@ struct Service::State {
         snapshots(closed_snapshot(given)),
         vault(std::make_shared<certs::Vault>()),
         loader(std::move(given)),
-        watcher(io, [this] { reload(); }),
+        watcher(io, [this](const Touched& touched) { reload(touched); }),
         sweep_timer(io),
         expiry_timer(io) {}
 
-  Result<void> load();
-  void reload();
+  Result<void> load(Touched touched);
+  void reload(const Touched& touched);
   void publish(const Load& load);
   void tell(std::vector<istio::Finding> now, const std::vector<std::string>& refusals);
   std::optional<istio::Finding> watch(bool& again);
@@ -90,12 +90,13 @@ std::optional<istio::Finding> Service::State::watch(bool& again) {
                         "changes are not followed (SIGHUP reloads): " + watched.error().context};
 }
 
-Result<void> Service::State::load() {
+Result<void> Service::State::load(Touched touched) {
   for (int attempt = 1;; ++attempt) {
-    auto load = loader.load();
+    auto load = loader.load(touched);
     if (!load) return load.error();
     bool again = false;
     const auto problem = watch(again);
+    touched.all = true;  // what is watched from now on may have changed before
     if (again && attempt < loads_in_a_row_max) continue;
     if (problem) load->findings.push_back(*problem);
     publish(*load);
@@ -105,9 +106,9 @@ Result<void> Service::State::load() {
   }
 }
 
-void Service::State::reload() {
+void Service::State::reload(const Touched& touched) {
   // Once started there is always a last good state, so that a reload has nothing to fail with.
-  if (const auto loaded = load(); !loaded && log) log(loaded.error().context);
+  if (const auto loaded = load(touched); !loaded && log) log(loaded.error().context);
 }
 
 // The vault first: a snapshot's clusters find their secrets from the start.
@@ -185,11 +186,11 @@ Service::Service(boost::asio::io_context& io, Options options,
 Service::~Service() = default;
 
 Result<void> Service::start() {
-  auto loaded = state_->load();
+  auto loaded = state_->load({});
   if (loaded) state_->await_expiry();
   return loaded;
 }
-void Service::reload() { state_->reload(); }
+void Service::reload() { state_->reload({}); }
 void Service::on_publish(std::function<void(const mesh::Snapshot&)> call) {
   state_->published = std::move(call);
 }

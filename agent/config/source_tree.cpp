@@ -58,6 +58,12 @@ int64_t now_ns() {
   return nanoseconds(now);
 }
 
+SourceFile read_source(std::string path, const FileStamp& stamp) {
+  auto text = read_file(path, limits::config_file_bytes);
+  if (!text) return {std::move(path), "", text.error().context};
+  return {std::move(path), std::move(*text), "", stamp};
+}
+
 class Walk {
 public:
   explicit Walk(const FindHeld& find_held) : find_held_(find_held) {}
@@ -132,15 +138,28 @@ void Walk::file(std::string path, const struct stat& status) {
     tree_.files.push_back({std::move(path), "", "", stamp, std::move(held)});
     return;
   }
-  auto text = read_file(path, limits::config_file_bytes);
-  if (text) {
-    tree_.files.push_back({std::move(path), std::move(*text), "", stamp});
-  } else {
-    tree_.files.push_back({std::move(path), "", text.error().context});
-  }
+  tree_.files.push_back(read_source(std::move(path), stamp));
 }
 
 }  // namespace
+
+bool is_linked(const SourceTree& tree, const std::string& path) {
+  const auto has = [&](const std::vector<std::string>& list) {
+    return std::find(list.begin(), list.end(), path) != list.end();
+  };
+  return has(tree.directories) || has(tree.links);
+}
+
+std::optional<SourceFile> read_entry(const std::string& path) {
+  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
+  if (name.starts_with('.')) return std::nullopt;  // a ConfigMap's ..data leads anywhere
+  const auto begun = now_ns();
+  struct stat status {};
+  const bool there = ::lstat(path.c_str(), &status) == 0;
+  if (there && !S_ISREG(status.st_mode)) return std::nullopt;
+  if (!is_source(path)) return SourceFile{};
+  return there ? std::optional(read_source(path, stamp_of(status, begun))) : std::nullopt;
+}
 
 Result<SourceTree> read_tree(const std::string& directory, const FindHeld& find_held) {
   Walk walk(find_held);

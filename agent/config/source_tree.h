@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,5 +56,12 @@ using FindHeld = std::function<std::shared_ptr<const DecodedFile>(const std::str
 // Files that `find_held` (may be empty) knows are not read again. Error: the directory itself can't
 // be read.
 Result<SourceTree> read_tree(const std::string& directory, const FindHeld& find_held = {});
+
+// Whether `path` was one of the tree's directories or links.
+bool is_linked(const SourceTree& tree, const std::string& path);
+// One entry of a directory, as a walk would read it if it is a regular file with a source's name.
+// An empty path: it is a file that a walk leaves out. Unset: it is gone or something else, and what
+// that means for the tree only a walk tells.
+std::optional<SourceFile> read_entry(const std::string& path);
 
 }  // namespace sallyport::config

@@ -192,12 +192,16 @@ Store::Held Store::Update::finish() {
   return now;
 }
 
-// Null for what could not be read.
-std::vector<DecodedFilePtr> Store::decode(const SourceTree& tree) {
-  const KnownRef known = [this](const ResourceRef& ref) -> ResourceRefPtr {
+KnownRef Store::known_ref() const {
+  return [this](const ResourceRef& ref) -> ResourceRefPtr {
     const auto resource = held_.find(&ref);
     return resource ? istio::metadata_of(*resource).ref : nullptr;
   };
+}
+
+// Null for what could not be read.
+std::vector<DecodedFilePtr> Store::decode(const SourceTree& tree) {
+  const auto known = known_ref();
   std::vector<DecodedFilePtr> out(tree.files.size());
   for (std::size_t at = 0; at < tree.files.size(); ++at) {
     const SourceFile& source = tree.files[at];
@@ -208,22 +212,43 @@ std::vector<DecodedFilePtr> Store::decode(const SourceTree& tree) {
 }
 
 // Most changes are one field of one resource: then each resource keeps its place and its ref, and
-// none of the others is looked at. False: it is no such change, and nothing was done.
-bool Store::edit_in_place(const SourceTree& tree, const std::vector<DecodedFilePtr>& decoded) {
+// none of the others is looked at. Unset: it is no such change.
+std::optional<Store::Edits> Store::edits_of(const SourceTree& tree,
+                                            const std::vector<DecodedFilePtr>& decoded) const {
   if (made_of_.empty() || decoded.size() != made_of_.size() || !tree.unreadable.empty())
-    return false;
-  std::vector<std::size_t> edited;
+    return std::nullopt;
+  Edits edits;
   for (std::size_t at = 0; at < decoded.size(); ++at) {
     if (decoded[at] == made_of_[at]) continue;
-    if (!decoded[at] || !same_places(*made_of_[at], *decoded[at])) return false;
-    edited.push_back(at);
+    if (!decoded[at] || !same_places(*made_of_[at], *decoded[at])) return std::nullopt;
+    edits.emplace_back(at, decoded[at]);
   }
-  for (const auto at : edited) {
-    for (const ResourcePtr& resource : decoded[at]->resources)
+  return edits;
+}
+
+InForce Store::apply(const Edits& edits) {
+  for (const auto& [at, file] : edits) {
+    for (const ResourcePtr& resource : file->resources)
       held_.resources[held_.places.at(istio::metadata_of(*resource).ref.get())] = resource;
-    made_of_[at] = decoded[at];
+    made_of_[at] = file;
   }
-  return true;
+  InForce out{held_.resources, {}, {}, {}};
+  for (const auto& file : made_of_) append(out.findings, file->findings);
+  return out;
+}
+
+std::optional<InForce> Store::edit(const std::vector<SourceFile>& files) {
+  Edits edits;
+  for (const SourceFile& source : files) {
+    const auto before = files_.find(source.path);
+    const auto place = std::find(made_of_.begin(), made_of_.end(), before);
+    if (!before || place == made_of_.end() || !source.problem.empty()) return std::nullopt;
+    auto now = files_.take(source, known_ref());
+    files_.finish_edit();
+    if (!same_places(*before, *now)) return std::nullopt;
+    edits.emplace_back(static_cast<std::size_t>(place - made_of_.begin()), std::move(now));
+  }
+  return apply(edits);
 }
 
 InForce Store::rebuild(const SourceTree& tree, std::vector<DecodedFilePtr> decoded) {
@@ -255,10 +280,8 @@ InForce Store::rebuild(const SourceTree& tree, std::vector<DecodedFilePtr> decod
 
 InForce Store::update(const SourceTree& tree) {
   auto decoded = decode(tree);
-  if (!edit_in_place(tree, decoded)) return rebuild(tree, std::move(decoded));
-  InForce out{held_.resources, {}, {}, {}};
-  for (const auto& file : made_of_) append(out.findings, file->findings);
-  return out;
+  const auto edits = edits_of(tree, decoded);
+  return edits ? apply(*edits) : rebuild(tree, std::move(decoded));
 }
 
 }  // namespace sallyport::config

@@ -13,8 +13,10 @@
 //
 // Pure: no file is read here. One thread.
 #pragma once
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "agent/config/decoded_files.h"
@@ -37,6 +39,9 @@ public:
     return files_.held(path, stamp);
   }
   InForce update(const SourceTree& tree);
+  // The same where of all files only these changed, and they were there before. Unset: they did
+  // more than edit resources in place (one came, went, is bad, ...), and update() has to be called.
+  std::optional<InForce> edit(const std::vector<SourceFile>& files);
 
 private:
   // A resource is who it is by kind, namespace and name.
@@ -57,7 +62,11 @@ private:
   };
   struct Update;  // one update() at work
   std::vector<DecodedFilePtr> decode(const SourceTree& tree);
-  bool edit_in_place(const SourceTree& tree, const std::vector<DecodedFilePtr>& decoded);
+  using Edits = std::vector<std::pair<std::size_t, DecodedFilePtr>>;  // by place in made_of_
+  std::optional<Edits> edits_of(const SourceTree& tree,
+                                const std::vector<DecodedFilePtr>& decoded) const;
+  InForce apply(const Edits& edits);
+  KnownRef known_ref() const;
   InForce rebuild(const SourceTree& tree, std::vector<DecodedFilePtr> decoded);
 
   DecodedFiles files_;

@@ -42,17 +42,18 @@ struct Watcher::State : std::enable_shared_from_this<Watcher::State> {
     std::set<std::string> names;  // empty: all
   };
 
-  State(boost::asio::io_context& io, std::function<void()> tell)
+  State(boost::asio::io_context& io, std::function<void(const Touched&)> tell)
       : changed(std::move(tell)), descriptor(io), timer(io) {}
 
   Result<void> open();
   void await_events();
   void read_events();
-  bool matters(const inotify_event& event) const;
+  bool matters(const inotify_event& event);
   void settle();
   void stop();
 
-  std::function<void()> changed;
+  std::function<void(const Touched&)> changed;
+  Touched touched{.all = false, .paths = {}};  // by the burst
   boost::asio::posix::stream_descriptor descriptor;
   boost::asio::steady_timer timer;
   std::map<int, Watched> watched;  // by watch descriptor
@@ -94,14 +95,20 @@ void Watcher::State::read_events() {
   if (any) settle();
 }
 
-bool Watcher::State::matters(const inotify_event& event) const {
-  if (event.mask & IN_Q_OVERFLOW) return true;  // events were lost: anything may have changed
+// False: it says nothing that a load would read.
+bool Watcher::State::matters(const inotify_event& event) {
+  if (event.mask & IN_Q_OVERFLOW) return touched.all = true;  // events were lost
   const auto at = watched.find(event.wd);
   if (at == watched.end()) return false;
-  if (event.len == 0) return true;  // the directory itself
+  if (event.len == 0) return touched.all = true;  // the directory itself
+  const auto& [directory, names] = at->second;
   const std::string name = event.name;
-  if (!at->second.names.empty() && !at->second.names.contains(name)) return false;
-  return !will_be_written(at->second.directory + '/' + name, event);
+  const auto path = directory.ends_with('/') ? directory + name : directory + '/' + name;
+  if (!names.empty()) return names.contains(name) && (touched.all = true);
+  if (will_be_written(path, event)) return false;
+  if (event.mask & IN_ISDIR) return touched.all = true;
+  touched.paths.insert(path);
+  return true;
 }
 
 void Watcher::State::settle() {
@@ -110,7 +117,8 @@ void Watcher::State::settle() {
   timer.expires_after(limits::config_debounce);
   timer.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
     self->settling = false;
-    if (!error && !self->stopped) self->changed();
+    const auto touched = std::exchange(self->touched, {.all = false, .paths = {}});
+    if (!error && !self->stopped) self->changed(touched);
   });
 }
 
@@ -122,7 +130,7 @@ void Watcher::State::stop() {
   timer.cancel();
 }
 
-Watcher::Watcher(boost::asio::io_context& io, std::function<void()> changed)
+Watcher::Watcher(boost::asio::io_context& io, std::function<void(const Touched&)> changed)
     : state_(std::make_shared<State>(io, std::move(changed))) {}
 
 Watcher::~Watcher() { state_->stop(); }
@@ -143,7 +151,7 @@ Result<bool> Watcher::watch(const WatchPoints& points) {
       continue;
     }
     const auto [at, is_new] = next.try_emplace(wd, State::Watched{directory, names});
-    if (!is_new && names.empty()) at->second.names.clear();
+    if (!is_new && names.empty()) at->second = {directory, {}};  // the path that a load knows
     if (!is_new && !at->second.names.empty()) at->second.names.insert(names.begin(), names.end());
   }
   const bool more = std::any_of(next.begin(), next.end(), [&](const auto& entry) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "agent/config/touched.h"
 #include "agent/config/watch_points.h"
 #include "agent/core/error.h"
 
@@ -18,7 +19,8 @@ namespace sallyport::config {
 
 class Watcher {
 public:
-  Watcher(boost::asio::io_context& io, std::function<void()> changed);
+  // `changed` gets what the events of the burst named.
+  Watcher(boost::asio::io_context& io, std::function<void(const Touched&)> changed);
   ~Watcher();
   Watcher(const Watcher&) = delete;
 

@@ -28,9 +28,9 @@ protected:
     files_.write("config/web.yaml", entry);
     files_.write("mesh.yaml", "tlsDefaults: {minProtocolVersion: TLSV1_3}\n");
   }
-  Load load() {
+  Load load(const Touched& touched = {}) {
     if (!loader_) loader_.emplace(options_);
-    auto loaded = loader_->load();
+    auto loaded = loader_->load(touched);
     EXPECT_TRUE(loaded);
     return *loaded;
   }
@@ -79,6 +79,69 @@ TEST_F(ConfigLoader, ASecretThatNobodyHadIsForgottenWithTheRuleThatNamedIt) {
   EXPECT_EQ(after.vault->entries.size(), 0u);
   for (const auto& finding : after.findings)
     EXPECT_EQ(finding.text().find("absent.pem"), std::string::npos) << finding.text();
+}
+
+// What inotify named is all that is looked at.
+class TouchedFiles : public ConfigLoader {
+protected:
+  TouchedFiles() { load(); }
+  static std::string entry_of(const std::string& name, const std::string& host) {
+    return "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " + name +
+           "}\nspec:\n  hosts: [" + host +
+           "]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: DNS\n";
+  }
+  Load load_touched(const std::vector<std::string>& names) {
+    Touched touched{.all = false, .paths = {}};
+    for (const auto& name : names) touched.paths.insert(options_.directory + "/" + name);
+    return load(touched);
+  }
+  static bool has(const Load& load, const std::string& host) {
+    return load.snapshot->clusters.contains("outbound|80||" + host);
+  }
+};
+
+TEST_F(TouchedFiles, AnEditIsReadAndNoOtherFileIs) {
+  files_.write("config/other.yaml", entry_of("other", "other.example.com"));
+  load();
+  files_.write("config/web.yaml", entry_of("web", "new.example.com"));
+  files_.write("config/other.yaml", entry_of("other", "late.example.com"));
+  const auto one = load_touched({"web.yaml"});
+  EXPECT_TRUE(has(one, "new.example.com") && has(one, "other.example.com"));
+  const auto both = load_touched({"other.yaml"});
+  EXPECT_TRUE(has(both, "new.example.com") && has(both, "late.example.com"));
+}
+
+TEST_F(TouchedFiles, ANewOneAndOneThatIsGone) {
+  files_.write("config/other.yaml", entry_of("other", "other.example.com"));
+  EXPECT_TRUE(has(load_touched({"other.yaml"}), "other.example.com"));
+  std::filesystem::remove(files_.path("config/other.yaml"));
+  EXPECT_FALSE(has(load_touched({"other.yaml"}), "other.example.com"));
+}
+
+TEST_F(TouchedFiles, OneThatIsBrokenAndMended) {
+  files_.write("config/web.yaml", entry_of("web", "NOT A HOST"));
+  const auto broken = load_touched({"web.yaml"});
+  EXPECT_TRUE(has(broken, "web.example.com")) << "the last good version";
+  EXPECT_EQ(broken.refusals.size(), 1u);
+  files_.write("config/web.yaml", entry_of("web", "mended.example.com"));
+  const auto mended = load_touched({"web.yaml"});
+  EXPECT_TRUE(has(mended, "mended.example.com"));
+  EXPECT_TRUE(mended.refusals.empty() && mended.findings.empty());
+}
+
+TEST_F(TouchedFiles, WhatAWalkLeavesOutChangesNothing) {
+  files_.write("config/web.yaml.new", "half writ");
+  const auto before = load();
+  EXPECT_EQ(load_touched({"web.yaml.new", "gone.swp"}).snapshot, before.snapshot);
+}
+
+TEST_F(TouchedFiles, ALinkOrADirectoryIsLookedAtWhole) {
+  std::filesystem::create_directory(files_.path("elsewhere"));
+  files_.write("elsewhere/other.yaml", entry_of("other", "other.example.com"));
+  files_.link(files_.path("elsewhere"), "config/linked");
+  EXPECT_TRUE(has(load_touched({"linked"}), "other.example.com"));
+  std::filesystem::remove(files_.path("config/linked"));
+  EXPECT_FALSE(has(load_touched({"linked"}), "other.example.com"));
 }
 
 }  // namespace
