@@ -25,30 +25,28 @@ bool check_operation(Fields& fields, std::string_view block, std::string_view na
   return true;
 }
 
-std::string sent_value(Fields& fields, std::string_view block, std::string_view value) {
-  auto read = read_header_value(value);
-  if (read.problem) fields.error(block, *read.problem);
-  if (read.has_variables) {
-    fields.warn(block, "Envoy's %VARIABLES% are not supported in header values yet: " +
-                           quoted(value) + " is sent as it is written");
-  }
-  return std::move(read.text);
-}
+using Values = std::vector<std::pair<std::string, std::string>>;
 
-std::vector<std::pair<std::string, std::string>> pairs(Fields& fields, std::string_view name,
-                                                       bool request) {
-  std::vector<std::pair<std::string, std::string>> out;
+// As they are written; what is wrong with one is told.
+Values pairs(Fields& fields, std::string_view name, bool request, HeaderOperations& operations) {
+  Values out;
   for (auto& [key, value] : fields.labels(name)) {
-    auto sent = sent_value(fields, name, value);
-    if (check_operation(fields, name, key, request)) out.emplace_back(key, std::move(sent));
+    const auto read = read_header_value(value);
+    if (read.problem) fields.error(name, *read.problem);
+    operations.formatted |= read.has_variables;
+    if (check_operation(fields, name, key, request)) out.emplace_back(key, value);
   }
   return out;
 }
 
 HeaderOperations decode_operations(Fields& fields, bool request) {
   HeaderOperations operations;
-  operations.set = pairs(fields, "set", request);
-  operations.add = pairs(fields, "add", request);
+  operations.set = pairs(fields, "set", request, operations);
+  operations.add = pairs(fields, "add", request, operations);
+  for (auto* values : {&operations.set, &operations.add}) {
+    if (operations.formatted) break;
+    for (auto& [name, value] : *values) value = read_header_value(value).text;
+  }
   for (auto& name : fields.texts("remove")) {
     if (check_operation(fields, "remove", name, false))
       operations.remove.push_back(std::move(name));

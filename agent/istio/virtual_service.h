@@ -43,6 +43,7 @@ struct Destination {
 struct HeaderOperations {
   std::vector<std::pair<std::string, std::string>> set, add;
   std::vector<std::string> remove;
+  bool formatted = false;  // the values are formats: %VARIABLES%, and %% for a percent sign
   bool empty() const { return set.empty() && add.empty() && remove.empty(); }
   bool operator==(const HeaderOperations&) const = default;
 };

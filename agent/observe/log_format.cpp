@@ -122,6 +122,13 @@ Result<LogFormat> LogFormat::parse(std::string_view format) {
   return LogFormat(std::move(plan), false);
 }
 
+Result<LogFormat> LogFormat::parse_header_value(std::string_view value) {
+  auto plan = std::make_shared<LogPlan>();
+  if (auto added = plan->add_format(value, Shape::header); !added) return added.error();
+  plan->text.append(block_size, '\0');
+  return LogFormat(std::move(plan), false);
+}
+
 Result<LogFormat> LogFormat::parse_json(std::string_view format) {
   auto plan = std::make_shared<LogPlan>();
   if (auto added = plan->add_json(format.empty() ? istio_json : format); !added)
@@ -214,11 +221,11 @@ char* LogFormat::write(char* to, const AccessRecord& record, LogScratch& scratch
   for (const LogPlan::Piece& piece : plan.pieces) {
     if (piece.op == Op::literal) {
       to = put_literal(to, plan, piece);
-    } else if (piece.shape != Shape::text) {
+    } else if (json_) {
       to = write_json(to, plan, piece, record, scratch);
     } else if (char* const end = cut(to, write_value(to, plan, piece, record, scratch), piece)) {
       to = end;
-    } else {
+    } else if (piece.shape == Shape::text) {
       *to++ = '-';
     }
   }

@@ -46,6 +46,8 @@ public:
   // Empty: `istio_json`. Else a JSON object, whose values may be objects and lists again; a string
   // that is one operator becomes that operator's value with its type, or null.
   static Result<LogFormat> parse_json(std::string_view format);
+  // A header's value with operators in it: what is absent is left out, and no line end is added.
+  static Result<LogFormat> parse_header_value(std::string_view value);
 
   const LogNeeds& needs() const;
   // Operators that Envoy knows and that are always "-" or null here, as the format has them: for a

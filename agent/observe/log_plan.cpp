@@ -49,7 +49,8 @@ void LogPlan::add_literal(std::string_view literal) {
 
 Result<void> LogPlan::add_format(std::string_view format, Shape shape) {
   const auto literal = [&](std::string_view part) {
-    shape == Shape::text ? add_literal(part) : add_literal(json_text(part));
+    const bool json = shape == Shape::json_value || shape == Shape::json_part;
+    json ? add_literal(json_text(part)) : add_literal(part);
   };
   std::size_t at = 0;
   while (at < format.size()) {

@@ -81,6 +81,7 @@ struct LogPlan {
   enum class Part : uint8_t { whole, ip, port };  // of an address
   enum class Shape : uint8_t {
     text,        // '-' when there is no value
+    header,      // nothing when there is no value
     json_value,  // a JSON value: its type is the operator's, null when there is no value
     json_part,   // within a JSON string
   };

@@ -94,6 +94,15 @@ std::optional<Refusal> Exchange::direct_answer() {
   return answer;
 }
 
+TextOf Exchange::text_of(bool with_response) {
+  return [this, with_response](const std::string& value) {
+    const std::string_view request(request_.base, request_.size);
+    const auto response =
+        with_response ? std::string_view(response_.base, response_.size) : std::string_view();
+    return worker_.header_values().text_of(value, record_, request, response);
+  };
+}
+
 // The request as the rule wants it sent: it is written anew and read like one that came.
 std::optional<Refusal> Exchange::edit_request() {
   RequestEdits edits;
@@ -107,7 +116,7 @@ std::optional<Refusal> Exchange::edit_request() {
       destination_headers_ ? &destination_headers_->request : nullptr};
   edited_request_ = std::make_unique<EditedHead>();
   auto& edited = *edited_request_;
-  edited.text = proxy::edited_request(request_, edits, operations);
+  edited.text = proxy::edited_request(request_, edits, operations, text_of(false));
   if (http::parse_request(edited.text, edited.head) == http::Parse::done) {
     record_.authority = edited.head.authority();
     if (edited.head.origin_path() != record_.path)
@@ -126,7 +135,7 @@ std::array<const istio::HeaderOperations*, 3> Exchange::response_operations() co
           destination_headers_ ? &destination_headers_->response : nullptr, &own_fields_};
 }
 
-std::string Exchange::response_fields() const { return fields_of(response_operations()); }
+std::string Exchange::response_fields() { return fields_of(response_operations(), text_of(false)); }
 
 bool Exchange::edits_response() const {
   for (const auto* one : response_operations()) {
@@ -138,7 +147,7 @@ bool Exchange::edits_response() const {
 // False: the operations make no valid answer of it.
 bool Exchange::edit_response() {
   edited_response_ = std::make_unique<EditedHead>();
-  edited_response_->text = edited_response(response_, response_operations());
+  edited_response_->text = edited_response(response_, response_operations(), text_of(true));
   return http::parse_response(edited_response_->text, edited_response_->head) == http::Parse::done;
 }
 

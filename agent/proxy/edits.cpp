@@ -30,18 +30,24 @@ void remove(std::vector<Field>& fields, std::string_view name) {
   std::erase_if(fields, [&](const Field& field) { return same(field.first, name); });
 }
 
-void apply(std::vector<Field>& fields, Operations operations) {
-  for (const auto* one : operations) {
-    if (!one) continue;
-    for (const auto& name : one->remove) remove(fields, name);
-    for (const auto& [name, value] : one->set) {
-      remove(fields, name);
-      if (!frames(name)) fields.emplace_back(name, value);
-    }
-    for (const auto& [name, value] : one->add) {
-      if (!frames(name)) fields.emplace_back(name, value);
-    }
-  }
+// Of a format that has nothing to say there is no field, as with Envoy: the old one stays.
+void apply(std::vector<Field>& fields, const istio::HeaderOperations& operations,
+           const TextOf& text_of) {
+  const auto put = [&](const Field& field, bool instead) {
+    const auto& [name, value] = field;
+    auto text = operations.formatted ? text_of(value) : value;
+    if (operations.formatted && text.empty() && !value.empty()) return;
+    if (instead) remove(fields, name);
+    if (!frames(name)) fields.emplace_back(name, std::move(text));
+  };
+  for (const auto& name : operations.remove) remove(fields, name);
+  for (const auto& field : operations.set) put(field, true);
+  for (const auto& field : operations.add) put(field, false);
+}
+
+void apply(std::vector<Field>& fields, Operations operations, const TextOf& text_of) {
+  for (const auto* one : operations)
+    if (one) apply(fields, *one, text_of);
 }
 
 std::vector<Field> fields_of(const http::Head& head) {
@@ -110,8 +116,8 @@ std::string redirect_location(const mesh::Redirect& redirect, std::string_view s
   return std::string(to).append("://").append(host).append(target);
 }
 
-std::string edited_request(const http::Head& head, const RequestEdits& edits,
-                           Operations operations) {
+std::string edited_request(const http::Head& head, const RequestEdits& edits, Operations operations,
+                           const TextOf& text_of) {
   const std::string_view old = head.origin_path();
   auto fields = fields_of(head);
   const bool moved = !edits.path.empty() && edits.path != old;
@@ -119,7 +125,7 @@ std::string edited_request(const http::Head& head, const RequestEdits& edits,
     remove(fields, "x-envoy-original-path");
     fields.emplace_back("x-envoy-original-path", old);
   }
-  apply(fields, operations);
+  apply(fields, operations, text_of);
   const std::string authority =
       edits.authority.empty() ? std::string(head.authority()) : edits.authority;
   if (!authority.empty()) {
@@ -132,18 +138,18 @@ std::string edited_request(const http::Head& head, const RequestEdits& edits,
   return written(std::move(line), fields);
 }
 
-std::string edited_response(const http::Head& head, Operations operations) {
+std::string edited_response(const http::Head& head, Operations operations, const TextOf& text_of) {
   auto fields = fields_of(head);
-  apply(fields, operations);
+  apply(fields, operations, text_of);
   // Its first line with the reason that came.
   std::string line(head.base + head.begin, head.start_line - head.begin);
   while (line.ends_with('\n') || line.ends_with('\r')) line.pop_back();
   return written(std::move(line), fields);
 }
 
-std::string fields_of(Operations operations) {
+std::string fields_of(Operations operations, const TextOf& text_of) {
   std::vector<Field> fields;
-  apply(fields, operations);
+  apply(fields, operations, text_of);
   std::string out;
   for (const auto& [name, value] : fields) out.append(name).append(": ").append(value) += "\r\n";
   return out;

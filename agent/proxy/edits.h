@@ -1,6 +1,7 @@
 // What a route's actions make of paths and heads: pure text in, text out. Only requests whose route
 // has actions come here.
 #pragma once
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,14 +24,16 @@ struct RequestEdits {
   std::string authority;  // empty: as it came
 };
 using Operations = std::span<const istio::HeaderOperations* const>;
+// The text of a value of HeaderOperations that are formatted.
+using TextOf = std::function<std::string(const std::string& value)>;
 
 // A whole head, to be parsed like one that came. Each of `operations` in turn: remove, set, add.
 // Fields that frame the message are not touched.
-std::string edited_request(const http::Head& head, const RequestEdits& edits,
-                           Operations operations);
-std::string edited_response(const http::Head& head, Operations operations);
+std::string edited_request(const http::Head& head, const RequestEdits& edits, Operations operations,
+                           const TextOf& text_of);
+std::string edited_response(const http::Head& head, Operations operations, const TextOf& text_of);
 
 // The fields that `operations` leave of none: for answers of our own. "name: value\r\n" each.
-std::string fields_of(Operations operations);
+std::string fields_of(Operations operations, const TextOf& text_of);
 
 }  // namespace sallyport::proxy

@@ -25,6 +25,7 @@ Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOpti
     : metrics_(sources.metrics),
       log_(sources.access_log.writer()),
       snapshots_(sources.snapshots),
+      header_values_(dns.warn),
       resolver_(loop_, std::move(dns)),
       upstreams_({loop_, resolver_, sources.vault, sources.metrics,
                   own_ports(sources.snapshots.current())}),

@@ -17,6 +17,7 @@
 #include "agent/net/loop.h"
 #include "agent/observe/access_log.h"
 #include "agent/observe/metrics.h"
+#include "agent/proxy/header_values.h"
 #include "agent/upstream/upstreams.h"
 #include "dns/resolver.h"
 
@@ -50,6 +51,7 @@ public:
   observe::AccessLog::Writer& log() { return *log_; }
   observe::WorkerMetrics& metrics() { return metrics_; }
   http::RequestIds& request_ids() { return request_ids_; }
+  HeaderValues& header_values() { return header_values_; }
   http::HttpDate& date() { return date_; }
   uint32_t random();  // for balancing and shares of requests, not for secrets
   bool draining() const { return draining_; }
@@ -62,6 +64,7 @@ private:
   std::unique_ptr<observe::AccessLog::Writer> log_;
   Published<mesh::Snapshot>::Reader snapshots_;
   net::Loop loop_;
+  HeaderValues header_values_;
   dns::Resolver resolver_;
   upstream::Upstreams upstreams_;
   std::shared_ptr<void> tick_;

@@ -81,20 +81,20 @@ TEST(EditedRequest, RemovesThenSetsThenAdds) {
   const istio::HeaderOperations operations{
       .set = {{"x-keep", "new"}, {"x-set", "s"}}, .add = {{"x-add", "a"}}, .remove = {"x-old"}};
   const istio::HeaderOperations* const list[] = {&operations};
-  EXPECT_EQ(edited_request(parsed(request), {}, list),
+  EXPECT_EQ(edited_request(parsed(request), {}, list, {}),
             "GET /x HTTP/1.1\r\nHost: a.b\r\ncontent-length: 5\r\nx-keep: new\r\nx-set: s\r\n"
             "x-add: a\r\n\r\n");
 }
 
 TEST(EditedRequest, TellsThePathThatItHad) {
-  EXPECT_EQ(edited_request(parsed(request), {.path = "/y"}, {}),
+  EXPECT_EQ(edited_request(parsed(request), {.path = "/y"}, {}, {}),
             "GET /y HTTP/1.1\r\nHost: a.b\r\nX-Keep: 1\r\nX-Old: 2\r\ncontent-length: 5\r\n"
             "x-envoy-original-path: /x\r\n\r\n");
 }
 
 TEST(EditedRequest, TakesAnotherAuthority) {
   const auto text = edited_request(parsed("GET http://a.b/x HTTP/1.1\r\nHost: a.b\r\n\r\n"),
-                                   {.authority = "c.d:81"}, {});
+                                   {.authority = "c.d:81"}, {}, {});
   EXPECT_EQ(text, "GET /x HTTP/1.1\r\nHost: c.d:81\r\n\r\n");
 }
 
@@ -104,7 +104,7 @@ TEST(EditedRequest, NeverChangesItsFraming) {
       .add = {{"Connection", "x-keep"}},
       .remove = {"content-length"}};
   const istio::HeaderOperations* const list[] = {&operations};
-  const auto text = edited_request(parsed(request), {}, list);
+  const auto text = edited_request(parsed(request), {}, list, {});
   EXPECT_NE(text.find("content-length: 5\r\n"), std::string::npos) << text;
   EXPECT_EQ(text.find("chunked"), std::string::npos) << text;
   EXPECT_EQ(text.find("Connection"), std::string::npos) << text;
@@ -116,7 +116,20 @@ TEST(EditedResponse, KeepsItsFirstLine) {
   ASSERT_EQ(http::parse_response(response, head), http::Parse::done);
   const istio::HeaderOperations operations{.set = {{"x-a", "2"}}};
   const istio::HeaderOperations* const list[] = {&operations, nullptr};
-  EXPECT_EQ(edited_response(head, list), "HTTP/1.1 404 Nope\r\nserver: x\r\nx-a: 2\r\n\r\n");
+  EXPECT_EQ(edited_response(head, list, {}), "HTTP/1.1 404 Nope\r\nserver: x\r\nx-a: 2\r\n\r\n");
+}
+
+TEST(Edits, AFormatWithoutAValueLeavesTheFieldAsItIs) {
+  const istio::HeaderOperations operations{.set = {{"x-keep", "%ABSENT%"}, {"x-set", "%HERE%"}},
+                                           .add = {{"x-add", "%ABSENT%"}},
+                                           .formatted = true};
+  const istio::HeaderOperations* const list[] = {&operations};
+  const auto text_of = [](const std::string& value) {
+    return value == "%HERE%" ? std::string("here") : std::string();
+  };
+  const std::string request = "GET /x HTTP/1.1\r\nHost: a.b\r\nX-Keep: 1\r\n\r\n";
+  EXPECT_EQ(edited_request(parsed(request), {}, list, text_of),
+            "GET /x HTTP/1.1\r\nHost: a.b\r\nX-Keep: 1\r\nx-set: here\r\n\r\n");
 }
 
 }  // namespace
