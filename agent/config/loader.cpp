@@ -1,5 +1,9 @@
 #include "agent/config/loader.h"
 
+#include <algorithm>
+#include <set>
+#include <utility>
+
 #include "agent/config/file.h"
 #include "agent/core/limits.h"
 
@@ -32,6 +36,20 @@ bool same_refused(const std::vector<istio::Refused>& a, const std::vector<istio:
       a.begin(), a.end(), b.begin(), b.end(), [](const auto& left, const auto& right) {
         return left.hosts == right.hosts && left.finding.text() == right.finding.text();
       });
+}
+
+// "12 resources, 1 new or changed: DestinationRule default/x (rules.yaml:3); 2 gone"
+std::string news_of(std::size_t resources, const mesh::Changes& changes) {
+  constexpr std::size_t named_most = 5;
+  std::string out = std::to_string(resources) + (resources == 1 ? " resource, " : " resources, ") +
+                    std::to_string(changes.refs.size()) + " new or changed";
+  if (changes.refs.size() <= named_most) {
+    std::set<std::string> names;
+    for (const auto* ref : changes.refs) names.insert(ref->text());
+    const char* before = ": ";
+    for (const auto& name : names) out += std::exchange(before, ", ") + name;
+  }
+  return changes.gone ? out + "; " + std::to_string(changes.gone) + " gone" : out;
 }
 
 }  // namespace
@@ -85,12 +103,15 @@ Result<void> Loader::read_mesh(std::vector<istio::Finding>& findings) {
 }
 
 // Only files whose text changed, of which nothing else is known to differ: none of the others is
-// looked at. Nothing: the whole directory has to be.
+// looked at. Nothing: the whole directory has to be. So it is with links, whose targets have events
+// under names that mean nothing here.
 std::optional<InForce> Loader::read_edited(const Touched& touched) {
-  if (touched.all || !compiled_.snapshot) return std::nullopt;
+  if (touched.all || walk_due_ || !seen_.links.empty()) return std::nullopt;
+  if (touched.paths.size() > limits::config_files_edited) return std::nullopt;
   std::vector<SourceFile> edited;
   for (const std::string& path : touched.paths) {
-    if (is_linked(seen_, path)) return std::nullopt;
+    const auto& known = seen_.directories;
+    if (std::find(known.begin(), known.end(), path) != known.end()) return std::nullopt;
     auto file = read_entry(path);
     if (!file) return std::nullopt;
     if (!file->path.empty()) edited.push_back(std::move(*file));
@@ -110,6 +131,7 @@ Result<std::optional<InForce>> Loader::read_resources(const Touched& touched,
     return store_.held(path, stamp);
   });
   if (!tree && !compiled_.snapshot) return tree.error();
+  walk_due_ = !tree;
   std::optional<InForce> fresh;
   if (tree) {
     fresh = store_.update(*tree);
@@ -125,18 +147,22 @@ Result<std::optional<InForce>> Loader::read_resources(const Touched& touched,
   return fresh;
 }
 
-void Loader::compile(std::optional<InForce> fresh) {
+std::string Loader::compile(std::optional<InForce> fresh) {
   const bool same_resources = !fresh || (input_.resources == fresh->resources &&
                                          same_refused(input_.refused, fresh->refused));
-  if (compiled_.snapshot && same_resources && !mesh_changed_) return;
+  if (compiled_.snapshot && same_resources && !mesh_changed_) return {};
   if (!fresh) fresh = InForce{input_.resources, input_.refused, {}, {}};
+  auto differ = mesh::changes_between(input_.resources, fresh->resources);
+  auto news = news_of(fresh->resources.size(), differ);
+  if (mesh_changed_ && compiled_.snapshot) news += "; the mesh config changed";
   std::optional<mesh::Changes> changes;
-  if (!mesh_changed_) changes = mesh::changes_between(input_.resources, fresh->resources);
+  if (!mesh_changed_) changes = std::move(differ);
   const auto before = std::move(input_);  // until it is compared: refs are told apart by address
   input_ = {*mesh_, options_.proxy, std::move(fresh->resources), std::move(fresh->refused),
             std::move(changes)};
   compiled_ = mesh::compile(input_, compiled_.snapshot, ++version_);
   mesh_changed_ = false;
+  return "configuration " + std::to_string(version_) + " is in force: " + news;
 }
 
 std::shared_ptr<const certs::Vault> Loader::build_vault() {
@@ -159,7 +185,8 @@ Result<Load> Loader::load(const Touched& touched) {
   if (const auto read = read_mesh(load.findings); !read) return read.error();
   auto fresh = read_resources(touched, load.findings);
   if (!fresh) return fresh.error();
-  compile(std::move(*fresh));
+  if (auto news = compile(std::move(*fresh)); !news.empty()) news_ = std::move(news);
+  load.news = news_;
   load.vault = build_vault();
   load.snapshot = compiled_.snapshot;
   load.refusals = refusals_;

@@ -20,6 +20,8 @@ struct Load {
   std::shared_ptr<const certs::Vault> vault;  // likewise
   std::vector<istio::Finding> findings;       // all that hold now
   std::vector<std::string> refusals;          // InForce::refusals
+  // One line of what is new in the snapshot, for the log; empty: it is the one that was published.
+  std::string news;
 };
 
 class Loader {
@@ -32,7 +34,10 @@ public:
   // always looked at).
   Result<Load> load(const Touched& touched = {});
   // The newest load is what workers get: until the next is, they may ask for its secrets.
-  void published() { published_secrets_ = compiled_.secret_names; }
+  void published() {
+    published_secrets_ = compiled_.secret_names;
+    news_.clear();
+  }
   // What decides about the next load: the directory's tree, the mesh config, the PEM files.
   WatchPoints watch_points() const;
 
@@ -42,7 +47,8 @@ private:
   Result<std::optional<InForce>> read_resources(const Touched& touched,
                                                 std::vector<istio::Finding>& findings);
   std::optional<InForce> read_edited(const Touched& touched);
-  void compile(std::optional<InForce> fresh);
+  // Returns what is new; empty: nothing.
+  std::string compile(std::optional<InForce> fresh);
   std::shared_ptr<const certs::Vault> build_vault();
 
   Options options_;
@@ -55,8 +61,10 @@ private:
   std::vector<std::string> refusals_;              // InForce::refusals
   mesh::CompileInput input_;                       // what `compiled_` was made from
   mesh::Compiled compiled_;                        // without a snapshot before the first load
+  bool walk_due_ = true;                           // the newest tree could not be read
   bool mesh_changed_ = false;                      // since the last compile
   std::vector<std::string> published_secrets_;     // that the published snapshot names
+  std::string news_;                               // of what was compiled since
   uint64_t version_ = 0;
 };
 

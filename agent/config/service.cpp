@@ -37,6 +37,7 @@ struct Service::State {
   State(boost::asio::io_context& io, Options given,
         std::function<void(const std::string&)> log_line)
       : log(std::move(log_line)),
+        info(given.info ? given.info : [](const std::string&) {}),
         now(given.now ? given.now : [] { return static_cast<int64_t>(std::time(nullptr)); }),
         snapshots(closed_snapshot(given)),
         vault(std::make_shared<certs::Vault>()),
@@ -56,7 +57,7 @@ struct Service::State {
   void warn_of_expiry();
   void await_expiry();
 
-  std::function<void(const std::string&)> log;
+  std::function<void(const std::string&)> log, info;
   std::function<int64_t()> now;
   std::function<void(const mesh::Snapshot&)> published;  // may be empty
   Published<mesh::Snapshot> snapshots;
@@ -67,6 +68,7 @@ struct Service::State {
   certs::ExpiryWarnings expiry_warnings;
   std::vector<mesh::SnapshotPtr>
       retired;                    // kept until no worker has them: freed here, not on a worker
+  bool watching = false;          // all that matters: else any event may stand for others
   std::set<std::string> told;     // texts of the findings of the newest load
   std::set<std::string> refused;  // of its refusals
   std::shared_ptr<int> alive =
@@ -91,11 +93,13 @@ std::optional<istio::Finding> Service::State::watch(bool& again) {
 }
 
 Result<void> Service::State::load(Touched touched) {
+  touched.all |= !watching;
   for (int attempt = 1;; ++attempt) {
     auto load = loader.load(touched);
     if (!load) return load.error();
     bool again = false;
     const auto problem = watch(again);
+    watching = !problem;
     touched.all = true;  // what is watched from now on may have changed before
     if (again && attempt < loads_in_a_row_max) continue;
     if (problem) load->findings.push_back(*problem);
@@ -118,6 +122,7 @@ void Service::State::publish(const Load& load) {
   mesh::SnapshotPtr old = snapshots.current();
   if (load.snapshot == old) return;
   snapshots.publish(load.snapshot);
+  if (!load.news.empty()) info(load.news);
   if (published) published(*load.snapshot);
   retire(std::move(old));
 }
@@ -137,6 +142,9 @@ void Service::State::tell(std::vector<istio::Finding> now,
   loads.fetch_add(1);
   std::set<std::string> refused_now(refusals.begin(), refusals.end());
   for (const std::string& text : refused_now) rejected.fetch_add(refused.contains(text) ? 0 : 1);
+  for (const std::string& text : refused) {
+    if (!refused_now.contains(text)) info("no longer refused: " + text);
+  }
   refused = std::move(refused_now);
   const std::lock_guard lock(mutex);
   findings = std::move(now);

@@ -30,6 +30,8 @@ struct Options {
   // What is wrong with a mesh configuration in the eyes of others than its decoder (the access
   // log's format); such a one is refused as a whole. May be empty. Configuration thread.
   std::function<std::optional<istio::Finding>(const istio::MeshConfig&)> check_mesh = {};
+  // Gets a line of what is new in force, or good again. May be empty. Configuration thread.
+  std::function<void(const std::string&)> info = {};
   // Seconds since 1970, for the warnings of certificates that expire; empty: the system's clock.
   std::function<int64_t()> now = {};
 };

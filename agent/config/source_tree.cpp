@@ -143,20 +143,13 @@ void Walk::file(std::string path, const struct stat& status) {
 
 }  // namespace
 
-bool is_linked(const SourceTree& tree, const std::string& path) {
-  const auto has = [&](const std::vector<std::string>& list) {
-    return std::find(list.begin(), list.end(), path) != list.end();
-  };
-  return has(tree.directories) || has(tree.links);
-}
-
 std::optional<SourceFile> read_entry(const std::string& path) {
   const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
   if (name.starts_with('.')) return std::nullopt;  // a ConfigMap's ..data leads anywhere
   const auto begun = now_ns();
   struct stat status {};
   const bool there = ::lstat(path.c_str(), &status) == 0;
-  if (there && !S_ISREG(status.st_mode)) return std::nullopt;
+  if (there && (!S_ISREG(status.st_mode) || status.st_nlink > 1)) return std::nullopt;
   if (!is_source(path)) return SourceFile{};
   return there ? std::optional(read_source(path, stamp_of(status, begun))) : std::nullopt;
 }

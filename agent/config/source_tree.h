@@ -57,11 +57,9 @@ using FindHeld = std::function<std::shared_ptr<const DecodedFile>(const std::str
 // be read.
 Result<SourceTree> read_tree(const std::string& directory, const FindHeld& find_held = {});
 
-// Whether `path` was one of the tree's directories or links.
-bool is_linked(const SourceTree& tree, const std::string& path);
-// One entry of a directory, as a walk would read it if it is a regular file with a source's name.
-// An empty path: it is a file that a walk leaves out. Unset: it is gone or something else, and what
-// that means for the tree only a walk tells.
+// One entry of a directory of a tree without links, as a walk would read it if it is a regular file
+// with a source's name. An empty path: it is a file that a walk leaves out. Unset: it is gone,
+// known by several names or no file, and what that means for the tree only a walk tells.
 std::optional<SourceFile> read_entry(const std::string& path);
 
 }  // namespace sallyport::config

@@ -238,6 +238,7 @@ InForce Store::apply(const Edits& edits) {
 }
 
 std::optional<InForce> Store::edit(const std::vector<SourceFile>& files) {
+  if (made_of_.empty()) return std::nullopt;  // something is refused: update() knows what
   Edits edits;
   for (const SourceFile& source : files) {
     const auto before = files_.find(source.path);

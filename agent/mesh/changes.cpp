@@ -36,6 +36,10 @@ Changes changes_between(const Resources& before, const Resources& now) {
     out.refs.insert(istio::metadata_of(*resource).ref.get());
     out.workloads |= is_workload(*resource);
   }
+  for (const auto* resource : old) {
+    const bool kept = fresh.contains(resource);
+    if (!kept && !out.refs.contains(istio::metadata_of(*resource).ref.get())) out.gone++;
+  }
   return out;
 }
 

@@ -135,6 +135,46 @@ TEST_F(TouchedFiles, WhatAWalkLeavesOutChangesNothing) {
   EXPECT_EQ(load_touched({"web.yaml.new", "gone.swp"}).snapshot, before.snapshot);
 }
 
+// What a refused rule closes stays closed, whatever else happens in the directory.
+TEST_F(TouchedFiles, WhatAWalkLeavesOutOpensNothingThatIsClosed) {
+  files_.write("config/rule.yaml", rule("{mode: SIMPEL}\n"));
+  const auto before = load();
+  ASSERT_EQ(before.refusals.size(), 1u);
+  ASSERT_TRUE(before.snapshot->clusters.at("outbound|80||web.example.com")->refused);
+  files_.write("config/ca.pem", "rotated");
+  const auto after = load_touched({"ca.pem"});
+  EXPECT_EQ(after.refusals, before.refusals);
+  EXPECT_TRUE(after.snapshot->clusters.at("outbound|80||web.example.com")->refused);
+}
+
+TEST_F(TouchedFiles, ALinksTargetIsFollowedWhateverItsName) {
+  files_.write("config/target.v1", entry_of("other", "other.example.com"));
+  files_.link("target.v1", "config/other.yaml");
+  EXPECT_TRUE(has(load(), "other.example.com"));
+  files_.write("config/target.v1", entry_of("other", "new.example.com"));
+  EXPECT_TRUE(has(load_touched({"target.v1"}), "new.example.com"));
+}
+
+TEST_F(TouchedFiles, AFileOfTwoNamesIsFollowedUnderBoth) {
+  files_.write("config/other.yaml", entry_of("other", "other.example.com"));
+  std::filesystem::create_hard_link(files_.path("config/other.yaml"),
+                                    files_.path("config/other.bak"));
+  EXPECT_TRUE(has(load(), "other.example.com"));
+  files_.write("config/other.bak", entry_of("other", "new.example.com"));
+  EXPECT_TRUE(has(load_touched({"other.bak"}), "new.example.com"));
+}
+
+TEST_F(TouchedFiles, AWalkThatFailedIsMadeUpFor) {
+  files_.write("config/other.yaml", entry_of("other", "other.example.com"));
+  load();
+  files_.write("config/web.yaml", entry_of("web", "new.example.com"));
+  std::filesystem::rename(options_.directory, files_.path("away"));
+  EXPECT_TRUE(has(load(), "web.example.com")) << "the last good version";
+  std::filesystem::rename(files_.path("away"), options_.directory);
+  const auto next = load_touched({"other.yaml"});
+  EXPECT_TRUE(has(next, "new.example.com"));
+}
+
 TEST_F(TouchedFiles, ALinkOrADirectoryIsLookedAtWhole) {
   std::filesystem::create_directory(files_.path("elsewhere"));
   files_.write("elsewhere/other.yaml", entry_of("other", "other.example.com"));

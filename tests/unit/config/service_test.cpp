@@ -99,6 +99,51 @@ TEST_F(ConfigService, FollowsFilesThatAppearChangeAndGo) {
   await([&] { return cluster() == nullptr; });
 }
 
+TEST_F(ConfigService, FollowsEditsInPlaceWhereverTheFileIs) {
+  options_.directory += '/';
+  std::string text = entry;
+  files_.write("config/web.yaml", text);
+  files_.write("config/sub/other.yaml",
+               std::string(text).replace(text.find("name: web"), 9, "name: sub"));
+  start();
+  ASSERT_TRUE(started_);
+  ASSERT_TRUE(cluster());
+  const auto has = [&](const std::string& port) {
+    return service_->snapshots().current()->clusters.contains("outbound|" + port +
+                                                              "||web.example.com");
+  };
+  const auto at = text.find("number: 80");
+  ASSERT_NE(at, text.npos);
+  files_.replace("config/web.yaml", std::string(text).replace(at, 10, "number: 81"));
+  await([&] { return has("81"); });
+  auto other = std::string(text).replace(at, 10, "number: 82");
+  other.replace(other.find("name: web"), 9, "name: sub");
+  files_.write("config/sub/other.yaml", other);
+  await([&] { return has("82"); });
+  EXPECT_TRUE(has("81"));
+}
+
+TEST_F(ConfigService, SaysWhatIsInForceAndWhatIsGoodAgain) {
+  std::vector<std::string> news;
+  options_.info = [&](const std::string& line) { news.push_back(line); };
+  const auto said = [&](const std::string& part) {
+    return std::any_of(news.begin(), news.end(),
+                       [&](const std::string& line) { return line.find(part) != line.npos; });
+  };
+  files_.write("config/web.yaml", entry);
+  start();
+  EXPECT_EQ(news, std::vector<std::string>{"configuration 1 is in force: 1 resource, 1 new or "
+                                           "changed: ServiceEntry default/web (" +
+                                           files_.path("config/web.yaml") + ":1)"});
+  files_.write("config/web.yaml", "kind: [");
+  await([&] { return !log_.empty(); });
+  EXPECT_FALSE(said("no longer refused"));
+  files_.write("config/web.yaml", entry);
+  await([&] { return said("no longer refused: "); });
+  files_.remove("config/web.yaml");
+  await([&] { return said(" is in force: 0 resources, 0 new or changed; 1 gone"); });
+}
+
 TEST_F(ConfigService, FollowsAMountedConfigMap) {
   files_.write("config/..1/web.yaml", "# nothing yet\n");
   files_.link("..1", "config/..data");

@@ -203,19 +203,37 @@ TEST(StoreLoads, TakeAFileThatDidNotChangeWithoutItsText) {
   EXPECT_EQ(store.update(now).resources, first.resources);
 }
 
-// The short way of an edit in place gives what the long one would.
-TEST(StoreLoads, AnEditInPlaceChangesThatResourceOnly) {
+// What edit() gives is what a new store would, of the files as they are then.
+TEST(StoreLoads, AnEditInPlaceGivesWhatAWholeUpdateWould) {
   const std::string x = entry("x", "x.a"), w = entry("w", "w.a"), v = entry("v", "v.a");
   Store store;
   const InForce first = store.update(tree({{"a", x + w}, {"b", v}}));
-  const std::string edited = entry("w", "w.b");
-  const InForce second = store.update(tree({{"a", x + edited}, {"b", v}}));
-  ASSERT_EQ(second.resources.size(), 3u);
-  EXPECT_EQ(second.resources[0], first.resources[0]);
-  EXPECT_EQ(second.resources[2], first.resources[2]);
-  EXPECT_EQ(std::get<istio::ServiceEntry>(*second.resources[1]).hosts[0], "w.b");
-  EXPECT_EQ(istio::metadata_of(*second.resources[1]).ref,
+  const std::string warned = entry("w", "w.b", "  ports: [{number: 80, name: p, what: x}]\n");
+  const auto files = tree({{"a", x + warned}, {"b", v}});
+  const auto edited = store.edit({files.files[0]});
+  ASSERT_TRUE(edited);
+  Store other;
+  const InForce whole = other.update(files);
+  EXPECT_EQ(in_force(*edited), in_force(whole));
+  ASSERT_EQ(edited->findings.size(), whole.findings.size());
+  EXPECT_EQ(edited->findings.at(0).text(), whole.findings.at(0).text());
+  EXPECT_EQ(edited->resources[0], first.resources[0]);
+  EXPECT_NE(edited->resources[1], first.resources[1]);
+  EXPECT_EQ(istio::metadata_of(*edited->resources[1]).ref,
             istio::metadata_of(*first.resources[1]).ref);
+}
+
+TEST(StoreLoads, AnEditIsNoEditWhereSomethingIsRefusedOrTheFileIsNew) {
+  Store store;
+  const auto good = tree({{"a", entry("x", "x.a")}, {"b", entry("v", "v.a")}});
+  store.update(good);
+  EXPECT_FALSE(store.edit({tree({{"c", entry("w", "w.a")}}).files[0]}));
+  EXPECT_FALSE(store.edit({tree({{"a", entry("x", "x.a", bad_port)}}).files[0]}));
+  EXPECT_FALSE(store.edit({tree({{"a", "!gone"}}).files[0]}));
+  store.update(tree({{"a", entry("x", "x.a", bad_port)}, {"b", entry("v", "v.a")}}));
+  EXPECT_FALSE(store.edit({})) << "what is refused is known to update() alone";
+  store.update(good);
+  EXPECT_TRUE(store.edit({}));
 }
 
 TEST(StoreLoads, AfterAnEditInPlaceABrokenEditKeepsWhatThatGave) {
