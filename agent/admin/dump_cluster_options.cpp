@@ -36,7 +36,8 @@ void dump_balancing(JsonWriter& json, const mesh::Cluster& cluster) {
   if (load.hash) {
     const bool ring = load.hash->table == mesh::HashPolicy::Table::ring;
     json.object(ring ? "ring_hash_lb_config" : "maglev_lb_config", [&] {
-      json.field(ring ? "minimum_ring_size" : "table_size", load.hash->table_size);
+      // UInt64Value: a text in protobuf's JSON.
+      json.field(ring ? "minimum_ring_size" : "table_size", std::to_string(load.hash->table_size));
     });
   } else if (load.warmup && cluster.balancing != mesh::Balancing::random) {
     const bool turns = cluster.balancing == mesh::Balancing::round_robin;

@@ -76,9 +76,12 @@ void Credentials::missing(const TlsBlock& block, const std::string& space,
                            ")",
                        "create it in namespace " + space);
   }
-  // Refused ones are told of by the schema check; without any Secret among the files they are
-  // elsewhere.
-  if (secrets_.empty() || checks_.world.find("Secret", space, name)) return;
+  // Refused ones are told of by the schema check.
+  if (checks_.world.find("Secret", space, name)) return;
+  if (secrets_.empty()) {  // they are elsewhere
+    return checks_.add("SLP0310", object, field,
+                       "credentialName " + name + " was not looked at: no Secrets are given");
+  }
   checks_.add("IST0101", object, field, "Referenced credentialName not found: \"" + name + "\"",
               "create the Secret " + name + " in namespace " + space +
                   "; until then requests are answered 503");

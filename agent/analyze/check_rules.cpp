@@ -49,6 +49,15 @@ private:
   std::set<istio::Labels> labels_;
 };
 
+// Of a ServiceEntry: Istio's analyzer looks at Pods only, and says of what works that it doesn't.
+bool has_endpoint(const Host& host, const istio::Labels& selector) {
+  if (!host.entry.value) return false;
+  const auto& all = host.entry->endpoints;
+  return std::any_of(all.begin(), all.end(), [&](const auto& endpoint) {
+    return istio::selects(selector, endpoint.labels);
+  });
+}
+
 void check_subsets(Checks& checks, const Pods& pods, const Rule& rule, const Host& host) {
   for (std::size_t i = 0; i < rule->subsets.size(); i++) {
     const auto& subset = rule->subsets[i];
@@ -56,7 +65,7 @@ void check_subsets(Checks& checks, const Pods& pods, const Rule& rule, const Hos
     if (host.entry.value && host.entry->workload_selector) {
       selector.insert(host.entry->workload_selector->begin(), host.entry->workload_selector->end());
     }
-    if (pods.any(selector)) continue;
+    if (pods.any(selector) || has_endpoint(host, subset.labels)) continue;
     checks.add("IST0173", *rule.object, item("spec.subsets", i),
                "The Subset " + subset.name +
                    " defined in the DestinationRule does not select any pods. Which may lead to "

@@ -42,6 +42,11 @@ std::string_view code_of(const istio::Finding& finding) {
     return finding.kind.empty() || istio::is_of_istio(finding.kind) ? "IST0106" : "SLP0901";
   }
   if (is_istios(finding.reason)) return "IST0133";
+  constexpr std::string_view protections[] = {"AuthorizationPolicy", "PeerAuthentication",
+                                              "RequestAuthentication"};
+  const bool protects = std::find(std::begin(protections), std::end(protections), finding.kind) !=
+                        std::end(protections);
+  if (protects && is_limit(finding.reason)) return "SLP0904";
   return is_limit(finding.reason) ? "SLP0903" : "SLP0902";
 }
 

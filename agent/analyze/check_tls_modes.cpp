@@ -42,8 +42,10 @@ public:
   explicit Modes(Checks& checks) : checks_(checks) {
     for (const auto& refused : checks.world.refused()) {
       if (refused.kind != "DestinationRule") continue;
-      for (const auto& host : refused.hosts)
-        closed_.insert(checks.world.full_name(host, refused.namespace_name));
+      for (const auto& host : refused.hosts) {
+        closed_hosts_.add(checks.world.full_name(host, refused.namespace_name), closing_.size());
+        closing_.push_back(&refused);
+      }
     }
     for (auto& block : tls_blocks(checks.world.all<istio::DestinationRule>()))
       fields_.emplace(block.tls, std::move(block.field));
@@ -52,12 +54,16 @@ public:
 
 private:
   void twice(const Host& host, std::size_t index, const std::vector<Effective>& all);
+  bool is_closed(const Host& host) const;
+  bool reaches(const Typed<istio::DestinationRule>& rule, const Host& host) const;
   void plaintext(const Host& host, std::size_t index);
   void plaintext_of_subsets(const Host& host, std::size_t index);
   void to_plaintext(const Host& host, std::size_t index, const std::vector<Effective>& all);
 
   Checks& checks_;
-  std::set<std::string> closed_;  // hosts of refused rules: nothing is sent there
+  // Of refused rules: nothing is sent to their hosts.
+  std::vector<const istio::Refused*> closing_;
+  NameIndex closed_hosts_;
   std::map<const istio::ClientTls*, std::string> fields_;    // where a rule says that tls
   std::set<std::pair<const void*, std::string_view>> told_;  // one finding a tls block and code
 };
@@ -90,10 +96,30 @@ uint16_t tls_server_port(const Host& host, const istio::ServicePort& port) {
   return 0;
 }
 
+// By a rule that all clients ask: of the service's namespace, or of the root's.
+bool Modes::is_closed(const Host& host) const {
+  auto numbers = closed_hosts_.called(host.name);
+  const auto wider = closed_hosts_.covering(host.name);
+  numbers.insert(numbers.end(), wider.begin(), wider.end());
+  return std::any_of(numbers.begin(), numbers.end(), [&](const auto number) {
+    const auto& from = closing_[number]->namespace_name;
+    return from == host.namespace_name() || from == checks_.world.mesh().root_namespace;
+  });
+}
+
+// Whether any client asks the rule: those of its own namespace do, if there are some.
+bool Modes::reaches(const Typed<istio::DestinationRule>& rule, const Host& host) const {
+  const auto& world = checks_.world;
+  const auto& from = rule->metadata.namespace_name();
+  const bool usual = from == host.namespace_name() || from == world.mesh().root_namespace;
+  if (usual && !rule->workload_selector) return true;
+  return world.workloads().empty() || !world.selected({}, from).empty();
+}
+
 void Modes::plaintext(const Host& host, std::size_t index) {
   const auto& port = host.ports()[index];
   const auto number = tls_server_port(host, port);
-  if (number == 0 || closed_.contains(host.name)) return;
+  if (number == 0 || is_closed(host)) return;
   checks_.add("SLP0202", host.object(), item("spec.ports", index),
               "plain HTTP of port " + std::to_string(port.number) + " of " + host.name +
                   " is sent to port " + std::to_string(number) +
@@ -102,31 +128,42 @@ void Modes::plaintext(const Host& host, std::size_t index) {
                   std::to_string(port.number) + ", tls.mode SIMPLE or MUTUAL");
 }
 
-// The tls that a subset says for a port of its own; null: the host's holds.
-const istio::ClientTls* own_tls(const istio::Subset& subset, uint16_t port) {
-  if (!subset.traffic_policy) return nullptr;
-  for (const auto& entry : subset.traffic_policy->port_level_settings) {
-    if (entry.port == port) return entry.tls ? &*entry.tls : nullptr;
+// Where a subset takes the host's tls back for a port; empty: it does not. An entry of
+// portLevelSettings replaces all, tls too.
+std::string takes_back(const istio::Subset& subset, const std::string& at, uint16_t port) {
+  if (!subset.traffic_policy) return {};
+  const auto is_disable = [](const auto& tls) { return tls->mode == istio::TlsMode::disable; };
+  const auto& entries = subset.traffic_policy->port_level_settings;
+  for (std::size_t i = 0; i < entries.size(); i++) {
+    if (entries[i].port != port) continue;
+    const auto entry = item(at + ".portLevelSettings", i);
+    if (!entries[i].tls) return entry;
+    return is_disable(entries[i].tls) ? entry + ".tls" : std::string();
   }
-  return subset.traffic_policy->tls ? &*subset.traffic_policy->tls : nullptr;
+  const auto& tls = subset.traffic_policy->tls;
+  return tls && is_disable(tls) ? at + ".tls" : std::string();
 }
 
 // The host's rule originates, and one of its subsets takes that back.
 void Modes::plaintext_of_subsets(const Host& host, std::size_t index) {
   const auto& port = host.ports()[index];
   const auto number = tls_server_port(host, port);
-  if (number == 0) return;
+  if (number == 0 || is_closed(host)) return;
   for (const auto& rule : checks_.world.rules_for(host.name)) {
-    for (const auto& subset : rule->subsets) {
-      const auto* tls = own_tls(subset, port.number);
-      if (!tls || tls->mode != istio::TlsMode::disable) continue;
-      if (!told_.emplace(tls, "SLP0202").second) continue;
-      checks_.add("SLP0202", *rule.object, fields_.at(tls),
+    for (std::size_t i = 0; i < rule->subsets.size(); i++) {
+      const auto& subset = rule->subsets[i];
+      const auto field =
+          takes_back(subset, item("spec.subsets", i) + ".trafficPolicy", port.number);
+      if (field.empty() || !told_.emplace(&subset, "SLP0202").second) continue;
+      checks_.add("SLP0202", *rule.object, field,
                   "plain HTTP of port " + std::to_string(port.number) + " of " + host.name +
                       " is sent to port " + std::to_string(number) +
                       ", where the server speaks TLS: subset " + subset.name +
-                      " says DISABLE in place of the host's tls (" + place(host, index) + ")",
-                  "remove tls from the subset, so that the host's holds, or set its mode");
+                      (field.ends_with(".tls") ? " says DISABLE in place of the host's tls ("
+                                               : " has an entry for the port without tls, which "
+                                                 "takes the host's tls away (") +
+                      place(host, index) + ")",
+                  "say tls there as the host's rule does, or remove it");
     }
   }
 }
@@ -153,8 +190,9 @@ void Modes::look_at(const Host& host) {
   for (std::size_t i = 0; i < host.ports().size(); i++) {
     const auto& port = host.ports()[i];
     const auto all = effective_tls(checks_.world, host, port);
-    const bool originated = std::any_of(all.begin(), all.end(),
-                                        [](const auto& one) { return is_originating(one.tls); });
+    const bool originated = std::any_of(all.begin(), all.end(), [&](const auto& one) {
+      return is_originating(one.tls) && reaches(one.rule, host);
+    });
     if (is_tls(port)) {
       twice(host, i, all);
     } else if (is_http(port) && !originated) {

@@ -36,7 +36,13 @@ void check_ca(Checks& checks, const TlsBlock& block) {
       about.namespace_name() + " has TLS mode set to " + name_of(tls.mode) +
       " but no caCertificates are set to validate server identity for host: " + block.rule->host;
   if (block.port) text += " at port number:" + std::to_string(block.port);
-  checks.add(block.port ? "IST0129" : "IST0128", *block.rule.object, block.field, std::move(text));
+  std::string cure;
+  if (!tls.credential_name.empty())
+    cure = "add spec.workloadSelector: without it credentialName is not honoured";
+  else if (skips(tls))
+    cure = "remove insecureSkipVerify and set caCertificates: nothing is verified now";
+  checks.add(block.port ? "IST0129" : "IST0128", *block.rule.object, block.field, std::move(text),
+             std::move(cure));
 }
 
 // With sni set, Istio checks no name. Under a CA of one's own and with the host's name that is

@@ -94,6 +94,8 @@ constexpr Code table[] = {
     {"SLP0308", error, "A certificate, key or CA can't be read",
      "give PEM text, base64 only once in data (or plain in stringData)"},
     {"SLP0309", warning, "A certificate expires soon", "renew it"},
+    {"SLP0310", info, "A credentialName could not be checked: no Secrets are given",
+     "analyze the Secrets, too"},
     {"SLP0401", warning, "subjectAltNames can match no certificate of this host",
      "give exact names as they stand in the certificate (api.example.com, spiffe://...)"},
     {"SLP0501", warning, "Conditions of a rule and of its delegate exclude each other",
@@ -108,6 +110,8 @@ constexpr Code table[] = {
     {"SLP0901", error, "A proxy would refuse this", "see the reason"},
     {"SLP0902", warning, "A proxy would warn of this", "see the reason"},
     {"SLP0903", info, "Not supported: this has no effect in this product", "see the README"},
+    {"SLP0904", warning, "A policy that protects has no effect in this product",
+     "what it asks for has to be enforced elsewhere"},
 };
 
 }  // namespace

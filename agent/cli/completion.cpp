@@ -25,7 +25,7 @@ Examples:
 constexpr const char* bash_script = R"sh(# bash completion of sallyport
 _sallyport_words() {
   sallyport "$@" --help 2>/dev/null | sed -n \
-    -e 's/^  \([a-z][a-z-]*\)[ ,].*/\1/p' -e 's/^  \(-[^ ]*\).*/\1/p' | tr , '\n'
+    -e 's/^  \([a-z][a-z-]*\)[ ,].*/\1/p' -e 's/^  \(-[^ {]*\).*/\1/p' | tr , '\n'
 }
 _sallyport() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
@@ -40,6 +40,8 @@ _sallyport() {
       esac ;;
     --status) words="HEALTHY UNHEALTHY" ;;
     --direction) words="inbound outbound" ;;
+    --type) words="HTTP TCP HTTP+TCP" ;;
+    --level|--log-level) words="trace debug info warning error critical off" ;;
     --failure-threshold|--output-threshold) words="Info Warning Error" ;;
     -f|--file|--filename|--config|--mesh-config) ;;
     *)
@@ -74,6 +76,8 @@ _sallyport() {
       return ;;
     --status) compadd -- HEALTHY UNHEALTHY; return ;;
     --direction) compadd -- inbound outbound; return ;;
+    --type) compadd -- HTTP TCP HTTP+TCP; return ;;
+    --level|--log-level) compadd -- trace debug info warning error critical off; return ;;
     --failure-threshold|--output-threshold) compadd -- Info Warning Error; return ;;
     -f|--file|--filename|--config|--mesh-config) _files; return ;;
   esac
@@ -85,7 +89,7 @@ _sallyport() {
     compadd -- bash zsh fish; return
   fi
   found=(${(f)"$(sallyport $arguments --help 2>/dev/null |
-    sed -n -e 's/^  \([a-z][a-z-]*\)[ ,].*/\1/p' -e 's/^  \(-[^ ]*\).*/\1/p' | tr , '\n')"})
+    sed -n -e 's/^  \([a-z][a-z-]*\)[ ,].*/\1/p' -e 's/^  \(-[^ {]*\).*/\1/p' | tr , '\n')"})
   compadd -- $found || _files
 }
 compdef _sallyport sallyport
@@ -113,6 +117,12 @@ function __sallyport_words
     case --direction
       printf '%s\n' inbound outbound
       return
+    case --type
+      printf '%s\n' HTTP TCP HTTP+TCP
+      return
+    case --level --log-level
+      printf '%s\n' trace debug info warning error critical off
+      return
     case --failure-threshold --output-threshold
       printf '%s\n' Info Warning Error
       return
@@ -128,7 +138,7 @@ function __sallyport_words
     end
   end
   sallyport $arguments --help 2>/dev/null | sed -n \
-    -e 's/^  \([a-z][a-z-]*\)[ ,].*/\1/p' -e 's/^  \(-[^ ]*\).*/\1/p' | tr , '\n'
+    -e 's/^  \([a-z][a-z-]*\)[ ,].*/\1/p' -e 's/^  \(-[^ {]*\).*/\1/p' | tr , '\n'
 end
 complete -c sallyport -a '(__sallyport_words)'
 )sh";

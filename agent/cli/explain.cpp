@@ -135,7 +135,7 @@ Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded
   Told told;
   const auto& proxy = loaded.input.proxy;
   told.asked = asked(flags, url, proxy);
-  const bool beside_it = flags.paths.empty() && flags.config.empty();
+  const bool beside_it = flags.paths.empty();
   if (beside_it || !flags.admin.empty()) {
     auto step = running_proxy(flags.admin.empty() ? usual_admin : flags.admin);
     if (step) told.before.push_back(std::move(*step));

@@ -33,9 +33,11 @@ inline constexpr auto client_hello_time = 10s;    // from its first byte to its 
 inline constexpr std::size_t alpn_protocols = 32;
 
 // Upstream
-inline constexpr auto connect_timeout = 10s;      // Istio's default; covers TCP and TLS
-inline constexpr int retries = 2;                 // Istio's default policy: two more tries
-inline constexpr auto retry_backoff_base = 25ms;  // Envoy; jittered, at most ten times the base
+inline constexpr auto connect_timeout = 10s;          // Istio's default; covers TCP and TLS
+inline constexpr int request_retries = 1'000;         // that a request may ask for
+inline constexpr std::size_t header_formats = 1'000;  // kept parsed, a worker
+inline constexpr int retries = 2;                     // Istio's default policy: two more tries
+inline constexpr auto retry_backoff_base = 25ms;      // Envoy; jittered, at most ten times the base
 // Endpoints that consistent hashing tells apart (an index of 16 bits)
 inline constexpr std::size_t hash_endpoints = 65'535;
 // Tables of consistent hashing are built by a worker, while its connections wait: of a larger
@@ -133,7 +135,8 @@ inline constexpr std::size_t secret_bytes = 1024 * 1024;  // its values together
 inline constexpr int pem_reads = 3;                    // of files that change while they are read
 inline constexpr auto expiry_check = 1h;               // how often certificates' ends are looked at
 inline constexpr std::size_t validated_proxies = 100;  // points of view that `validate` takes
-inline constexpr auto config_debounce = 100ms;         // istio-agent's, for changed files
+inline constexpr std::size_t config_files_edited = 64;  // read alone; of more at once all are
+inline constexpr auto config_debounce = 100ms;          // istio-agent's, for changed files
 
 // Certificates (a Kubernetes Secret holds 1 MiB; a system's CA bundle 220 KiB, 140 certificates)
 inline constexpr std::size_t pem_bytes = 4 * 1024 * 1024;

@@ -151,7 +151,7 @@ HttpRewrite decode_rewrite(Fields& fields) {
   return rewrite;
 }
 
-HttpRetry decode_retries(Fields& fields) {
+HttpRetry decode_default_retries(Fields& fields) {
   HttpRetry retry;
   retry.attempts = int(fields.integer("attempts", 0, INT32_MAX).value_or(0));
   retry.per_try_timeout = fields.duration("perTryTimeout");
@@ -161,12 +161,17 @@ HttpRetry decode_retries(Fields& fields) {
   retry.ignore_previous_hosts = fields.boolean("retryIgnorePreviousHosts");
   if (retry.ignore_previous_hosts == false || retry.retry_remote_localities == true)
     fields.unsupported({"retryIgnorePreviousHosts", "retryRemoteLocalities"});
+  check_retry_on(retry, fields);
+  return retry;
+}
+
+HttpRetry decode_retries(Fields& fields) {
+  auto retry = decode_default_retries(fields);
   const bool set =
       retry.per_try_timeout || !retry.retry_on.empty() || retry.retry_remote_localities;
   if (retry.attempts == 0 && set) {
     fields.error("attempts", "http retry policy configured when attempts are set to 0 (disabled)");
   }
-  check_retry_on(retry, fields);
   return retry;
 }
 

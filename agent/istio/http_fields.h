@@ -34,6 +34,7 @@ bool is_redirect_code(int code);  // one that Istio can answer with; it validate
 HttpDirectResponse decode_direct_response(Fields& fields);
 HttpRewrite decode_rewrite(Fields& fields);
 HttpRetry decode_retries(Fields& fields);
+HttpRetry decode_default_retries(Fields& fields);  // of the mesh: 0 attempts is no contradiction
 HttpFault decode_fault(Fields& fields);
 CorsPolicy decode_cors(Fields& fields);
 std::vector<HttpMirror> decode_mirrors(Fields& route);

@@ -3,6 +3,7 @@
 #include "agent/istio/decode.h"
 #include "agent/istio/documents.h"
 #include "agent/istio/fields.h"
+#include "agent/istio/http_fields.h"
 #include "agent/istio/json.h"
 #include "agent/istio/kinds.h"
 #include "agent/istio/names.h"
@@ -121,12 +122,8 @@ void decode_mesh_fields(MeshConfig& config, Fields& fields) {
   decode_access_log(config, fields);
   decode_listening(config, fields);
   decode_identity(config, fields);
-  fields.object("defaultHttpRetryPolicy", [&](Fields& retry) {
-    const auto attempts = retry.integer("attempts", 0, 1000);
-    if (attempts) config.retry_attempts = static_cast<int>(*attempts);
-    retry.unsupported({"perTryTimeout", "retryOn", "retryRemoteLocalities",
-                       "retryIgnorePreviousHosts", "backoff"});
-  });
+  fields.object("defaultHttpRetryPolicy",
+                [&](Fields& retry) { config.default_retries = decode_default_retries(retry); });
   fields.object("tlsDefaults",
                 [&](Fields& tls) { config.tls_defaults = decode_tls_defaults(tls); });
   fields.object("defaultConfig",

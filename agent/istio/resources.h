@@ -162,7 +162,7 @@ struct MeshConfig {
   std::string trust_domain = "cluster.local";
   std::string cluster_domain = "cluster.local";  // from --domain, not a mesh config field
   uint16_t proxy_listen_port = 15001, proxy_inbound_listen_port = 15006;
-  int retry_attempts = 2;  // defaultHttpRetryPolicy.attempts
+  Boxed<HttpRetry> default_retries;  // defaultHttpRetryPolicy; none: Istio's own
   PathNormalization path_normalization = PathNormalization::base;
   Boxed<TcpKeepalive> tcp_keepalive;
   Boxed<LocalityLb> locality;

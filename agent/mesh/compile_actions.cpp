@@ -139,31 +139,49 @@ std::shared_ptr<const RouteMatch> compile_match(const istio::HttpMatch* match) {
   return std::make_shared<const RouteMatch>(std::move(out));
 }
 
-void add_retry_on(std::string_view text, RetryPolicy& out) {
+void add_retry_conditions(std::string_view text, RetryPolicy& out) {
   for (const auto word : istio::comma_separated(text)) {
     for (const auto& [name, flag] : conditions) {
       if (name == word) out.on |= flag;
     }
+  }
+}
+
+namespace {
+
+// Istio's retryOn has status codes among Envoy's conditions.
+void add_retry_on(std::string_view text, RetryPolicy& out) {
+  add_retry_conditions(text, out);
+  for (const auto word : istio::comma_separated(text)) {
     uint16_t code = 0;
-    const auto end = word.data() + word.size();
-    if (std::from_chars(word.data(), end, code).ptr != end) continue;
+    const auto* const end = word.data() + word.size();
+    const auto [at, error] = std::from_chars(word.data(), end, code);
+    if (error != std::errc() || at != end) continue;
     out.status_codes.push_back(code);
     out.on |= retry_status_codes;
   }
 }
 
-RetryPolicy compile_retry(const istio::HttpRoute& rule, int attempts) {
+}  // namespace
+
+RetryPolicy compile_retry(const istio::HttpRetry* retries) {
   RetryPolicy out;
-  out.attempts = attempts;
-  if (rule.fault) out.attempts = 0;  // 3.6: a rule with a fault is not retried
-  if (!rule.retries || rule.fault) return out;
-  out.attempts = rule.retries->attempts;
-  out.per_try_timeout = rule.retries->per_try_timeout.value_or(out.per_try_timeout);
-  out.backoff = rule.retries->backoff.value_or(out.backoff);
-  if (rule.retries->retry_on.empty()) return out;
+  if (!retries) return out;
+  out.attempts = retries->attempts;
+  if (out.attempts == 0) out.on = 0;
+  out.per_try_timeout = retries->per_try_timeout.value_or(out.per_try_timeout);
+  out.backoff = retries->backoff.value_or(out.backoff);
+  if (retries->retry_on.empty() || out.attempts == 0) return out;
   out.on = 0;
-  add_retry_on(rule.retries->retry_on, out);
+  add_retry_on(retries->retry_on, out);
   return out;
+}
+
+RetryPolicy compile_retry(const istio::HttpRoute& rule, const istio::HttpRetry* of_mesh) {
+  RetryPolicy out;
+  out.attempts = out.on = 0;
+  if (rule.fault) return out;  // 3.6: a rule with a fault is not retried
+  return compile_retry(rule.retries ? &*rule.retries : of_mesh);
 }
 
 std::string take_authority(istio::Headers& headers) {

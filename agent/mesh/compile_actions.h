@@ -15,10 +15,12 @@ TextMatch compile_match(const istio::StringMatch& match, bool of_header = false)
 // Null: everything matches.
 std::shared_ptr<const RouteMatch> compile_match(const istio::HttpMatch* match);
 
-// `attempts`: the mesh's default where the rule says nothing.
-RetryPolicy compile_retry(const istio::HttpRoute& rule, int attempts);
-// Adds the conditions of a retryOn; those that HTTP/1 does not know are passed over.
-void add_retry_on(std::string_view text, RetryPolicy& out);
+// Null: nothing is said, and Istio's own default holds.
+RetryPolicy compile_retry(const istio::HttpRetry* retries);
+// Of a rule; `of_mesh` (may be null) where it says nothing.
+RetryPolicy compile_retry(const istio::HttpRoute& rule, const istio::HttpRetry* of_mesh);
+// Adds Envoy's conditions (x-envoy-retry-on); those that HTTP/1 does not know are passed over.
+void add_retry_conditions(std::string_view text, RetryPolicy& out);
 
 // Null: the rule has none of them. `match`: the one under which it is reached, or null. `mirrors`:
 // the rule's, as far as their clusters are there.

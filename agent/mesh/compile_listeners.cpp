@@ -192,7 +192,7 @@ void ListenerBuilder::close_host(const std::string& host, const ClusterPtr& clos
   Route route;
   route.name = "default";
   route.cluster = closed;
-  route.retry.attempts = 0;
+  route.retry.attempts = route.retry.on = 0;
   const auto& from = closed->rule ? closed->rule : closed->service;
   closed_.emplace_back(
       host, std::make_shared<const VirtualHost>(one_route(host, std::move(route), from)));
@@ -246,7 +246,7 @@ void ListenerBuilder::make_fallback(const Snapshot& next) {
   const bool allow = input_.mesh.outbound_traffic_policy == istio::OutboundMode::allow_any;
   Route route;
   route.name = allow ? "allow_any" : "block_all";
-  route.retry.attempts = 0;
+  route.retry.attempts = route.retry.on = 0;
   if (allow) route.cluster = next.passthrough;
   if (!allow) route.direct_status = 502;
   fallback_ = reuse(one_route(route.name, route, nullptr),

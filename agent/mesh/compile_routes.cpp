@@ -28,13 +28,17 @@ std::string path_of(const istio::VirtualService& service, const istio::HttpRoute
   return "spec.http";
 }
 
+const istio::HttpRetry* of_mesh(const CompileInput& input) {
+  return input.mesh.default_retries ? &*input.mesh.default_retries : nullptr;
+}
+
 }  // namespace
 
 Route RouteCompiler::plain(ClusterPtr cluster) const {
   Route route;
   route.name = "default";
   route.cluster = std::move(cluster);
-  route.retry.attempts = input_.mesh.retry_attempts;
+  route.retry = compile_retry(of_mesh(input_));
   return route;
 }
 
@@ -55,7 +59,7 @@ WeightedCluster RouteCompiler::destination(const Rule& rule, const istio::RouteD
     if (rule.findings) {
       auto field = rule.field + "[" + std::to_string(index) + "].destination";
       rule.findings->push_back(
-          finding(istio::Severity::error, about, std::move(field),
+          finding(istio::Severity::warning, about, std::move(field),
                   "IST0101: there is no " + name +
                       (rule.mirrors ? ": no copies are sent to it" : ": requests get 503 NC"),
                   to.destination.line));
@@ -110,7 +114,7 @@ Route RouteCompiler::route_of(const Rule& rule, const istio::HttpRoute& http,
   if (match && !match->name.empty()) route.name += "." + match->name;
   route.match = compile_match(match);
   route.timeout = http.timeout.value_or(route.timeout);
-  route.retry = compile_retry(http, input_.mesh.retry_attempts);
+  route.retry = compile_retry(http, of_mesh(input_));
   route.actions = compile_actions(http, match, mirrors(rule, http));
   route.from = rule.from;
   route.line = http.line;

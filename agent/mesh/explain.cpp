@@ -199,7 +199,7 @@ void Explainer::request(const RouteTable& table) {
   }
   const auto& chosen = *plan.route;
   if (answers_itself(chosen)) return;
-  out_.steps.push_back(explain_policy(chosen));
+  out_.steps.push_back(explain_policy(chosen, question_.request.head));
   const std::string sent(question_.request.authority);
   std::string authority = sent;
   if (chosen.actions && chosen.actions->rewrite && !chosen.actions->rewrite->authority.empty()) {

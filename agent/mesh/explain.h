@@ -59,7 +59,8 @@ std::vector<ExplainedStep> explain_cluster(const CompileInput& input, const Clus
 
 std::string duration_text(std::chrono::milliseconds time);  // "1h", "30s", "250ms"
 
-// Retries, timeout and what else a rule does to its requests.
-ExplainedStep explain_policy(const Route& route);
+// Retries, timeout and what else a rule does to its requests; what `request` (may be null) asks for
+// itself counts.
+ExplainedStep explain_policy(const Route& route, const http::Head* request);
 
 }  // namespace sallyport::mesh

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "agent/mesh/explain.h"
+#include "agent/mesh/request_overrides.h"
 
 namespace sallyport::mesh {
 namespace {
@@ -39,10 +40,16 @@ void add_actions(const RouteActions& actions, std::vector<std::string>& notes) {
                     mirror.cluster->name + "; their answers are not waited for");
   }
   if (const auto& rewrite = actions.rewrite) {
-    std::string text = "rewrite:";
-    if (!rewrite->authority.empty()) text += " authority becomes " + rewrite->authority;
-    if (!rewrite->path.empty()) text += " path becomes " + rewrite->path;
-    if (rewrite->regex) text += " path by regex " + rewrite->regex_text;
+    std::vector<std::string> parts;
+    if (!rewrite->authority.empty()) parts.push_back("authority becomes " + rewrite->authority);
+    if (!rewrite->path.empty()) {
+      parts.push_back(
+          (rewrite->whole_path ? "path" : "prefix " + rewrite->matched_prefix + " of the path") +
+          " becomes " + rewrite->path);
+    }
+    if (rewrite->regex) parts.push_back("path by regex " + rewrite->regex_text);
+    std::string text = "rewrite: ";
+    for (const auto& part : parts) text += (&part == parts.data() ? "" : ", ") + part;
     notes.push_back(std::move(text));
   }
   if (const auto& fault = actions.fault) {
@@ -59,14 +66,20 @@ void add_actions(const RouteActions& actions, std::vector<std::string>& notes) {
 
 }  // namespace
 
-ExplainedStep explain_policy(const Route& route) {
+ExplainedStep explain_policy(const Route& route, const http::Head* request) {
   ExplainedStep step{"retries", "", "", {}};
   if (route.from) {
     ResourceRef at = *route.from;
     if (route.line > 0) at.line = route.line;
     step.from = at.text();
   }
-  const auto& retry = route.retry;
+  auto retry = route.retry;
+  auto timeout = route.timeout;
+  if (request && request->asks_envoy) {
+    override_delivery(*request, timeout, retry);
+    if (retry != route.retry || timeout != route.timeout)
+      step.notes.push_back("the request's own x-envoy-... fields count, not the route's values");
+  }
   if (retry.attempts > 0) {
     step.text = "at most " + std::to_string(retry.attempts) + " more tries on " + conditions(retry);
     if (retry.per_try_timeout.count() > 0) {
@@ -75,8 +88,8 @@ ExplainedStep explain_policy(const Route& route) {
   } else {
     step.text = "none";
   }
-  step.text += route.timeout.count() > 0 ? "; an answer within " + duration_text(route.timeout)
-                                         : std::string("; no timeout");
+  step.text += timeout.count() > 0 ? "; an answer within " + duration_text(timeout)
+                                   : std::string("; no timeout");
   if (route.actions) add_actions(*route.actions, step.notes);
   return step;
 }

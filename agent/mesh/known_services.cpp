@@ -226,12 +226,9 @@ istio::Finding finding(istio::Severity severity, const istio::Metadata& about, s
                        std::string reason, int line) {
   istio::Finding out;
   out.severity = severity;
-  if (about.ref) {
-    out.file = about.ref->file;
-    out.kind = about.ref->kind;
-    out.line = about.ref->line;
-  }
-  if (line > 0) out.line = line;
+  out.file = about.ref->file;
+  out.kind = about.ref->kind;
+  out.line = line > 0 ? line : about.ref->line;
   out.namespace_name = about.namespace_name();
   out.name = about.name();
   out.field = std::move(field);

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
 #include <optional>
 
+#include "agent/core/address.h"
+#include "agent/core/limits.h"
 #include "agent/istio/scalar.h"
 #include "agent/mesh/compile_actions.h"
 
@@ -32,27 +33,50 @@ void add_status_codes(std::string_view text, RetryPolicy& out) {
   }
 }
 
+// Envoy's idea of an internal address (RFC 1918, RFC 4193, loopback).
+bool is_internal(const IpAddress& ip) {
+  static const Cidr blocks[] = {*Cidr::parse("10.0.0.0/8"), *Cidr::parse("172.16.0.0/12"),
+                                *Cidr::parse("192.168.0.0/16"), *Cidr::parse("fd00::/8")};
+  return ip.is_loopback() || std::any_of(std::begin(blocks), std::end(blocks),
+                                         [&](const Cidr& block) { return block.contains(ip); });
+}
+
+bool is_internal(const http::Head& request) {
+  const auto is_forwarded_for = [&](const http::Field& field) {
+    return http::same_name(request.name(field), "x-forwarded-for");
+  };
+  const auto* const end = request.fields.data() + request.count;
+  const auto many = std::count_if(request.fields.data(), end, is_forwarded_for);
+  if (many == 0) return true;
+  const auto ip = IpAddress::parse(request.find("x-forwarded-for"));
+  return many == 1 && ip && is_internal(*ip);
+}
+
+// Conditions of its own give a route without retries one, as Envoy's default is.
+void override_retries(const http::Head& request, RetryPolicy& retry) {
+  RetryPolicy asked = retry;
+  if (retry.attempts == 0) asked.on = 0;
+  add_retry_conditions(request.find("x-envoy-retry-on"), asked);
+  if (retry.attempts == 0 && asked.on == 0) return;
+  if (retry.attempts == 0) asked.attempts = 1;
+  add_status_codes(request.find("x-envoy-retriable-status-codes"), asked);
+  constexpr uint64_t most = limits::request_retries;
+  if (const auto wanted = number(request.find("x-envoy-max-retries")))
+    asked.attempts = static_cast<int>(std::min(*wanted, most));
+  retry = std::move(asked);
+}
+
 }  // namespace
 
 void override_delivery(const http::Head& request, std::chrono::milliseconds& timeout,
                        RetryPolicy& retry) {
+  if (!is_internal(request)) return;
   timeout = time(request, "x-envoy-upstream-rq-timeout-ms").value_or(timeout);
   retry.per_try_timeout =
       time(request, "x-envoy-upstream-rq-per-try-timeout-ms").value_or(retry.per_try_timeout);
   if (timeout.count() && retry.per_try_timeout >= timeout)
     retry.per_try_timeout = std::chrono::milliseconds(0);
-  const auto retry_on = request.find("x-envoy-retry-on");
-  if (!retry_on.empty()) {
-    if (retry.attempts == 0) {  // the route has no retries: Envoy's default is one
-      retry.on = 0;
-      retry.attempts = 1;
-    }
-    add_retry_on(retry_on, retry);
-  }
-  add_status_codes(request.find("x-envoy-retriable-status-codes"), retry);
-  const auto most = number(request.find("x-envoy-max-retries"));
-  constexpr uint64_t int_max = std::numeric_limits<int>::max();
-  if (most && retry.attempts > 0) retry.attempts = static_cast<int>(std::min(*most, int_max / 2));
+  override_retries(request, retry);
 }
 
 }  // namespace sallyport::mesh

@@ -47,8 +47,8 @@ enum RetryOn : uint16_t {
 };
 
 struct RetryPolicy {
-  int attempts = limits::retries;  // further tries
-  uint16_t on = retry_connect_failure;
+  int attempts = limits::retries;       // further tries
+  uint16_t on = retry_connect_failure;  // 0: there is no policy
   std::vector<uint16_t> status_codes;
   std::chrono::milliseconds per_try_timeout{0};  // 0: the route's
   std::chrono::milliseconds backoff = limits::retry_backoff_base;

@@ -44,7 +44,7 @@ net::Task<Answered> Exchange::relay_answer() {
   if (switched && !upgrade_) co_return Answered::malformed;
   if (!switched) answer_body_ = http::Body::of_response(response_, record_.method);
   // No limit of tries was reached where another could not begin (UO).
-  const bool limited = retry_.attempts > 0 && !(record_.flags & observe::UO);
+  const bool limited = !(record_.flags & observe::UO);
   if (retriable_status() && limited) record_.flags |= observe::URX;
   co_return co_await relay_answer_body();
 }

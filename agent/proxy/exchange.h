@@ -20,6 +20,7 @@
 #include "agent/net/timers.h"
 #include "agent/observe/access_record.h"
 #include "agent/proxy/client.h"
+#include "agent/proxy/edits.h"
 #include "agent/proxy/heads.h"
 #include "agent/upstream/upstreams.h"
 
@@ -121,12 +122,15 @@ private:
   std::optional<Refusal> inject_abort() const;
   std::optional<Refusal> direct_answer();
   bool origin_allowed() const;
-  std::string response_fields() const;
+  TextOf text_of(bool with_response);
+  std::string response_fields();
   bool edits_response() const;
   bool edit_response();
   std::array<const istio::HeaderOperations*, 3> response_operations() const;
   const http::Head& outgoing() const { return edited_request_ ? edited_request_->head : request_; }
   bool retriable_status() const;
+  bool retries_connects() const;
+  bool retries_resets() const;
   void set_try_deadline();
   void end_try_deadline();
   std::chrono::milliseconds time_left() const;

@@ -100,9 +100,7 @@ net::Task<bool> Exchange::open_upstream() {
       co_return true;
     }
     failure_ = acquired.error();
-    // A 5xx policy covers what has no answer at all.
-    const bool retried = retry_.on & (mesh::retry_connect_failure | mesh::retry_5xx);
-    if (!failure_->error.retryable || !retried || attempt + retried_ >= retry_.attempts)
+    if (!failure_->error.retryable || !retries_connects() || attempt + retried_ >= retry_.attempts)
       co_return false;
     if (!begin_retry()) co_return false;
     worker_.metrics().upstream_rq_retry.add();
@@ -116,7 +114,7 @@ net::Task<bool> Exchange::open_upstream() {
 std::chrono::milliseconds Exchange::expected_time() const {
   const auto of_try = retry_.per_try_timeout;
   if (!timeout_.count()) return of_try;
-  const auto left = attempts_ > 1 ? time_left() : timeout_;
+  const auto left = attempts_ + connect_retries_ > 1 ? time_left() : timeout_;
   return of_try.count() ? std::min(of_try, left) : left;
 }
 
@@ -200,20 +198,27 @@ bool Exchange::retriable_status() const {
          std::find(codes.begin(), codes.end(), status) != codes.end();
 }
 
+// An answer that never came counts as a 5xx, as with Envoy.
+bool Exchange::retries_connects() const {
+  return retry_.on & (mesh::retry_connect_failure | mesh::retry_5xx);
+}
+
+bool Exchange::retries_resets() const {
+  return retry_.on & (mesh::retry_reset | mesh::retry_5xx | mesh::retry_gateway_error);
+}
+
 bool Exchange::may_retry(Answered answered) {
   if (body_pumped_ || head_forwarded_) return false;
   // RFC 9112 section 9.3.1: a connection that had been idle may have been closed meanwhile.
-  if (answered == Answered::nothing && upstream_.reused && attempts_ == 1 &&
+  if (answered == Answered::nothing && upstream_.reused && attempts_ == 1 && retry_.attempts > 0 &&
       is_idempotent(record_.method))
     return true;
   if (retried_ + connect_retries_ >= retry_.attempts) return false;
   if (timeout_.count() && std::chrono::steady_clock::now() >= due_) return false;
   if (answered == Answered::retriable) return begin_retry();
-  // An answer that never came counts as a 5xx, as with Envoy.
-  constexpr uint16_t on_reset = mesh::retry_reset | mesh::retry_5xx | mesh::retry_gateway_error;
   const bool reset = answered == Answered::nothing || answered == Answered::failed ||
                      answered == Answered::timed_out;
-  return reset && (retry_.on & on_reset) && begin_retry();
+  return reset && retries_resets() && begin_retry();
 }
 
 net::Task<void> Exchange::back_off() {

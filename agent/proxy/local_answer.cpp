@@ -20,9 +20,8 @@ std::string upstream_sentence(std::string_view reset_reason, std::string_view ca
 
 // Envoy: a sender that can't tell a timeout from a failure asks for 204 instead.
 int Exchange::timeout_status() const {
-  return request_.asks_envoy && !request_.find("x-envoy-upstream-rq-timeout-alt-response").empty()
-             ? 204
-             : 504;
+  return request_.asks_envoy && request_.has("x-envoy-upstream-rq-timeout-alt-response") ? 204
+                                                                                         : 504;
 }
 
 // Nobody could be reached: which of no endpoint, refused, handshake or missing secret it was is
@@ -38,8 +37,8 @@ Refusal Exchange::failed_connect() const {
                   .flags = observe::flag_of(error),
                   .details = observe::details_of(error),
                   .body = {}};
-  // Envoy: the retries are used up only where there were some.
-  if (error.retryable && retry_.attempts > 0 && !(record_.flags & observe::UO))
+  // Envoy: the retries are used up only where the policy has such a failure tried again.
+  if (error.retryable && retries_connects() && !(record_.flags & observe::UO))
     refusal.flags |= observe::URX;
   const bool connecting = refusal.flags & observe::UF;
   refusal.body =
@@ -74,7 +73,7 @@ Refusal Exchange::failed_answer(Answered answered) {
   if (answered == Answered::timed_out) {
     const bool route_over = timeout_.count() && time_left() <= std::chrono::milliseconds(1);
     const bool of_try = retry_.per_try_timeout.count() && !route_over;
-    const bool tried_all = of_try && retry_.attempts > 0 && !(record_.flags & observe::UO);
+    const bool tried_all = of_try && retries_resets() && !(record_.flags & observe::UO);
     return {.status = timeout_status(),
             .flags = tried_all ? observe::UT | observe::URX : observe::UT,
             .details = of_try ? "upstream_per_try_timeout" : "response_timeout",

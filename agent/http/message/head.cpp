@@ -176,4 +176,9 @@ std::string_view Head::find(std::string_view lower_name) const {
   return {};
 }
 
+bool Head::has(std::string_view lower_name) const {
+  return std::any_of(fields.begin(), fields.begin() + count,
+                     [&](const Field& field) { return same_name(name(field), lower_name); });
+}
+
 }  // namespace sallyport::http

@@ -60,6 +60,7 @@ struct Head : HeadFacts {
   }
   // First value; empty when absent.
   std::string_view find(std::string_view lower_name) const;
+  bool has(std::string_view lower_name) const;
   // Absolute-form's authority, else Host. Valid as host[:port]; empty only in HTTP/1.0.
   std::string_view authority() const {
     return authority_size ? std::string_view(base + authority_begin, authority_size)

@@ -121,7 +121,7 @@ TEST(ConfigDump, ShowsWhatAConnectionPoolAndALoadBalancerAskFor) {
              R"("aggression":{"default_value":1.5},"min_weight_percent":{"value":20}}})",
              R"("common_http_protocol_options":{"idle_timeout":"7s",)"
              R"("max_connection_duration":"9s","max_requests_per_connection":3})",
-             R"("maglev_lb_config":{"table_size":65537})"});
+             R"("maglev_lb_config":{"table_size":"65537"})"});
 }
 
 TEST(ConfigDump, ShowsAUnixSocketAsAPipe) {

@@ -175,6 +175,33 @@ TEST(Tls, ASubsetThatTakesTheHostsTlsBackIsNamed) {
       << at->message;
 }
 
+TEST(Tls, ASubsetWhoseEntryForThePortLeavesOutTlsIsNamed) {
+  const auto findings =
+      analysis_of({{"rules.yaml", ENTRY RULE
+                    "  host: api.example.com\n  trafficPolicy:\n    portLevelSettings:\n"
+                    "    - port: {number: 80}\n      tls: {mode: SIMPLE, caCertificates: /ca.pem}\n"
+                    "  subsets:\n  - name: v1\n    labels: {version: v1}\n"
+                    "    trafficPolicy:\n      portLevelSettings:\n"
+                    "      - port: {number: 80}\n        loadBalancer: {simple: RANDOM}\n"}});
+  const auto at = std::find_if(findings.begin(), findings.end(),
+                               [](const auto& one) { return one.code->id == "SLP0202"; });
+  ASSERT_NE(at, findings.end()) << listed(findings);
+  EXPECT_EQ(at->line, 26);
+  EXPECT_EQ(at->field, "spec.subsets[0].trafficPolicy.portLevelSettings[0]");
+  EXPECT_NE(at->message.find("has an entry for the port without tls"), at->message.npos);
+}
+
+TEST(Tls, ARefusedRuleOfAnotherNamespaceClosesNothingForTheRest) {
+  const auto findings =
+      analysis_of({{"rules.yaml", ENTRY
+                    "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
+                    "metadata: {name: api, namespace: other}\nspec:\n  host: api.example.com\n"
+                    "  trafficPolicy: {tls: {mode: SIMPEL}}\n"}});
+  const bool told = std::any_of(findings.begin(), findings.end(),
+                                [](const auto& one) { return one.code->id == "SLP0202"; });
+  EXPECT_TRUE(told) << listed(findings);
+}
+
 TEST(Tls, AHostThatARefusedRuleClosesSendsNoPlaintext) {
   const auto findings =
       analysis_of({{"rules.yaml", ENTRY RULE "  host: api.example.com\n  trafficPolicy:\n"

@@ -145,6 +145,17 @@ TEST_F(Explain, TheLabelsOfTheProxyDecide) {
       << told.output;
 }
 
+TEST_F(Explain, WhatTheRequestAsksForItselfCounts) {
+  write("routes.yaml", routes);
+  const auto told = ask({"--to", "http://api.example.com/old", "-H", "x-envoy-max-retries: 1", "-H",
+                         "x-envoy-retry-on: reset", "-H", "x-envoy-upstream-rq-timeout-ms: 250"});
+  EXPECT_TRUE(has(told.output,
+                  "at most 1 more tries on connect-failure, reset; an answer within "
+                  "250ms"))
+      << told.output;
+  EXPECT_TRUE(has(told.output, "the request's own x-envoy-... fields count")) << told.output;
+}
+
 TEST_F(Explain, AWeightedRouteTellsEveryShare) {
   write("routes.yaml", routes);
   const auto told = ask({"--to", "http://api.example.com/old"});

@@ -11,7 +11,7 @@ TEST(MeshConfigDecoding, DefaultsAreIstios) {
   EXPECT_TRUE(read.findings.empty());
   EXPECT_EQ(read.config.outbound_traffic_policy, OutboundMode::allow_any);
   EXPECT_EQ(read.config.connect_timeout, milliseconds(10'000));
-  EXPECT_EQ(read.config.retry_attempts, 2);
+  EXPECT_FALSE(read.config.default_retries);
 }
 
 const std::string bare =
@@ -35,7 +35,7 @@ void expect_all(const MeshConfigResult& read) {
   EXPECT_EQ(read.config.trust_domain, "td");
   EXPECT_EQ(read.config.proxy_listen_port, 1501);
   EXPECT_EQ(read.config.proxy_inbound_listen_port, 1506);
-  EXPECT_EQ(read.config.retry_attempts, 0);
+  EXPECT_EQ(read.config.default_retries->attempts, 0);
   EXPECT_EQ(read.config.default_destination_rule_export_to, std::vector<std::string>{"."});
   EXPECT_EQ(read.config.default_config.concurrency, 2);
   EXPECT_EQ(read.config.default_config.drain_duration, milliseconds(60'000));
@@ -159,6 +159,25 @@ TEST(ProxyConfigDecoding, GoesFieldByFieldOverTheBase) {
   EXPECT_EQ(read.config.drain_duration, milliseconds(1'000));
   EXPECT_EQ(read.config.proxy_metadata,
             (std::map<std::string, std::string>{{"A", "own"}, {"B", "base"}}));
+}
+
+TEST(MeshConfig, ReadsTheWholeDefaultRetryPolicy) {
+  const auto read = decode_mesh_config(
+      "defaultHttpRetryPolicy: {attempts: 3, retryOn: '5xx,409', perTryTimeout: 2s, backoff: 1s}",
+      "mesh");
+  EXPECT_TRUE(read.findings.empty()) << testing::PrintToString(texts(read.findings));
+  ASSERT_TRUE(read.config.default_retries);
+  EXPECT_EQ(read.config.default_retries->attempts, 3);
+  EXPECT_EQ(read.config.default_retries->retry_on, "5xx,409");
+  EXPECT_EQ(read.config.default_retries->per_try_timeout, milliseconds(2'000));
+  EXPECT_EQ(read.config.default_retries->backoff, milliseconds(1'000));
+}
+
+TEST(MeshConfig, ARetryPolicyWithoutAttemptsTurnsRetriesOff) {
+  const auto read = decode_mesh_config("defaultHttpRetryPolicy: {retryOn: 5xx}", "mesh");
+  EXPECT_TRUE(read.findings.empty()) << testing::PrintToString(texts(read.findings));
+  ASSERT_TRUE(read.config.default_retries);
+  EXPECT_EQ(read.config.default_retries->attempts, 0);
 }
 
 }  // namespace

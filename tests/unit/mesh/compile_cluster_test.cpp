@@ -142,12 +142,25 @@ TEST(Cluster, HasIstiosDefaults) {
 TEST(Cluster, TakesTheMeshsConnectTimeoutAndRetries) {
   World world;
   world.input.mesh.connect_timeout = 3s;
-  world.input.mesh.retry_attempts = 0;
+  world.input.mesh.default_retries.emplace();  // attempts: 0
   world.add(entry({"a.example"})).compile();
   EXPECT_EQ(world.cluster("outbound|80||a.example")->connect_timeout, 3s);
   EXPECT_EQ(world.snapshot().passthrough->connect_timeout, 3s);
   const auto& hosts = world.snapshot().by_port.at(80)->http->hosts;
   EXPECT_EQ((*hosts.find("a.example"))->routes[0].retry.attempts, 0);
+}
+
+TEST(Cluster, TakesTheMeshsRetryPolicyWhole) {
+  World world;
+  world.input.mesh.default_retries =
+      istio::HttpRetry{.attempts = 3, .per_try_timeout = 2s, .backoff = {}, .retry_on = "5xx,409"};
+  world.add(entry({"a.example"})).compile();
+  const auto& hosts = world.snapshot().by_port.at(80)->http->hosts;
+  const auto& retry = (*hosts.find("a.example"))->routes[0].retry;
+  EXPECT_EQ(retry.attempts, 3);
+  EXPECT_EQ(retry.per_try_timeout, 2s);
+  EXPECT_EQ(retry.on, retry_5xx | retry_status_codes);
+  EXPECT_EQ(retry.status_codes, std::vector<uint16_t>{409});
 }
 
 struct PolicyCase {

@@ -31,6 +31,19 @@ const Case cases[] = {
      "x-envoy-upstream-rq-timeout-ms: 2000\r\n", 2'000, 0},
     {"further conditions", "x-envoy-retry-on: 5xx,reset,unheard-of\r\n", 10'000, 2'000, 2,
      retry_connect_failure | retry_5xx | retry_reset},
+    {"a bare number is no condition", "x-envoy-retry-on: 503,99999\r\n"},
+    {"more retries than may be", "x-envoy-max-retries: 4000000000\r\n", 10'000, 2'000,
+     limits::request_retries},
+    {"for a client inside", "X-Forwarded-For: 10.1.2.3\r\nx-envoy-upstream-rq-timeout-ms: 5000\r\n",
+     5'000},
+    {"not for one outside",
+     "X-Forwarded-For: 198.51.100.7\r\nx-envoy-upstream-rq-timeout-ms: 5000\r\n"
+     "x-envoy-max-retries: 9\r\n"},
+    {"not for one that came by way of others",
+     "X-Forwarded-For: 10.1.2.3, 10.1.2.4\r\nx-envoy-upstream-rq-timeout-ms: 5000\r\n"},
+    {"not for one told twice",
+     "X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-For: 10.1.2.4\r\n"
+     "x-envoy-upstream-rq-timeout-ms: 5000\r\n"},
     {"number of retries", "x-envoy-max-retries: 5\r\n", 10'000, 2'000, 5},
     {"no retries", "x-envoy-max-retries: 0\r\n", 10'000, 2'000, 0},
     {"status codes",
@@ -74,6 +87,17 @@ TEST(RequestOverridesOfARouteWithoutRetries, AConditionMeansOneRetryOnThatAlone)
   override_delivery(head, timeout, retry);
   EXPECT_EQ(retry.attempts, 1);
   EXPECT_EQ(retry.on, retry_5xx);
+}
+
+TEST(RequestOverridesOfARouteWithoutRetries, AConditionThatNobodyKnowsMeansNone) {
+  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\nx-envoy-retry-on: what\r\n\r\n";
+  http::Head head;
+  ASSERT_EQ(http::parse_request(text, head), http::Parse::done);
+  std::chrono::milliseconds timeout(0);
+  RetryPolicy retry;
+  retry.attempts = 0;
+  override_delivery(head, timeout, retry);
+  EXPECT_EQ(retry.attempts, 0);
 }
 
 TEST(RequestOverridesOfARouteWithoutRetries, ANumberAloneMeansNone) {

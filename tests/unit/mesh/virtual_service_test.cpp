@@ -243,7 +243,7 @@ TEST(VirtualServiceFindings, NameWhatIsMissing) {
   auto world = two_services();
   world.add(virtual_service("a.example", "  - {" + send_to("host: nowhere.example") + "}\n"))
       .compile();
-  EXPECT_NE(world.findings().find("rules.yaml:7: VirtualService default/vs: "
+  EXPECT_NE(world.findings().find("rules.yaml:7: warning: VirtualService default/vs: "
                                   "spec.http[0].route[0].destination: IST0101: there is no "
                                   "outbound|80||nowhere.example"),
             std::string::npos)

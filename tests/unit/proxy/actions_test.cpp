@@ -171,6 +171,74 @@ TEST_F(Actions, ATimeoutIs504) {
   EXPECT_TRUE(has(log_text(), " 504 UT response_timeout "));
 }
 
+// A kept connection that ends when it is used again may have been closed before.
+TEST_F(Actions, OnAKeptConnectionARequestWithoutAnAnswerIsSentOnceMore) {
+  rules(to_app("timeout: 1h"));
+  app_ = dial();
+  app_.send(ask("GET", "/"));
+  {
+    auto server = accept_request();
+    server.send(hello);
+    app_.read_until("hello");
+    app_.send(ask("GET", "/again"));
+    server.read_head();
+  }
+  auto other = accept_request();
+  other.send(hello);
+  EXPECT_TRUE(has(app_.read_until("hello"), "200 OK"));
+}
+
+TEST_F(Actions, NotWhereRetriesAreOff) {
+  rules(to_app("retries: {attempts: 0}"));
+  app_ = dial();
+  app_.send(ask("GET", "/"));
+  {
+    auto server = accept_request();
+    server.send(hello);
+    app_.read_until("hello");
+    app_.send(ask("GET", "/again"));
+    server.read_head();
+  }
+  EXPECT_TRUE(has(app_.read_until("connection termination"), "HTTP/1.1 503 "));
+  EXPECT_TRUE(has(log_text(), " 503 UC "));
+}
+
+// URX says that the policy would have tried again, and had no tries left.
+TEST_F(Actions, RetriesThatAreUsedUpAreOnlyThoseThatThePolicyHas) {
+  rules(to_app("timeout: 1h"));
+  app_ = dial();
+  app_.send(ask("GET", "/", "x-envoy-upstream-rq-per-try-timeout-ms: 50\r\n"));
+  auto silent = accept_request();
+  EXPECT_TRUE(has(app_.read_until("upstream request timeout"), "HTTP/1.1 504 "));
+  EXPECT_TRUE(has(log_text(), " 504 UT upstream_per_try_timeout "));
+}
+
+TEST_F(Actions, RetriesOfWhichTheClientAllowsNoneAreUsedUp) {
+  rules(to_app("timeout: 1h"));
+  app_ = dial();
+  app_.send(ask("GET", "/", "x-envoy-retry-on: 5xx\r\nx-envoy-max-retries: 0\r\n"));
+  auto failing = accept_request();
+  failing.send("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno");
+  EXPECT_TRUE(has(app_.read_until("no"), "HTTP/1.1 503 "));
+  EXPECT_TRUE(has(log_text(), " 503 URX via_upstream "));
+}
+
+TEST_F(Actions, HeaderValuesWithEnvoysVariables) {
+  rules(
+      to_app("headers: {request: {set: {x-from: '%DOWNSTREAM_LOCAL_ADDRESS% %PROTOCOL% 100%%', "
+             "x-copy: '%REQ(X-USER)%', x-none: '%REQ(X-ABSENT)%'}}, "
+             "response: {set: {x-code: '%RESPONSE_CODE%/%RESP(X-KIND)%'}}}"));
+  app_ = dial();
+  app_.send(ask("GET", "/", "X-User: joe\r\n"));
+  auto server = upstream_.accept();
+  const auto head = server.read_head();
+  EXPECT_TRUE(has(head, " HTTP/1.1 100%\r\n")) << head;
+  EXPECT_TRUE(has(head, "x-copy: joe\r\n")) << head;
+  EXPECT_FALSE(has(head, "x-none")) << head;
+  server.send("HTTP/1.1 200 OK\r\nX-Kind: k\r\nContent-Length: 5\r\n\r\nhello");
+  EXPECT_TRUE(has(app_.read_until("hello"), "x-code: 200/k\r\n"));
+}
+
 TEST_F(Actions, TheClientsOwnTimeoutCountsInsteadOfTheRoutes) {
   rules(to_app("timeout: 1h"));
   app_ = dial();
