@@ -136,7 +136,7 @@ std::string takes_back(const istio::Subset& subset, const std::string& at, uint1
   const auto& entries = subset.traffic_policy->port_level_settings;
   for (std::size_t i = 0; i < entries.size(); i++) {
     if (entries[i].port != port) continue;
-    const auto entry = item(at + ".portLevelSettings", i);
+    auto entry = item(at + ".portLevelSettings", i);
     if (!entries[i].tls) return entry;
     return is_disable(entries[i].tls) ? entry + ".tls" : std::string();
   }
