@@ -73,13 +73,9 @@ ExplainedStep explain_policy(const Route& route, const http::Head* request) {
     if (route.line > 0) at.line = route.line;
     step.from = at.text();
   }
-  auto retry = route.retry;
-  auto timeout = route.timeout;
-  if (request && request->asks_envoy) {
-    override_delivery(*request, timeout, retry);
-    if (retry != route.retry || timeout != route.timeout)
-      step.notes.push_back("the request's own x-envoy-... fields count, not the route's values");
-  }
+  const auto [timeout, retry, timeout_status] = delivery_of(route, request);
+  if (retry != route.retry || timeout != route.timeout || timeout_status != 504)
+    step.notes.push_back("the request's own x-envoy-... fields count, not the route's values");
   if (retry.attempts > 0) {
     step.text = "at most " + std::to_string(retry.attempts) + " more tries on " + conditions(retry);
     if (retry.per_try_timeout.count() > 0) {

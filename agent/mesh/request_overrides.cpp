@@ -68,15 +68,16 @@ void override_retries(const http::Head& request, RetryPolicy& retry) {
 
 }  // namespace
 
-void override_delivery(const http::Head& request, std::chrono::milliseconds& timeout,
-                       RetryPolicy& retry) {
-  if (!is_internal(request)) return;
-  timeout = time(request, "x-envoy-upstream-rq-timeout-ms").value_or(timeout);
-  retry.per_try_timeout =
-      time(request, "x-envoy-upstream-rq-per-try-timeout-ms").value_or(retry.per_try_timeout);
-  if (timeout.count() && retry.per_try_timeout >= timeout)
-    retry.per_try_timeout = std::chrono::milliseconds(0);
-  override_retries(request, retry);
+Delivery delivery_of(const Route& route, const http::Head* request) {
+  Delivery out{route.timeout, route.retry};
+  if (!request || !request->asks_envoy || !is_internal(*request)) return out;
+  out.timeout = time(*request, "x-envoy-upstream-rq-timeout-ms").value_or(out.timeout);
+  auto& of_try = out.retry.per_try_timeout;
+  of_try = time(*request, "x-envoy-upstream-rq-per-try-timeout-ms").value_or(of_try);
+  if (out.timeout.count() && of_try >= out.timeout) of_try = std::chrono::milliseconds(0);
+  override_retries(*request, out.retry);
+  if (request->has("x-envoy-upstream-rq-timeout-alt-response")) out.timeout_status = 204;
+  return out;
 }
 
 }  // namespace sallyport::mesh

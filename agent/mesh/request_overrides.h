@@ -1,6 +1,7 @@
 // How a request's sender wants it delivered, over what its route says: Envoy's request headers
 // x-envoy-upstream-rq-timeout-ms, x-envoy-upstream-rq-per-try-timeout-ms, x-envoy-max-retries,
-// x-envoy-retry-on and x-envoy-retriable-status-codes, as its router reads them. A value that is no
+// x-envoy-retry-on, x-envoy-retriable-status-codes and x-envoy-upstream-rq-timeout-alt-response, as
+// its router reads them. A value that is no
 // number says nothing. Pure.
 //
 // Followed from the application itself, as Istio's task "Request Timeouts" tells its users (Istio's
@@ -15,8 +16,13 @@
 
 namespace sallyport::mesh {
 
-// `timeout` and `retry` are the route's, and changed.
-void override_delivery(const http::Head& request, std::chrono::milliseconds& timeout,
-                       RetryPolicy& retry);
+struct Delivery {
+  std::chrono::milliseconds timeout{0};  // 0: none
+  RetryPolicy retry;
+  int timeout_status = 504;  // 204 for a sender that can't tell a timeout from a failure
+};
+
+// As the route says, with what `request` (may be null) asks for in its place.
+Delivery delivery_of(const Route& route, const http::Head* request);
 
 }  // namespace sallyport::mesh

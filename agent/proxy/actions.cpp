@@ -96,10 +96,10 @@ std::optional<Refusal> Exchange::direct_answer() {
 
 TextOf Exchange::text_of(bool with_response) {
   return [this, with_response](const std::string& value) {
-    const std::string_view request(request_.base, request_.size);
-    const auto response =
-        with_response ? std::string_view(response_.base, response_.size) : std::string_view();
-    return worker_.header_values().text_of(value, record_, request, response);
+    HeaderValues::Facts facts{.request = {request_.base, request_.size}};
+    if (with_response) facts.response = {response_.base, response_.size};
+    if (with_response) facts.upstream = upstream_.stream.ssl();
+    return worker_.header_values().text_of(value, record_, facts);
   };
 }
 

@@ -135,7 +135,6 @@ private:
   void end_try_deadline();
   std::chrono::milliseconds time_left() const;
   std::chrono::milliseconds expected_time() const;
-  int timeout_status() const;
   upstream::Need need();
   net::Task<bool> open_upstream();
   net::Task<void> client_leaves();
@@ -188,6 +187,7 @@ private:
   std::string route_name_;
   std::string host_;  // in lower case, where the client wrote it otherwise
   std::chrono::milliseconds timeout_{0};
+  int timeout_status_ = 504;
   std::chrono::steady_clock::time_point due_;  // where there is a timeout
   mesh::RetryPolicy retry_;
   int retried_ = 0;  // after something had been sent

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "agent/core/limits.h"
+#include "agent/proxy/log_facts.h"
 
 namespace sallyport::proxy {
 
@@ -23,13 +24,15 @@ HeaderValues::Parsed& HeaderValues::parsed(const std::string& value) {
 }
 
 std::string HeaderValues::text_of(const std::string& value, observe::AccessRecord& record,
-                                  std::string_view request, std::string_view response) {
+                                  const Facts& facts) {
   auto& [format, scratch] = parsed(value);
   if (!format) return value;
   const auto& needs = format->needs();
   auto extras = std::make_unique<observe::AccessExtras>();
-  extras->request.keep_of(request, needs.request_headers);
-  extras->response.keep_of(response, needs.response_headers);
+  extras->request.keep_of(facts.request, needs.request_headers);
+  extras->response.keep_of(facts.response, needs.response_headers);
+  if (needs.upstream_tls && facts.upstream)
+    extras->upstream_tls = log_facts(tls::facts_of(*facts.upstream));
   // The record's own are the log's.
   std::swap(record.extras, extras);
   std::string out(format->bound(record), '\0');

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "agent/observe/log_format.h"
+#include "tls/session_facts.h"
 
 namespace sallyport::proxy {
 
@@ -18,10 +19,15 @@ public:
   // `warn` (may be empty) is told of a value that is no format, when it is first met.
   explicit HeaderValues(std::function<void(const std::string&)> warn) : warn_(std::move(warn)) {}
 
-  // `response`: empty while there is none; both heads as they came. What the request does not have
-  // is left out, as Envoy does it. A value that is no format is its own text.
-  std::string text_of(const std::string& value, observe::AccessRecord& record,
-                      std::string_view request, std::string_view response);
+  // Heads as they came, `response` empty while there is none; `upstream`: the connection's TLS,
+  // null while there is none.
+  struct Facts {
+    std::string_view request, response;
+    const SSL* upstream = nullptr;
+  };
+  // What the request does not have is left out, as Envoy does it. A value that is no format is its
+  // own text.
+  std::string text_of(const std::string& value, observe::AccessRecord& record, const Facts& facts);
 
 private:
   struct Parsed {

@@ -18,20 +18,14 @@ std::string upstream_sentence(std::string_view reset_reason, std::string_view ca
 
 }  // namespace
 
-// Envoy: a sender that can't tell a timeout from a failure asks for 204 instead.
-int Exchange::timeout_status() const {
-  return request_.asks_envoy && request_.has("x-envoy-upstream-rq-timeout-alt-response") ? 204
-                                                                                         : 504;
-}
-
 // Nobody could be reached: which of no endpoint, refused, handshake or missing secret it was is
 // observe's table.
 Refusal Exchange::failed_connect() const {
   if (timed_out_)
-    return {.status = timeout_status(),
+    return {.status = timeout_status_,
             .flags = observe::UT,
             .details = "response_timeout",
-            .body = timeout_status() == 204 ? "" : "upstream request timeout"};
+            .body = timeout_status_ == 204 ? "" : "upstream request timeout"};
   const Error& error = failure_->error;
   Refusal refusal{.status = observe::status_of(error),
                   .flags = observe::flag_of(error),
@@ -74,10 +68,10 @@ Refusal Exchange::failed_answer(Answered answered) {
     const bool route_over = timeout_.count() && time_left() <= std::chrono::milliseconds(1);
     const bool of_try = retry_.per_try_timeout.count() && !route_over;
     const bool tried_all = of_try && retries_resets() && !(record_.flags & observe::UO);
-    return {.status = timeout_status(),
+    return {.status = timeout_status_,
             .flags = tried_all ? observe::UT | observe::URX : observe::UT,
             .details = of_try ? "upstream_per_try_timeout" : "response_timeout",
-            .body = timeout_status() == 204 ? "" : "upstream request timeout"};
+            .body = timeout_status_ == 204 ? "" : "upstream request timeout"};
   }
   // A plain end is no failure of the transport; an alert after the handshake (TLS 1.3 refuses our
   // certificate so) is.

@@ -137,9 +137,10 @@ std::optional<Refusal> Exchange::route() {
     destination_headers_ = plan.destination->headers;
     destination_authority_ = plan.destination->authority;
   }
-  timeout_ = plan.route->timeout;
-  retry_ = plan.route->retry;
-  if (request_.asks_envoy) mesh::override_delivery(request_, timeout_, retry_);
+  auto delivery = mesh::delivery_of(*plan.route, &request_);
+  timeout_ = delivery.timeout;
+  timeout_status_ = delivery.timeout_status;
+  retry_ = std::move(delivery.retry);
   return std::nullopt;
 }
 

@@ -385,6 +385,8 @@ std::string virtual_service(const std::string& rules) {
 TEST_F(EgressRules, AVirtualServiceRewritesAndTheRequestStillLeavesAsMutualTls) {
   up("egress-mtls",
      {{"vs.yaml", virtual_service("  - match: [{uri: {prefix: /app}}]\n    rewrite: {uri: /}\n"
+                                  "    headers: {response: {set: {x-tls: "
+                                  "'%UPSTREAM_TLS_VERSION%'}}}\n"
                                   "    route: [{destination: {host: " +
                                   host +
                                   "}}]\n  - match: [{uri: {exact: /health}}]\n"
@@ -393,6 +395,7 @@ TEST_F(EgressRules, AVirtualServiceRewritesAndTheRequestStillLeavesAsMutualTls) 
   const auto wire = captured("sleep", [&] { result = curl("sleep", {url + "/app"}); });
   EXPECT_TRUE(has(result.out, "Welcome to nginx!")) << result.out << result.err;
   EXPECT_FALSE(has(wire, "Welcome to nginx")) << "encrypted on the wire";
+  EXPECT_TRUE(has(curl("sleep", {"-i", url + "/app"}).out, "x-tls: TLSv1.3"));
   EXPECT_EQ(curl("sleep", {url + "/health"}).out, "well");
   EXPECT_TRUE(answers("404", "/elsewhere")) << "no rule takes it";
   EXPECT_TRUE(logged("sleep", "istio-proxy", "\"GET /app HTTP/1.1\" 200 - via_upstream"));

@@ -5,14 +5,11 @@
 
 #include "tests/support/test_certs.h"
 #include "tests/unit/config/temporary_directory.h"
+#include "tests/unit/config/web_entry.h"
 
 namespace sallyport::config {
 namespace {
 
-const std::string entry =
-    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: web}\nspec:\n"
-    "  hosts: [web.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  "
-    "resolution: DNS\n";
 std::string rule(const std::string& tls) {
   return "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: web}\nspec:\n"
          "  host: web.example.com\n  trafficPolicy:\n    tls: " +

@@ -5,14 +5,11 @@
 
 #include "tests/support/test_certs.h"
 #include "tests/unit/config/temporary_directory.h"
+#include "tests/unit/config/web_entry.h"
 
 namespace sallyport::config {
 namespace {
 
-const std::string entry =
-    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: web}\nspec:\n"
-    "  hosts: [web.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  "
-    "resolution: DNS\n";
 const std::string rule_head =
     "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: web}\nspec:\n"
     "  host: web.example.com\n  workloadSelector: {matchLabels: {}}\n  trafficPolicy:\n    tls: ";

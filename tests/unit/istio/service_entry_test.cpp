@@ -222,5 +222,33 @@ TEST(ServiceEntryDecoding, ListsOnlySoManyErrorsOfOneResource) {
   EXPECT_EQ(decoded.refused.size(), 1u);
 }
 
+struct AddressCase {
+  const char* rule;
+  const char* labels;
+  const char* spec;
+  bool gets_one;
+};
+void PrintTo(const AddressCase& c, std::ostream* out) { *out << c.rule; }
+const AddressCase address_cases[] = {
+    {"none is named", "{}", "resolution: DNS", true},
+    {"its own is enough", "{}", "resolution: DNS, addresses: [192.0.2.1]", false},
+    {"of NONE the client knows the address", "{}", "resolution: NONE", false},
+    {"opted out", "{networking.istio.io/enable-autoallocate-ip: 'False'}", "resolution: DNS",
+     false},
+    {"opted in", "{networking.istio.io/enable-autoallocate-ip: 'true'}", "resolution: DNS", true},
+};
+class ServiceEntryAddress : public testing::TestWithParam<AddressCase> {};
+TEST_P(ServiceEntryAddress, IsGivenByIstioWhere) {
+  const auto& c = GetParam();
+  const auto entry = only<ServiceEntry>(
+      "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e, labels: " +
+      std::string(c.labels) +
+      "}\nspec: {hosts: [e.example.com], ports: [{number: 80, name: http, "
+      "protocol: HTTP}], " +
+      c.spec + "}\n");
+  EXPECT_EQ(gets_an_address(entry), c.gets_one);
+}
+INSTANTIATE_TEST_SUITE_P(Spec, ServiceEntryAddress, testing::ValuesIn(address_cases));
+
 }  // namespace
 }  // namespace sallyport::istio

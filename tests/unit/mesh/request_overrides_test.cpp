@@ -56,59 +56,44 @@ const Case cases[] = {
      {500, 503}},
 };
 
+Delivery delivery(const std::string& fields, const Route& route) {
+  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+  http::Head head;
+  EXPECT_EQ(http::parse_request(text, head), http::Parse::done);
+  return delivery_of(route, &head);
+}
+
 class RequestOverrides : public testing::TestWithParam<Case> {};
 
 TEST_P(RequestOverrides, OfTheRoute) {
   const Case& c = GetParam();
-  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\n" + c.fields + "\r\n";
-  http::Head head;
-  ASSERT_EQ(http::parse_request(text, head), http::Parse::done);
-  std::chrono::milliseconds timeout(10'000);
-  RetryPolicy retry;
-  retry.attempts = 2;
-  retry.per_try_timeout = std::chrono::seconds(2);
-  EXPECT_EQ(head.asks_envoy, c.fields.find("nvoy") != std::string::npos);
-  override_delivery(head, timeout, retry);
+  Route route;
+  route.timeout = std::chrono::milliseconds(10'000);
+  route.retry.per_try_timeout = std::chrono::seconds(2);
+  const auto [timeout, retry, timeout_status] = delivery(c.fields, route);
   EXPECT_EQ(timeout.count(), c.timeout_ms);
   EXPECT_EQ(retry.per_try_timeout.count(), c.per_try_ms);
   EXPECT_EQ(retry.attempts, c.attempts);
   EXPECT_EQ(retry.on, c.on);
   EXPECT_EQ(retry.status_codes, c.status_codes);
+  EXPECT_EQ(timeout_status, 504);
 }
 INSTANTIATE_TEST_SUITE_P(Spec, RequestOverrides, testing::ValuesIn(cases));
 
-TEST(RequestOverridesOfARouteWithoutRetries, AConditionMeansOneRetryOnThatAlone) {
-  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\nx-envoy-retry-on: 5xx\r\n\r\n";
-  http::Head head;
-  ASSERT_EQ(http::parse_request(text, head), http::Parse::done);
-  std::chrono::milliseconds timeout(0);
-  RetryPolicy retry;
-  retry.attempts = 0;
-  override_delivery(head, timeout, retry);
+TEST(RequestOverridesTimeoutStatus, Is204ForWhoAsksAndIsInside) {
+  const std::string asks = "x-envoy-upstream-rq-timeout-alt-response:\r\n";
+  EXPECT_EQ(delivery(asks, {}).timeout_status, 204);
+  EXPECT_EQ(delivery("X-Forwarded-For: 198.51.100.7\r\n" + asks, {}).timeout_status, 504);
+}
+
+TEST(RequestOverridesOfARouteWithoutRetries, MeanOneRetryForAConditionThatIsKnown) {
+  Route route;
+  route.retry.attempts = 0;
+  const auto retry = delivery("x-envoy-retry-on: 5xx\r\n", route).retry;
   EXPECT_EQ(retry.attempts, 1);
   EXPECT_EQ(retry.on, retry_5xx);
-}
-
-TEST(RequestOverridesOfARouteWithoutRetries, AConditionThatNobodyKnowsMeansNone) {
-  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\nx-envoy-retry-on: what\r\n\r\n";
-  http::Head head;
-  ASSERT_EQ(http::parse_request(text, head), http::Parse::done);
-  std::chrono::milliseconds timeout(0);
-  RetryPolicy retry;
-  retry.attempts = 0;
-  override_delivery(head, timeout, retry);
-  EXPECT_EQ(retry.attempts, 0);
-}
-
-TEST(RequestOverridesOfARouteWithoutRetries, ANumberAloneMeansNone) {
-  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\nx-envoy-max-retries: 3\r\n\r\n";
-  http::Head head;
-  ASSERT_EQ(http::parse_request(text, head), http::Parse::done);
-  std::chrono::milliseconds timeout(0);
-  RetryPolicy retry;
-  retry.attempts = 0;
-  override_delivery(head, timeout, retry);
-  EXPECT_EQ(retry.attempts, 0);
+  EXPECT_EQ(delivery("x-envoy-retry-on: what\r\n", route).retry.attempts, 0);
+  EXPECT_EQ(delivery("x-envoy-max-retries: 3\r\n", route).retry.attempts, 0);
 }
 
 }  // namespace

@@ -64,6 +64,10 @@ const Case cases[] = {
      virtual_service("a.example", "  - {name: r, match: [{name: m, uri: {prefix: /}}], " +
                                       send_to("host: b.example") + "}\n"),
      "203.0.113.1:80", "a.example", "/", to_b("r.m")},
+    {"a match's statPrefix decides nothing",
+     virtual_service("a.example",
+                     "  - {match: [{statPrefix: s}], " + send_to("host: b.example") + "}\n"),
+     "203.0.113.1:80", "a.example", "/", to_b()},
     {"a match for another port leaves this one alone",
      virtual_service("a.example",
                      "  - {match: [{port: 8080}], " + send_to("host: b.example") + "}\n"),
@@ -396,6 +400,16 @@ TEST(TlsRules, ToWhatIsNotThereClose) {
 TEST(TcpRules, SendAServicesConnectionsElsewhere) {
   auto world = l4_world();
   world.add(l4("d.example", "tcp", "  - {route: [{destination: {host: e.example}}]}\n")).compile();
+  EXPECT_EQ(world.bytes("192.0.2.20:5432").cluster, "outbound|5432||e.example");
+}
+
+TEST(TcpRules, DoNotLookAtASourceSubnet) {
+  auto world = l4_world();
+  world
+      .add(l4("d.example", "tcp",
+              "  - {match: [{sourceSubnet: 198.51.100.0/24}], route: [{destination: {host: "
+              "e.example}}]}\n"))
+      .compile();
   EXPECT_EQ(world.bytes("192.0.2.20:5432").cluster, "outbound|5432||e.example");
 }
 

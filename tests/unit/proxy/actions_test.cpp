@@ -4,6 +4,11 @@
 namespace sallyport::proxy {
 namespace {
 
+std::string ask(const std::string& method, const std::string& path,
+                const std::string& fields = "") {
+  return method + " " + path + " HTTP/1.1\r\nHost: app.test\r\n" + fields + "\r\n";
+}
+
 class Actions : public ProxyTest {
 protected:
   // A VirtualService for app.test with these rules, items of a list in flow style.
@@ -25,13 +30,20 @@ protected:
     server.send(answer);
     return head;
   }
+  // The second time the server takes the request and ends the connection without an answer.
+  void ask_twice_on_one_connection() {
+    app_ = dial();
+    app_.send(ask("GET", "/"));
+    {
+      auto server = accept_request();
+      server.send(hello);
+      app_.read_until("hello");
+      app_.send(ask("GET", "/again"));
+      server.read_head();
+    }
+  }
   test::TestSocket app_;
 };
-
-std::string ask(const std::string& method, const std::string& path,
-                const std::string& fields = "") {
-  return method + " " + path + " HTTP/1.1\r\nHost: app.test\r\n" + fields + "\r\n";
-}
 
 TEST_F(Actions, ARewriteReachesTheUpstreamAndTheLogKeepsWhatWasAsked) {
   rules(
@@ -174,15 +186,7 @@ TEST_F(Actions, ATimeoutIs504) {
 // A kept connection that ends when it is used again may have been closed before.
 TEST_F(Actions, OnAKeptConnectionARequestWithoutAnAnswerIsSentOnceMore) {
   rules(to_app("timeout: 1h"));
-  app_ = dial();
-  app_.send(ask("GET", "/"));
-  {
-    auto server = accept_request();
-    server.send(hello);
-    app_.read_until("hello");
-    app_.send(ask("GET", "/again"));
-    server.read_head();
-  }
+  ask_twice_on_one_connection();
   auto other = accept_request();
   other.send(hello);
   EXPECT_TRUE(has(app_.read_until("hello"), "200 OK"));
@@ -190,15 +194,7 @@ TEST_F(Actions, OnAKeptConnectionARequestWithoutAnAnswerIsSentOnceMore) {
 
 TEST_F(Actions, NotWhereRetriesAreOff) {
   rules(to_app("retries: {attempts: 0}"));
-  app_ = dial();
-  app_.send(ask("GET", "/"));
-  {
-    auto server = accept_request();
-    server.send(hello);
-    app_.read_until("hello");
-    app_.send(ask("GET", "/again"));
-    server.read_head();
-  }
+  ask_twice_on_one_connection();
   EXPECT_TRUE(has(app_.read_until("connection termination"), "HTTP/1.1 503 "));
   EXPECT_TRUE(has(log_text(), " 503 UC "));
 }
