@@ -263,5 +263,17 @@ TEST(VirtualServiceValidation, ABackReferenceToNoGroupIsRefused) {
   EXPECT_NE(found[0].find("spec.http[0].rewrite.uriRegexRewrite.rewrite"), std::string::npos);
 }
 
+TEST(VirtualServiceDecoding, TakesFieldsThatDecideNothingWithoutAWord) {
+  const auto decoded = decode(
+      "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n"
+      "  hosts: [a.example]\n"
+      "  http: [{match: [{statPrefix: s}], route: [{destination: {host: a.example}}]}]\n"
+      "  tcp: [{match: [{sourceSubnet: 198.51.100.0/24}], route: [{destination: {host: "
+      "a.example}}]}]\n",
+      "f.yaml");
+  EXPECT_EQ(decoded.resources.size(), 1u);
+  EXPECT_TRUE(decoded.findings.empty()) << decoded.findings.at(0).text();
+}
+
 }  // namespace
 }  // namespace sallyport::istio
