@@ -4,6 +4,8 @@
 //   kubernetes://NAME-cacert    the CA of that Secret or of its -cacert twin
 //   file-cert:CRT~KEY           certificate and key from files
 //   file-root:CA                a CA from a file
+//   default                     the workload's own certificate and key (its SPIFFE identity)
+//   ROOTCA                      the mesh's roots
 //   system                      the operating system's CA bundle (never listed: loaded when used)
 //
 // Threading: built on the configuration thread, read by all. A broken new version never replaces a

@@ -74,6 +74,7 @@ void decode_listening(MeshConfig& config, Fields& fields) {
 void decode_identity(MeshConfig& config, Fields& fields) {
   if (fields.has("rootNamespace")) config.root_namespace = fields.text("rootNamespace");
   if (fields.has("trustDomain")) config.trust_domain = fields.text("trustDomain");
+  config.trust_domain_aliases = fields.texts("trustDomainAliases");
   config.default_destination_rule_export_to = fields.texts("defaultDestinationRuleExportTo");
   config.default_service_export_to = fields.texts("defaultServiceExportTo");
   for (const auto& [name, entries] :
@@ -98,6 +99,17 @@ void decode_traffic_defaults(MeshConfig& config, Fields& fields) {
     policy.object("outlierDetection", [&](Fields& block) {
       defaults.outlier_detection = decode_outlier_detection(block);
     });
+  });
+}
+
+constexpr Choice inbound_modes[] = {{"PASSTHROUGH", 0}, {"LOCALHOST", 1}};
+
+// Istio's own mutual TLS, and what reaches the workload.
+void decode_mesh_tls(MeshConfig& config, Fields& fields) {
+  config.enable_auto_mtls = fields.boolean("enableAutoMtls").value_or(true);
+  fields.object("meshMTLS", [&](Fields& tls) { config.mesh_mtls = decode_tls_defaults(tls); });
+  fields.object("inboundTrafficPolicy", [&](Fields& policy) {
+    config.inbound_to_localhost = policy.choice("mode", inbound_modes).value_or(0) == 1;
   });
 }
 
@@ -128,6 +140,7 @@ void decode_mesh_fields(MeshConfig& config, Fields& fields) {
                 [&](Fields& tls) { config.tls_defaults = decode_tls_defaults(tls); });
   fields.object("defaultConfig",
                 [&](Fields& proxy) { decode_proxy_fields(config.default_config, proxy); });
+  decode_mesh_tls(config, fields);
   decode_traffic_defaults(config, fields);
   fields.object("pathNormalization",
                 [&](Fields& paths) { decode_path_normalization(config, paths); });
@@ -137,9 +150,8 @@ void decode_mesh_fields(MeshConfig& config, Fields& fields) {
                  "ca", "certificates", "discoverySelectors", "disableEnvoyListenerLog",
                  "enableEnvoyAccessLogService", "verifyCertificateAtClient",
                  "defaultVirtualServiceExportTo", "thriftConfig", "enableTracing"});
-  fields.unsupported({"proxyHttpPort", "inboundTrafficPolicy", "enableAutoMtls",
-                      "trustDomainAliases", "extensionProviders", "meshMTLS", "h2UpgradePolicy",
-                      "serviceSettings", "serviceEntryVisibility"});
+  fields.unsupported({"proxyHttpPort", "extensionProviders", "h2UpgradePolicy", "serviceSettings",
+                      "serviceEntryVisibility"});
 }
 
 // The line of the file where a block scalar's text begins; a one-line text stands where its node

@@ -14,7 +14,9 @@
 #include "agent/core/boxed.h"
 #include "agent/istio/load_policies.h"
 #include "agent/istio/metadata.h"
+#include "agent/istio/security.h"
 #include "agent/istio/virtual_service.h"
+#include "agent/istio/workloads.h"
 
 namespace sallyport::istio {
 
@@ -126,7 +128,8 @@ struct ConfigMap {
 };
 
 using Resource = std::variant<ServiceEntry, DestinationRule, VirtualService, Workload, Service,
-                              Secret, ConfigMap>;
+                              Secret, ConfigMap, PeerAuthentication, AuthorizationPolicy, Sidecar,
+                              Pod, EndpointSlice, WorkloadGroup>;
 
 inline const Metadata& metadata_of(const Resource& resource) {
   return std::visit([](const auto& r) -> const Metadata& { return r.metadata; }, resource);
@@ -139,10 +142,12 @@ enum class PathNormalization : uint8_t { none, base, merge_slashes, decode_and_m
 struct ProxyConfig {  // meshConfig.defaultConfig and PROXY_CONFIG, as far as read
   std::optional<int> concurrency;
   std::chrono::milliseconds drain_duration{45'000}, termination_drain_duration{5'000};
+  uint16_t status_port = 15020;
   std::map<std::string, std::string> proxy_metadata;
 };
 
-// meshConfig.tlsDefaults: of all TLS but Istio's own mutual TLS. Empty lists: our defaults.
+// meshConfig.tlsDefaults (all TLS but Istio's own mutual TLS) and meshMTLS. Empty lists: our
+// defaults.
 struct TlsDefaults {
   bool only_tls_1_3 = false;  // minProtocolVersion: TLSV1_3
   std::vector<std::string> cipher_suites, ecdh_curves;
@@ -160,6 +165,9 @@ struct MeshConfig {
   LogEncoding access_log_encoding = LogEncoding::text;
   std::string root_namespace = "istio-system";
   std::string trust_domain = "cluster.local";
+  std::vector<std::string> trust_domain_aliases;
+  bool enable_auto_mtls = true;
+  bool inbound_to_localhost = false;             // inboundTrafficPolicy LOCALHOST; else PASSTHROUGH
   std::string cluster_domain = "cluster.local";  // from --domain, not a mesh config field
   uint16_t proxy_listen_port = 15001, proxy_inbound_listen_port = 15006;
   Boxed<HttpRetry> default_retries;  // defaultHttpRetryPolicy; none: Istio's own
@@ -170,6 +178,7 @@ struct MeshConfig {
   std::vector<std::string> default_destination_rule_export_to, default_service_export_to,
       default_virtual_service_export_to;
   std::shared_ptr<const TlsDefaults> tls_defaults;  // null: not set
+  std::shared_ptr<const TlsDefaults> mesh_mtls;     // meshMTLS: of Istio's own mutual TLS, inbound
   ProxyConfig default_config;
 };
 

@@ -35,7 +35,8 @@ enum class Discovery : uint8_t {
   dynamic_dns,  // the host that the client names (Host, SNI), at the port that it dialled
 };
 enum class Balancing : uint8_t { least_request, round_robin, random };
-enum class Originate : uint8_t { none, simple, mutual };
+// istio_mutual: with the workload's own identity, to a peer of the mesh.
+enum class Originate : uint8_t { none, simple, mutual, istio_mutual };
 
 // An endpoint as configured: an address, a unix socket, or a name to be resolved (strict_dns,
 // logical_dns).
@@ -47,6 +48,9 @@ struct Endpoint {
   uint16_t group = 0;         // of LoadPolicy::groups, where there are any
   std::string locality;       // "region/zone/subzone"
   SocketAddress unix_socket;  // set: instead of ip, host and port
+  // Speaks Istio's mutual TLS: label security.istio.io/tlsMode, and its port's PeerAuthentication
+  // is not DISABLE. What TlsOrigination::automatic asks.
+  bool mesh_tls = false;
   bool operator==(const Endpoint&) const = default;
 
   bool by_name() const { return !ip.is_set() && !unix_socket.is_set(); }  // `host` is resolved
@@ -57,12 +61,15 @@ struct Endpoint {
 
 struct TlsOrigination {
   Originate mode = Originate::none;
+  // Auto mTLS: only to endpoints with mesh_tls, plaintext to the others. False: a rule said so, for
+  // all endpoints.
+  bool automatic = false;
   std::string sni;                 // empty with auto_sni: from the request's Host, without port
   bool auto_sni = false;           // HTTP clusters without sni
   std::vector<std::string> names;  // subjectAltNames: one must match
   bool auto_san = false;           // names empty and sni unset: the SNI (Host) must match a SAN
   bool skip_verify = false;
-  std::string certificate;  // certs::Vault name; empty: none
+  std::string certificate;  // certs::Vault name ("default": the workload's own); empty: none
   // certs::Vault name, "system" for the OS bundle; empty only with skip_verify.
   std::string roots;
   std::shared_ptr<const istio::TlsDefaults> parameters;  // of the mesh config; null: defaults

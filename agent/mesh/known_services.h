@@ -7,16 +7,9 @@
 
 #include "agent/core/address.h"
 #include "agent/mesh/compile.h"
+#include "agent/mesh/port_kind.h"
 
 namespace sallyport::mesh {
-
-enum class PortKind : uint8_t {
-  http,    // HTTP, HTTP2, GRPC, GRPC-WEB: routed by Host
-  tls,     // HTTPS, TLS: opaque, routed by SNI
-  tcp,     // TCP, MONGO, REDIS, MYSQL
-  detect,  // nothing declared: by the first bytes
-  other,   // UDP: not captured
-};
 
 struct KnownPort {
   const istio::ServicePort* port = nullptr;

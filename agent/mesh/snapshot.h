@@ -12,6 +12,7 @@
 
 #include "agent/istio/resources.h"
 #include "agent/mesh/cluster.h"
+#include "agent/mesh/inbound.h"
 #include "agent/mesh/route.h"
 
 namespace sallyport::mesh {
@@ -96,6 +97,7 @@ struct Snapshot {
   std::shared_ptr<const Listener> catch_all;  // "virtualOutbound": nothing declared
   ClusterPtr passthrough, black_hole;         // PassthroughCluster, BlackHoleCluster
   ClusterPtr inbound_passthrough;             // InboundPassthroughCluster
+  Inbound inbound;                            // 15006
   TcpRoute unmatched;  // what nothing declares: passthrough, or black_hole under REGISTRY_ONLY
   std::shared_ptr<const RouteTable>
       unlisted;  // HTTP requests on a port that declares none (any more)
