@@ -4,14 +4,13 @@
 #include <openssl/ssl.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <ctime>
 
 #include "agent/core/address.h"
 #include "agent/core/limits.h"
 #include "certs/describe.h"
 #include "tls/connection.h"
+#include "tls/context.h"
 #include "tls/verify.h"
 
 namespace sallyport::tls {
@@ -23,8 +22,6 @@ constexpr const char* ciphers =
     "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 constexpr const char* groups = "X25519:P-256";
-constexpr int security_level =
-    2;  // RSA from 2048 bits, no SHA-1 signatures: Debian's, and independent of openssl.cnf
 
 // A session shows no chain when it is resumed, so that it remembers when the one ends that it
 // vouches for: Connection::chain_ends, as a number in a pointer's place.
@@ -53,32 +50,8 @@ int note_request(SSL* ssl, void*) {
   return 1;
 }
 
-// Counts what a hostile server may send without end and without any data; the BIO stops at the
-// limit.
-void count_messages(int written, int, int type, const void* bytes, std::size_t size, SSL* ssl,
-                    void*) {
-  if (written || size == 0) return;
-  const auto first = *static_cast<const unsigned char*>(bytes);
-  if (type == SSL3_RT_INNER_CONTENT_TYPE && first == SSL3_RT_APPLICATION_DATA) {
-    connection_of(*ssl).messages = 0;
-  } else if (type == SSL3_RT_HANDSHAKE &&
-             (first == SSL3_MT_KEY_UPDATE || first == SSL3_MT_NEWSESSION_TICKET)) {
-    Connection& connection = connection_of(*ssl);
-    connection.writes_buffered = true;
-    if (connection.messages <= limits::tls_messages_without_data) ++connection.messages;
-  }
-}
-
-void must(bool good, const char* what) {
-  if (good) return;
-  std::fprintf(stderr, "sallyport: %s: %s\n", what, take_openssl_errors().c_str());
-  std::abort();
-}
-
 Error refused(Fault fault, std::string why) {
-  const std::string reason = take_openssl_errors();
-  if (!reason.empty()) why += ": " + reason;
-  return {fault, Side::upstream, false, "TLS error: " + why, {}};
+  return tls::refused(fault, Side::upstream, std::move(why));
 }
 
 Result<void> set_sni(SSL& ssl, std::string_view name, Handshake& handshake) {
@@ -108,16 +81,6 @@ Result<void> set_alpn(SSL& ssl, const std::vector<std::string>& protocols, Hands
   return {};
 }
 
-Result<void> set_certificate(SSL& ssl, const certs::KeyPair& pair) {
-  bool good =
-      SSL_use_certificate(&ssl, pair.leaf()) == 1 && SSL_use_PrivateKey(&ssl, pair.key()) == 1;
-  for (X509* certificate : pair.intermediates())
-    good = good && SSL_add1_chain_cert(&ssl, certificate) == 1;
-  if (good) return {};
-  return refused(Fault::tls_handshake,
-                 "client certificate (subject \"" + pair.info().subject + "\")");
-}
-
 Result<void> set_verification(SSL& ssl, const ClientSettings& settings) {
   if (settings.skip_verify) {
     SSL_set_verify(&ssl, SSL_VERIFY_NONE, nullptr);
@@ -127,17 +90,6 @@ Result<void> set_verification(SSL& ssl, const ClientSettings& settings) {
   SSL_set_verify(&ssl, SSL_VERIFY_PEER, nullptr);
   if (SSL_set1_verify_cert_store(&ssl, settings.roots->store()) != 1)
     return refused(Fault::tls_handshake, "CA");
-  return {};
-}
-
-// Parsed anew for each connection, which only those pay who set them.
-Result<void> set_parameters(SSL& ssl, const ClientSettings& settings) {
-  if (settings.only_tls_1_3) SSL_set_min_proto_version(&ssl, TLS1_3_VERSION);
-  if (!settings.ciphers.empty() && SSL_set_cipher_list(&ssl, settings.ciphers.c_str()) != 1)
-    return refused(Fault::tls_handshake,
-                   "none of the cipher suites " + settings.ciphers + " can be used");
-  if (!settings.curves.empty() && SSL_set1_groups_list(&ssl, settings.curves.c_str()) != 1)
-    return refused(Fault::tls_handshake, "curves " + settings.curves);
   return {};
 }
 
@@ -182,22 +134,11 @@ SessionPtr SessionSlot::take(int64_t now) {
   return nullptr;
 }
 
-ClientContext::ClientContext() : context_(SSL_CTX_new(TLS_client_method())) {
-  must(context_ != nullptr, "SSL_CTX_new");
+ClientContext::ClientContext() : context_(make_context(false, ciphers, groups)) {
   SSL_CTX* const context = context_.get();
-  SSL_CTX_set_security_level(context, security_level);
-  must(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1, "TLS 1.2");
-  must(SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1, "TLS 1.3");
-  must(SSL_CTX_set_cipher_list(context, ciphers) == 1, "ciphers");
-  must(SSL_CTX_set1_groups_list(context, groups) == 1, "curves");
-  SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-  SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);  // The chain is what the secret holds.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, keep_session);
   SSL_CTX_set_cert_cb(context, note_request, nullptr);
-  SSL_CTX_set_cert_verify_callback(context, verify_peer, nullptr);
-  SSL_CTX_set_msg_callback(context, count_messages);
-  ERR_clear_error();
 }
 
 ClientContext::~ClientContext() = default;
@@ -211,10 +152,13 @@ Result<SslPtr> ClientContext::open(const ClientSettings& settings, SessionSlot* 
   if (settings.roots && !settings.roots->crls().empty()) handshake.crls_from = settings.roots_name;
   if (auto set = set_sni(*ssl, settings.sni, handshake); !set) return set.error();
   if (auto set = set_alpn(*ssl, settings.alpn, handshake); !set) return set.error();
-  if (auto set = set_parameters(*ssl, settings); !set) return set.error();
+  if (auto set = set_parameters(*ssl, settings, Side::upstream); !set) return set.error();
   if (auto set = set_verification(*ssl, settings); !set) return set.error();
   if (settings.certificate)
-    if (auto set = set_certificate(*ssl, *settings.certificate); !set) return set.error();
+    if (auto set =
+            set_certificate(*ssl, *settings.certificate, Side::upstream, "client certificate");
+        !set)
+      return set.error();
   connection.slot = slot;
   if (const SessionPtr session = slot && may_resume(settings) ? slot->take() : nullptr) {
     SSL_set_session(ssl.get(), session.get());

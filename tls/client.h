@@ -12,6 +12,7 @@
 
 #include "certs/key_pair.h"
 #include "certs/trust.h"
+#include "tls/parameters.h"
 #include "tls/ssl.h"
 
 namespace sallyport::tls {
@@ -28,7 +29,7 @@ private:
   std::vector<SessionPtr> sessions_;
 };
 
-struct ClientSettings {
+struct ClientSettings : Parameters {
   std::string sni;  // empty: none is sent. An IP literal is never sent as SNI.
   std::shared_ptr<const certs::KeyPair> certificate;  // null: none; sent only when the server asks
   std::shared_ptr<const certs::TrustStore> roots;     // null only with skip_verify
@@ -37,8 +38,6 @@ struct ClientSettings {
   std::vector<std::string> names;
   std::vector<std::string> alpn;  // in order; empty: no ALPN extension
   bool skip_verify = false;       // insecureSkipVerify
-  bool only_tls_1_3 = false;
-  std::string ciphers, curves;  // OpenSSL's lists ("a:b"); empty: the context's
 };
 
 class ClientContext {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tls/client.h"
+#include "tls/server.h"
 
 namespace sallyport::tls {
 
@@ -20,6 +21,9 @@ struct Handshake {
   std::array<char, 48> first{};    // what the peer sent first: plain HTTP shows itself there
   std::size_t first_size = 0;
   bool certificate_wanted = false;  // the server asked for a client certificate
+  ServerSettingsPtr server;         // null: we are the client
+  std::string read_before;          // of the peer, before TLS began; given to OpenSSL first
+  std::size_t read_at = 0;          // how much of it OpenSSL has had
 };
 
 // The first error of OpenSSL's queue and the circumstances, kept until somebody asks with
@@ -44,7 +48,10 @@ struct Connection {
   // When the first certificate of the chain that was verified runs out, or of a resumed session the
   // same; 0: none was verified. Seconds since 1970.
   int64_t chain_ends = 0;
-  bool at_end = false;   // the transport has reported the end
+  bool at_end = false;  // the transport has reported the end
+  // A TLS 1.3 server's ticket goes out with the first answer: a client that sends nothing needs
+  // none.
+  bool ticket_due = false;
   uint8_t messages = 0;  // tickets and key updates since the last application data
   // OpenSSL took a write buffer (16 KiB) to read such a message, and would keep it.
   bool writes_buffered = false;

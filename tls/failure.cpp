@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "agent/core/limits.h"
 #include "certs/describe.h"
 #include "tls/connection.h"
 
@@ -134,6 +135,16 @@ Cause cause_of(SSL& ssl, const Connection& connection, std::string_view peer) {
   Cause cause{Fault::tls_handshake, reason_name(failure.code), failure.queue};
   const int reason = ERR_GET_REASON(failure.code);
   if (ERR_GET_LIB(failure.code) != ERR_LIB_SSL) return cause;
+  if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
+    cause.text = "the " + std::string(peer) + " showed no certificate";
+    return cause;
+  }
+  if (reason == SSL_R_EXCESSIVE_MESSAGE_SIZE) {
+    cause.text = "the " + std::string(peer) + " sent a longer message than any that is due here" +
+                 ": a certificate chain may have " +
+                 std::to_string(limits::client_chain_bytes / 1024) + " KiB";
+    return cause;
+  }
   if (reason > SSL_AD_REASON_OFFSET) {
     cause.text = alert_text(reason - SSL_AD_REASON_OFFSET, peer, ssl, connection);
   } else if (is_version_mismatch(reason)) {

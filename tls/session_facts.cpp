@@ -61,4 +61,12 @@ SessionFacts facts_of(const SSL& ssl) {
   return facts;
 }
 
+std::optional<PeerCertificate> peer_certificate(const SSL& ssl) {
+  const X509* const peer = SSL_get0_peer_certificate(&ssl);
+  if (!peer) return std::nullopt;
+  PeerCertificate out{certs::describe(*peer), digest(*peer, EVP_sha256())};
+  ERR_clear_error();
+  return out;
+}
+
 }  // namespace sallyport::tls

@@ -27,4 +27,12 @@ struct SessionFacts {
 // REQUIRES: the handshake is done.
 SessionFacts facts_of(const SSL& ssl);
 
+// Who the peer is, as its certificate says: what a server asks of every client.
+struct PeerCertificate {
+  certs::CertificateInfo info;
+  std::string sha256;  // of the DER, lower-case hex
+};
+// Empty: it showed none. REQUIRES: the handshake is done.
+std::optional<PeerCertificate> peer_certificate(const SSL& ssl);
+
 }  // namespace sallyport::tls

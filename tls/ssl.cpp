@@ -42,9 +42,22 @@ int finish(BIO* bio, IoStep step, std::size_t* bytes) {
   return step.bytes > 0 ? 1 : 0;
 }
 
+// The next part of what was read before TLS began; 0: there is no more of it.
+std::size_t take_read_before(Handshake& handshake, char* into, std::size_t size) {
+  const auto left = std::string_view(handshake.read_before).substr(handshake.read_at);
+  const std::size_t taken = left.copy(into, size);
+  handshake.read_at += taken;
+  return taken;
+}
+
 int bio_read(BIO* bio, char* into, std::size_t size, std::size_t* read) {
   BIO_clear_retry_flags(bio);
   Connection& connection = owner_of(bio);
+  if (connection.handshake) {
+    *read = take_read_before(*connection.handshake, into, size);
+    if (*read) remember_first_bytes(*connection.handshake, into, *read);
+    if (*read) return 1;
+  }
   if (connection.messages > limits::tls_messages_without_data) return -1;
   const int result = finish(bio, connection.transport->transport_read(into, size), read);
   if (result == 1 && connection.handshake) remember_first_bytes(*connection.handshake, into, *read);
@@ -167,6 +180,11 @@ IoStep read_step(SSL& ssl, std::span<char> into) {
 
 IoStep write_step(SSL& ssl, std::span<const char> from) {
   if (from.empty()) return {0, Want::nothing};
+  if (Connection& connection = connection_of(ssl); connection.ticket_due) {
+    connection.ticket_due = false;
+    SSL_new_session_ticket(&ssl);  // of TLS 1.3; with 1.2 it refuses, having sent one already
+    ERR_clear_error();
+  }
   std::size_t bytes = 0;
   const int result = SSL_write_ex(&ssl, from.data(), from.size(), &bytes);
   return result == 1 ? IoStep{static_cast<ssize_t>(bytes), Want::nothing} : classify(ssl, result);

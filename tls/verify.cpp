@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "agent/core/address.h"
+#include "agent/core/spiffe.h"
 #include "certs/describe.h"
 #include "tls/connection.h"
 
@@ -175,6 +176,29 @@ std::string alternative_names_text(const certs::CertificateInfo& certificate) {
   return all.empty() ? "none" : list_text(all);
 }
 
+namespace {
+
+// Exactly one URI SAN (SPIFFE X.509-SVID section 2), a SPIFFE id of a trust domain of ours. Empty:
+// it is.
+std::string identity_failure(const std::vector<std::string>& trust_domains,
+                             const certs::CertificateInfo& leaf) {
+  if (leaf.uris.empty()) {
+    return "the client certificate has no URI SAN: a SPIFFE id of trust domain " +
+           list_text(trust_domains) + " is wanted; it has " + alternative_names_text(leaf);
+  }
+  if (leaf.uris.size() > 1) {
+    return "the client certificate has " + std::to_string(leaf.uris.size()) +
+           " URI SANs, a SPIFFE certificate has one: " + list_text(leaf.uris);
+  }
+  const auto domain = trust_domain_of(leaf.uris[0]);
+  if (std::find(trust_domains.begin(), trust_domains.end(), domain) != trust_domains.end())
+    return {};
+  return "the client certificate's " + list_text(leaf.uris) + " is not of trust domain " +
+         list_text(trust_domains);
+}
+
+}  // namespace
+
 int verify_peer(X509_STORE_CTX* verification, void*) {
   SSL* const ssl = static_cast<SSL*>(
       X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx()));
@@ -192,8 +216,15 @@ int verify_peer(X509_STORE_CTX* verification, void*) {
     return 0;
   }
   connection.chain_ends = first_end_of(*verification);
-  if (handshake.names.empty()) return 1;
+  const bool any_identity = !handshake.server || handshake.server->trust_domains.empty();
+  if (handshake.names.empty() && any_identity) return 1;
   const certs::CertificateInfo leaf = certs::describe(*X509_STORE_CTX_get0_cert(verification));
+  if (!any_identity) {
+    handshake.verify_failure = identity_failure(handshake.server->trust_domains, leaf);
+    if (handshake.verify_failure.empty()) return 1;
+    X509_STORE_CTX_set_error(verification, X509_V_ERR_APPLICATION_VERIFICATION);
+    return 0;
+  }
   if (any_name_matches(handshake.names, leaf)) return 1;
   handshake.verify_failure = "no SAN of the server certificate matches " +
                              list_text(handshake.names) + "; it has " +

@@ -28,6 +28,10 @@ inline constexpr auto tcp_idle = 1h;      // Envoy's tcp_proxy
 // A ClientHello may be that long (RFC 8446 allows more)
 inline constexpr std::size_t sniff_bytes = 64 * 1024;
 inline constexpr auto silent_client_grace = 5ms;  // before a silent client's upstream is opened
+// The same where a late ClientHello of a peer in the mesh is likelier than an app that speaks
+// first: a hello that came later would meet the app's plaintext
+inline constexpr auto silent_peer_grace = 500ms;
+inline constexpr auto mesh_handshake_time = 15s;  // Istio's gateways give as long
 inline constexpr auto client_hello_time = 10s;    // from its first byte to its last
 // A ClientHello offers a few; more is no ClientHello
 inline constexpr std::size_t alpn_protocols = 32;
@@ -143,6 +147,11 @@ inline constexpr std::size_t pem_bytes = 4 * 1024 * 1024;
 // Beyond the leaf and 100 CAs no verifier follows a chain (OpenSSL's and BoringSSL's depth)
 inline constexpr std::size_t certificates_per_chain = 101;
 inline constexpr std::size_t certificates_per_bundle = 4096;
+
+// Of the certificates that a client shows: as they are sent (OpenSSL's default), and how many CAs
+// are between it and a root. A mesh has two or three; each costs a signature to check.
+inline constexpr std::size_t client_chain_bytes = 100 * 1024;
+inline constexpr int client_chain_depth = 16;
 
 // TLS: tickets and key updates in a row without application data (BoringSSL: 32 key updates)
 inline constexpr int tls_messages_without_data = 32;

@@ -18,7 +18,7 @@ ClientSettings trusting(std::string sni = "a.example.com") {
   return settings;
 }
 
-ServerSettings serving(int version = TLS1_3_VERSION) {
+TestServerSettings serving(int version = TLS1_3_VERSION) {
   static const test::Issued issued =
       root().issue({.common_name = "server", .dns = {"a.example.com"}});
   return {.issued = issued, .version_min = version, .version_max = version};
@@ -91,7 +91,7 @@ TEST_F(Client, SendsTheNameButNeverAnIpLiteralAsSni) {
 }
 
 TEST_F(Client, OffersAlpnInOrderOrNotAtAll) {
-  ServerSettings h1 = serving();
+  TestServerSettings h1 = serving();
   h1.alpn = "http/1.1";
   Server server(h1);
   ClientSettings settings = trusting();
@@ -111,7 +111,7 @@ TEST_F(Client, SendsItsChainOnlyWhenAsked) {
   settings.certificate = key_pair(issuer.issue({.common_name = "client"}));
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION})
     for (const bool asked : {true, false}) {
-      ServerSettings with = serving(version);
+      TestServerSettings with = serving(version);
       if (asked) with.client_ca = root().pem();  // the intermediate must come from the client
       Server server(with);
       Pair pair = connect(server, settings);
@@ -125,7 +125,7 @@ TEST_F(Client, SendsItsChainOnlyWhenAsked) {
 }
 
 TEST_F(Client, AServerThatMerelyAsksGetsNoneWhenNoneIsSet) {
-  ServerSettings with = serving();
+  TestServerSettings with = serving();
   with.client_ca = root().pem();
   with.client_certificate_required = false;
   Server server(with);
@@ -312,7 +312,7 @@ TEST(ClientThreads, WorkersShareTrustAndKeys) {
     made.certificate = key_pair(root().issue({.common_name = "client"}));
     return made;
   }();
-  ServerSettings with = serving();
+  TestServerSettings with = serving();
   with.client_ca = root().pem();
   std::atomic<int> done = 0;
   std::vector<std::thread> workers;

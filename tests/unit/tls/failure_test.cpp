@@ -6,7 +6,7 @@ namespace {
 
 struct Case {
   const char* name;
-  ServerSettings server;
+  TestServerSettings server;
   std::function<void(ClientSettings&)> change;
   Fault fault;
   std::string text;  // the whole of it; a leading "~": this is contained
@@ -121,14 +121,14 @@ std::vector<Case> revocation_cases() {
 }
 
 std::vector<Case> negotiation_cases() {
-  ServerSettings old{good(), TLS1_VERSION, TLS1_1_VERSION};
+  TestServerSettings old{good(), TLS1_VERSION, TLS1_1_VERSION};
   old.ciphers = "ALL:@SECLEVEL=0";
-  ServerSettings plain_rsa{root().issue({.dns = {"a.example.com"}, .rsa = true}), TLS1_2_VERSION,
+  TestServerSettings plain_rsa{root().issue({.dns = {"a.example.com"}, .rsa = true}), TLS1_2_VERSION,
                            TLS1_2_VERSION};
   plain_rsa.ciphers = "AES128-SHA";
-  ServerSettings h2{good()};
+  TestServerSettings h2{good()};
   h2.alpn = "h2";
-  ServerSettings nameless{good()};
+  TestServerSettings nameless{good()};
   nameless.knows_sni = false;
   const auto offers_http1 = [](ClientSettings& s) { s.alpn = {"http/1.1"}; };
   return {
@@ -150,8 +150,8 @@ std::vector<Case> negotiation_cases() {
 // With TLS 1.2 the server's refusal ends the handshake; with 1.3 it comes after the client's is
 // done.
 std::vector<Case> client_certificate_cases() {
-  ServerSettings asks12{good(), TLS1_2_VERSION, TLS1_2_VERSION, root().pem()};
-  ServerSettings asks13{good(), TLS1_3_VERSION, TLS1_3_VERSION, root().pem()};
+  TestServerSettings asks12{good(), TLS1_2_VERSION, TLS1_2_VERSION, root().pem()};
+  TestServerSettings asks13{good(), TLS1_3_VERSION, TLS1_3_VERSION, root().pem()};
   const auto foreign = [](ClientSettings& s) { s.certificate = key_pair(stranger().issue({})); };
   const auto expired = [](ClientSettings& s) {
     s.certificate = key_pair(root().issue({.valid_to_s = -60}));

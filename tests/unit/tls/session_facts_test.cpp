@@ -11,7 +11,7 @@ struct Established {
   ClientContext context;
   Pair pair;
 
-  Established(ServerSettings serving, const ClientSettings& asking)
+  Established(TestServerSettings serving, const ClientSettings& asking)
       : server(std::move(serving)), pair(context.open(asking, nullptr).value(), server.accept()) {
     EXPECT_TRUE(pair.handshake()) << failure_of(*pair.client, Side::upstream).context;
   }

@@ -54,7 +54,7 @@ struct Wire {
   WireEnd client{to_client, to_server}, server{to_server, to_client};
 };
 
-struct ServerSettings {
+struct TestServerSettings {
   test::Issued issued;
   int version_min = TLS1_2_VERSION, version_max = TLS1_3_VERSION;
   std::string client_ca = {};  // PEM; set: a client certificate is asked for
@@ -67,7 +67,7 @@ struct ServerSettings {
 // The server's context: plain OpenSSL, so that the client is measured against another hand's work.
 class Server {
 public:
-  explicit Server(ServerSettings settings)
+  explicit Server(TestServerSettings settings)
       : settings_(std::move(settings)), context_(SSL_CTX_new(TLS_server_method())) {
     SSL_CTX* const context = context_.get();
     const auto pair = certs::KeyPair::parse(settings_.issued.chain_pem, settings_.issued.key_pem);
@@ -126,7 +126,7 @@ private:
                                                            : SSL_TLSEXT_ERR_ALERT_FATAL;
   }
 
-  ServerSettings settings_;
+  TestServerSettings settings_;
   SslCtxPtr context_;
   std::shared_ptr<const certs::TrustStore> trust_;
 };
