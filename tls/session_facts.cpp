@@ -69,4 +69,9 @@ std::optional<PeerCertificate> peer_certificate(const SSL& ssl) {
   return out;
 }
 
+std::vector<std::string> own_uris(const SSL& ssl) {
+  const X509* const own = SSL_get_certificate(&ssl);
+  return own ? certs::describe(*own).uris : std::vector<std::string>();
+}
+
 }  // namespace sallyport::tls

@@ -34,5 +34,6 @@ struct PeerCertificate {
 };
 // Empty: it showed none. REQUIRES: the handshake is done.
 std::optional<PeerCertificate> peer_certificate(const SSL& ssl);
+std::vector<std::string> own_uris(const SSL& ssl);  // URI SANs of our certificate
 
 }  // namespace sallyport::tls

@@ -51,7 +51,7 @@ public:
 
 private:
   Outgoing& out_;
-  char* at_;  // at most 7 fields of ours go into the 512 bytes, each under 35 + 64
+  char* at_;  // at most 8 fields of ours go into the 512 bytes, each under 35 + 64
 };
 
 // Everything from `from` to the last field but those that `drops`.
@@ -64,6 +64,32 @@ void keep_fields(const Head& head, uint32_t from, Pieces& pieces, Drops drops) {
     from = field.end;
   }
   pieces.view({head.base + from, head.size - 2 - from});
+}
+
+// x-forwarded-client-cert: what came, from every field of that name, and our element behind it.
+void add_forwarded_cert(const Head& head, std::string_view own, Pieces& pieces) {
+  if (own.empty()) return;
+  pieces.copy("x-forwarded-client-cert: ");
+  for (std::size_t i = 0; head.forwarded_cert >= 0 && i < head.count; i++) {
+    const Field& field = head.fields[i];
+    if (!same_name(head.name(field), "x-forwarded-client-cert") || !field.value_size) continue;
+    pieces.view(head.value(field));
+    pieces.view(",");
+  }
+  pieces.view(own);
+  pieces.view("\r\n");
+}
+
+// What the sender's own sidecar has said, for the application (Envoy passes it on where it sets
+// nothing itself).
+void pass_on_envoys(const Head& head, Pieces& pieces) {
+  if (!head.asks_envoy) return;
+  for (const auto& [name, with_colon] :
+       {std::pair<std::string_view, std::string_view>("x-envoy-attempt-count",
+                                                      "x-envoy-attempt-count: "),
+        {"x-envoy-expected-rq-timeout-ms", "x-envoy-expected-rq-timeout-ms: "}}) {
+    if (const auto value = head.find(name); !value.empty()) pieces.field(with_colon, value);
+  }
 }
 
 }  // namespace
@@ -88,9 +114,13 @@ void write_request(const Head& head, const RequestAdds& adds, Outgoing& out) {
   if (head.te_trailers) pieces.copy("te: trailers\r\n");
   if (head.forwarded_proto < 0) pieces.field("x-forwarded-proto: ", adds.scheme);
   if (head.request_id < 0) pieces.field("x-request-id: ", adds.request_id);
+  add_forwarded_cert(head, adds.forwarded_cert, pieces);
   if (adds.expected_timeout_ms > 0)
     pieces.field("x-envoy-expected-rq-timeout-ms: ", adds.expected_timeout_ms);
-  pieces.field("x-envoy-attempt-count: ", int64_t{adds.attempt});
+  if (adds.attempt)
+    pieces.field("x-envoy-attempt-count: ", int64_t{adds.attempt});
+  else
+    pass_on_envoys(head, pieces);
   pieces.copy("\r\n");
 }
 

@@ -33,9 +33,12 @@ struct RequestAdds {
   std::string_view request_id;       // used when the request has no x-request-id
   std::string_view scheme = "http";  // x-forwarded-proto, when the request has none
   std::string_view host;             // used when an HTTP/1.0 request names no host
-  uint32_t attempt = 1;              // x-envoy-attempt-count
-  int64_t expected_timeout_ms = 0;   // x-envoy-expected-rq-timeout-ms; 0: the route has no timeout
-  bool upgrade = false;              // forward Upgrade as it came (REQUIRES head.wants_upgrade)
+  uint32_t attempt = 1;              // x-envoy-attempt-count; 0: the sender's is passed on
+  // Our element of X-Forwarded-Client-Cert, appended to what a peer of the mesh sent. Empty: there
+  // is none, and the sender's is dropped, for nobody vouches for it (istio-api.md 7).
+  std::string_view forwarded_cert;
+  int64_t expected_timeout_ms = 0;  // x-envoy-expected-rq-timeout-ms; 0: the route has no timeout
+  bool upgrade = false;             // forward Upgrade as it came (REQUIRES head.wants_upgrade)
 };
 
 // Writes the head of a request as it goes upstream, always as HTTP/1.1 in origin-form. Connection:

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "agent/mesh/compile_cluster.h"
+#include "agent/mesh/compile_inbound.h"
 #include "agent/mesh/compile_listeners.h"
 #include "agent/mesh/compile_tls.h"
 #include "agent/mesh/host_names.h"
@@ -200,6 +201,9 @@ Compiled Compiler::run(uint64_t version) {
   next_->passthrough = keep(passthrough_cluster("PassthroughCluster", input_.mesh));
   next_->black_hole = keep(black_hole_cluster());
   next_->inbound_passthrough = keep(inbound_passthrough_cluster(input_.mesh));
+  next_->inbound = compile_inbound({input_, PeerAuthentications(input_), nullptr, previous_,
+                                    [this](Cluster next) { return keep(std::move(next)); }},
+                                   findings_);
   RuleIndex rules(input_);
   services_ = known_services(input_, findings_);
   for (const auto& service : services_) add_clusters(service, rules);

@@ -178,4 +178,12 @@ RequestPlan decide_request(const Snapshot& snapshot, uint16_t port,
   return plan;
 }
 
+RequestPlan decide_inbound_request(const InboundPort& port) {
+  RequestPlan plan;
+  plan.virtual_host = port.http->fallback.get();
+  plan.route = &plan.virtual_host->routes.front();
+  plan.cluster = &plan.route->cluster;
+  return plan;
+}
+
 }  // namespace sallyport::mesh

@@ -52,5 +52,7 @@ struct RequestPlan {
 // for it and `destination` is used, so that a change applies to open connections.
 RequestPlan decide_request(const Snapshot& snapshot, uint16_t port,
                            const SocketAddress& destination, const RequestFacts& request);
+// The same for what enters the pod: every Host goes to the application.
+RequestPlan decide_inbound_request(const InboundPort& port);
 
 }  // namespace sallyport::mesh

@@ -13,18 +13,6 @@ namespace {
 
 constexpr std::string_view export_annotation = "networking.istio.io/exportTo";
 
-PortKind kind_of(const istio::ServicePort& port, bool of_service) {
-  const auto& p = port.protocol;
-  if (p == "HTTP" || p == "HTTP2" || p == "GRPC" || p == "GRPC-WEB") return PortKind::http;
-  if (p == "HTTPS" || p == "TLS") return PortKind::tls;
-  if (p == "TCP" || p == "MONGO" || p == "REDIS" || p == "MYSQL") return PortKind::tcp;
-  if (p == "UDP") return PortKind::other;
-  // Kubernetes ports known to be server-first or ambiguous, as Istio's kube/conversion.go has them.
-  const auto n = port.number;
-  if (of_service && (n == 25 || n == 53 || n == 3306 || n == 27017)) return PortKind::tcp;
-  return PortKind::detect;
-}
-
 std::vector<std::string> split_list(std::string_view text) {
   std::vector<std::string> out;
   while (!text.empty()) {
@@ -221,6 +209,18 @@ bool decorate(KnownService& entry, Winner& winner, KnownService& decorated) {
 }
 
 }  // namespace
+
+PortKind kind_of(const istio::ServicePort& port, bool of_service) {
+  const auto& p = port.protocol;
+  if (p == "HTTP" || p == "HTTP2" || p == "GRPC" || p == "GRPC-WEB") return PortKind::http;
+  if (p == "HTTPS" || p == "TLS") return PortKind::tls;
+  if (p == "TCP" || p == "MONGO" || p == "REDIS" || p == "MYSQL") return PortKind::tcp;
+  if (p == "UDP") return PortKind::other;
+  // Kubernetes ports known to be server-first or ambiguous, as Istio's kube/conversion.go has them.
+  const auto n = port.number;
+  if (of_service && (n == 25 || n == 53 || n == 3306 || n == 27017)) return PortKind::tcp;
+  return PortKind::detect;
+}
 
 istio::Finding finding(istio::Severity severity, const istio::Metadata& about, std::string field,
                        std::string reason, int line) {

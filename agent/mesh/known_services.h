@@ -31,6 +31,9 @@ struct KnownService {
   bool headless() const { return service && addresses.empty() && service->external_name.empty(); }
 };
 
+// What a port is declared to speak. `of_service`: of a Kubernetes Service.
+PortKind kind_of(const istio::ServicePort& port, bool of_service);
+
 std::vector<KnownService> known_services(const CompileInput& input,
                                          std::vector<istio::Finding>& findings);
 

@@ -30,6 +30,9 @@ struct WorkerMetrics {
   Counter upstream_cx_total, upstream_cx_active, upstream_cx_connect_fail, upstream_cx_reused;
   Counter upstream_rq_retry, upstream_rq_retry_overflow, outlier_ejections;
   Counter tls_handshakes, tls_resumed, tls_failures, tls_verify_failures;
+  // Of the mesh's clients
+  Counter downstream_tls_handshakes, downstream_tls_resumed, downstream_tls_failures;
+  Counter rbac_allowed, rbac_denied, rbac_shadow_denied;
   Counter mirrored, mirrored_failed;
   Counter dns_queries, dns_failures;
   Counter no_route, blackholed, passthrough, loops_refused, descriptors_starved, protocol_errors;

@@ -110,6 +110,7 @@ net::Task<Answered> Exchange::relay_answer_body() {
   adds.date = worker_.date().at(record_.start_us / 1'000'000);
   if (!switched) adds.service_time_ms = record_.upstream_service_us / 1000;
   adds.client_minor = request_.minor;
+  adds.server = server_name();
   adds.keep = !close_;
   adds.framing = framing_;
   auto& out = (*heads_).out;

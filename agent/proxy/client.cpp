@@ -13,6 +13,7 @@ net::Task<ssize_t> read_more(Client& client) {
 }
 
 bool has_left(const Client& client) {
+  if (client.inbound) return true;
   return net::owner_of(client.stream.peer(), client.destination) == net::SocketOwner::nobody;
 }
 

@@ -5,6 +5,7 @@
 #include "agent/net/stream.h"
 #include "agent/observe/metrics.h"
 #include "agent/proxy/inbox.h"
+#include "agent/proxy/mesh_tls.h"
 
 namespace sallyport::proxy {
 
@@ -30,12 +31,20 @@ private:
   observe::WorkerMetrics* metrics_ = nullptr;
 };
 
+// What only a connection into the pod has.
+struct InboundSide {
+  bool mutual_tls = false;
+  MeshPeer peer;    // with mutual TLS
+  std::string sni;  // that it was asked by
+};
+
 struct Client {
   net::Stream stream;
   SocketAddress destination;  // SO_ORIGINAL_DST
   Inbox inbox;
   ActiveConnection active = {};
-  uint64_t id = 0;  // CONNECTION_ID
+  uint64_t id = 0;                            // CONNECTION_ID
+  std::unique_ptr<InboundSide> inbound = {};  // null: it leaves the pod
 };
 
 // Reads once into the inbox. Bytes read > 0; 0: the peer has ended or the inbox is full; -1:
@@ -50,7 +59,8 @@ net::Task<void> close_gently(Client& client);
 // After client.stream.ended(): true when nobody is left to answer (a reset, or both directions
 // closed), false when the client only half-closed. TCP alone can't tell; the kernel can, since the
 // captured client's socket lives in this network namespace (sock_diag: a closed one has no owner).
-// When it can't be asked, a client that ended counts as half-closed.
+// When it can't be asked, a client that ended counts as half-closed. One from outside the pod has
+// left: its socket is somewhere else, and Envoy takes any end of a downstream for leaving.
 bool has_left(const Client& client);
 
 }  // namespace sallyport::proxy

@@ -14,6 +14,8 @@
 #include "agent/http/body.h"
 #include "agent/http/message/head.h"
 #include "agent/http/rewrite.h"
+#include "agent/mesh/decide.h"
+#include "agent/mesh/request_overrides.h"
 #include "agent/mesh/route.h"
 #include "agent/net/relay.h"
 #include "agent/net/task.h"
@@ -78,7 +80,8 @@ public:
   http::Parse take_head();  // of the bytes that are there, and of what can be read without waiting
   net::Task<http::Parse> await_head();
   std::optional<Refusal> refuse_head(http::Parse parsed);
-  std::optional<Refusal> route();  // decides, on the newest snapshot
+  std::optional<Refusal> route();          // decides, on the newest snapshot
+  std::optional<Refusal> route_inbound();  // inbound_request.cpp: the same for what enters the pod
   std::optional<Refusal> no_cluster() const;
   std::optional<Refusal> take_body_at_hand();
 
@@ -117,6 +120,13 @@ private:
   void report(Answered head);
   bool begin_retry();  // false: too many are under way
 
+  void follow(const mesh::RequestPlan& plan, mesh::Delivery delivery);
+  std::optional<Refusal> check_upgrade();
+  void describe_inbound();             // inbound_request.cpp
+  std::optional<Refusal> authorize();  // inbound_request.cpp
+  http::RequestAdds request_adds() const;
+  // As Istio has it (istio-api.md 3.5).
+  std::string_view server_name() const { return client_.inbound ? "istio-envoy" : "envoy"; }
   bool normalize_path();
   std::optional<Refusal> preflight();
   std::optional<Refusal> inject_abort() const;
@@ -185,7 +195,8 @@ private:
   // What an answer to an allowed origin gets, and a client without the cookie that is hashed.
   istio::HeaderOperations own_fields_;
   std::string route_name_;
-  std::string host_;  // in lower case, where the client wrote it otherwise
+  std::string denied_by_;  // the policy, as the log's details have it
+  std::string host_;       // in lower case, where the client wrote it otherwise
   std::chrono::milliseconds timeout_{0};
   int timeout_status_ = 504;
   std::chrono::steady_clock::time_point due_;  // where there is a timeout

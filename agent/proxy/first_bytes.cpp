@@ -56,8 +56,7 @@ net::Task<FirstBytes> first_bytes(Client& client, Worker& worker, Expected expec
   }
   client.stream.set_deadline(limits::tcp_idle);
   if (!expected.silent_client) co_return co_await sniff_client(client, std::move(found));
-  if (co_await net::with_deadline(worker.loop(), limits::silent_client_grace,
-                                  client_speaks(client.stream)))
+  if (co_await net::with_deadline(worker.loop(), expected.grace, client_speaks(client.stream)))
     co_return co_await sniff_client(client, std::move(found));
 
   const auto need = tcp_need(client, *expected.silent_client);

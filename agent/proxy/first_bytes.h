@@ -25,6 +25,7 @@ struct FirstBytes {
 struct Expected {
   bool sniff = true;               // false: declared TCP, nothing is waited for
   mesh::ClusterPtr silent_client;  // where a silent client's upstream may be opened; null: nowhere
+  std::chrono::milliseconds grace = limits::silent_client_grace;  // before that
 };
 
 // Reads into client.inbox until the protocol is known, for at most tcp_idle. A client that stays

@@ -118,6 +118,21 @@ std::chrono::milliseconds Exchange::expected_time() const {
   return of_try.count() ? std::min(of_try, left) : left;
 }
 
+http::RequestAdds Exchange::request_adds() const {
+  http::RequestAdds adds;
+  adds.request_id = record_.request_id;
+  adds.upgrade = upgrade_;
+  if (client_.inbound) {
+    adds.attempt = 0;  // the sender's: a try of ours is no matter of the application's
+    adds.forwarded_cert = client_.inbound->peer.forwarded_cert;
+    if (client_.inbound->mutual_tls) adds.scheme = "https";
+    return adds;
+  }
+  adds.attempt = uint32_t(attempts_ + connect_retries_);
+  adds.expected_timeout_ms = expected_time().count();
+  return adds;
+}
+
 net::Task<void> Exchange::send_request() {
   attempts_++;
   failure_.reset();
@@ -125,11 +140,7 @@ net::Task<void> Exchange::send_request() {
   record_.upstream_local = upstream_.local;
   if (timeout_.count() || retry_.per_try_timeout.count()) set_try_deadline();
   std::string host;
-  http::RequestAdds adds;
-  adds.request_id = record_.request_id;
-  adds.attempt = uint32_t(attempts_ + connect_retries_);
-  adds.expected_timeout_ms = expected_time().count();
-  adds.upgrade = upgrade_;
+  auto adds = request_adds();
   if (record_.authority.empty()) {  // HTTP/1.0 may come without; the upstream is spoken to in 1.1.
     host = cluster_->host.empty() ? client_.destination.text() : cluster_->host;
     adds.host = host;
@@ -137,7 +148,7 @@ net::Task<void> Exchange::send_request() {
   auto& out = (*heads_).out;
   http::write_request(outgoing(), adds, out);
   record_.upstream_protocol = "HTTP/1.1";
-  record_.attempts = adds.attempt;
+  record_.attempts = uint32_t(attempts_ + connect_retries_);
   worker_.log().keep_request(record_, std::span<const iovec>(out.pieces.data(), out.count));
   keep_upstream_tls(worker_.log(), record_, upstream_.stream.ssl());
   begin_mirrors(out);

@@ -1,17 +1,204 @@
 #include "agent/proxy/inbound.h"
 
+#include "agent/mesh/decide.h"
 #include "agent/proxy/captured.h"
+#include "agent/proxy/clock.h"
+#include "agent/proxy/first_bytes.h"
+#include "agent/proxy/http_proxy.h"
+#include "agent/proxy/log_facts.h"
+#include "agent/proxy/reason.h"
 #include "agent/proxy/tcp_proxy.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
+namespace {
+
+using mesh::InboundAction;
+
+// Which way the connection goes.
+struct Way {
+  InboundAction action = InboundAction::refuse;
+  std::string_view why;  // of a refusal; a constant
+  TcpPlan tcp;
+  std::vector<std::string> offered;  // ALPN of the client's hello
+  bool over = false;                 // logged already, or nothing to log; nothing to do
+};
+
+const mesh::InboundPort& port_of(Worker& worker, const Client& client) {
+  return mesh::inbound_port(worker.snapshot()->inbound, client.destination.port());
+}
+
+mesh::AuthorizationAnswer authorize(const mesh::Authorization& policies, const Client& client) {
+  const auto peer = client.stream.peer();
+  return mesh::authorize(policies, {.peer = peer,
+                                    .remote = peer,
+                                    .destination = client.destination,
+                                    .uri_sans = client.inbound->peer.uri_sans,
+                                    .sni = client.inbound->sni});
+}
+
+// Where plaintext is let in and policy lets anybody in, an application that speaks first is not
+// waited for in vain.
+Expected expect(Worker& worker, const Client& client) {
+  const auto& port = port_of(worker, client);
+  Expected out{.sniff = mesh::must_sniff(port), .silent_client = nullptr};
+  const bool plaintext = port.mutual_tls.mode != istio::MutualTls::strict;
+  if (!out.sniff || !plaintext || port.mutual_tls.refused || port.kind == mesh::PortKind::http)
+    return out;
+  const auto& policies = worker.snapshot()->inbound.authorization;
+  if (policies && !authorize(*policies, client).allowed) return out;
+  out.silent_client = port.cluster;
+  const bool mesh_too = port.mutual_tls.mode != istio::MutualTls::disable;
+  if (mesh_too) out.grace = limits::silent_peer_grace;
+  return out;
+}
+
+// Decided on the newest snapshot: a client may have been silent for long.
+Way decide(Worker& worker, Client& client, FirstBytes& first, const mesh::ClusterPtr& opened) {
+  const auto& port = port_of(worker, client);
+  const auto plan = mesh::decide_inbound(port, first.preface);
+  Way way;
+  way.action = plan.action;
+  way.why = plan.why;
+  way.tcp.cluster = port.cluster;
+  way.tcp.sni = first.preface.sni;
+  way.tcp.note = first.note;
+  way.offered = std::move(first.preface.alpn);
+  client.inbound->sni = std::move(first.preface.sni);
+  if (plan.action == InboundAction::tcp && port.cluster == opened)
+    way.tcp.upstream = std::move(first.upstream);
+  return way;
+}
+
+net::Task<Way> choose_way(Worker& worker, Client& client, int64_t start_us) {
+  Expected expected = expect(worker, client);
+  const auto opened = expected.silent_client;
+  auto first = co_await first_bytes(client, worker, std::move(expected));
+  Way way;
+  way.over = first.gone;
+  if (first.gone) co_return way;
+  way = decide(worker, client, first, opened);
+  if (first.failure && way.action == InboundAction::tcp && way.tcp.cluster == opened) {
+    log_failure(worker, client, way.tcp, *first.failure, start_us);
+    client.stream.abort();
+    way.over = true;
+  }
+  co_return way;
+}
+
+// No filter chain takes it: reset, as Envoy does, with the policy that closed it.
+void refuse(Worker& worker, Client& client, const Way& way, int64_t start_us) {
+  worker.metrics().no_route.add();
+  const auto& mode = port_of(worker, client).mutual_tls;
+  std::string why(way.why);
+  if (mode.refused)
+    why = reason_of(*mode.refused);
+  else if (mode.from)
+    why += "; " + mode.from->text();
+  log_refusal(worker, {.client = client,
+                       .cluster = "-",
+                       .sni = client.inbound->sni,
+                       .flags = observe::NR,
+                       .details = "filter_chain_not_found",
+                       .downstream_failure_reason = why,
+                       .start_us = start_us});
+  client.stream.abort();
+}
+
+void refuse_handshake(Worker& worker, Client& client, const Error& error, int64_t start_us) {
+  worker.metrics().downstream_tls_failures.add();
+  const std::string why = reason_of(error);
+  log_refusal(worker, {.client = client,
+                       .cluster = "-",
+                       .sni = client.inbound->sni,
+                       .termination_details = why,
+                       .downstream_failure_reason = why,
+                       .start_us = start_us});
+}
+
+// The handshake, in which the client shows who it is. False: it is over and logged.
+net::Task<bool> terminate(Worker& worker, Client& client, int64_t start_us) {
+  auto ssl = worker.mesh_tls().open(*worker.snapshot(), client.inbox.bytes());
+  if (!ssl) {
+    refuse_handshake(worker, client, ssl.error(), start_us);
+    client.stream.abort();
+    co_return false;
+  }
+  client.inbox.consume(client.inbox.bytes().size());
+  client.inbox.release();
+  client.stream.start_tls(std::move(*ssl));
+  client.stream.set_deadline(limits::mesh_handshake_time);
+  if (co_await client.stream.handshake() <= 0) {
+    refuse_handshake(worker, client, client.stream.failure(Side::downstream), start_us);
+    client.stream.close();
+    co_return false;
+  }
+  client.stream.set_deadline(std::chrono::milliseconds(0));
+  worker.metrics().downstream_tls_handshakes.add();
+  if (tls::session_reused(*client.stream.ssl())) worker.metrics().downstream_tls_resumed.add();
+  client.inbound->mutual_tls = true;
+  client.inbound->peer = mesh_peer(*client.stream.ssl());
+  co_return true;
+}
+
+// What a terminated connection carries.
+net::Task<void> look_inside(Worker& worker, Client& client, Way& way) {
+  FirstBytes inner;
+  if (mesh::must_sniff_inside(port_of(worker, client), way.offered)) {
+    inner = co_await first_bytes(client, worker, {});
+    way.over = inner.gone;
+    if (inner.gone) co_return;
+  }
+  const auto& port = port_of(worker, client);
+  way.action = mesh::inside(port, way.offered, inner.preface);
+  way.tcp.cluster = port.cluster;
+}
+
+// AuthorizationPolicy of a connection whose requests are not read. False: denied, logged, closed.
+bool let_in(Worker& worker, Client& client, const Way& way, int64_t start_us) {
+  const auto policies = worker.snapshot()->inbound.authorization;
+  if (!policies) return true;
+  const auto answer = authorize(*policies, client);
+  worker.count(answer);
+  if (answer.allowed) return true;
+  const std::string details = rbac_details(answer);
+  log_refusal(worker, {.client = client,
+                       .cluster = way.tcp.cluster->name,
+                       .sni = client.inbound->sni,
+                       .termination_details = details,
+                       .start_us = start_us});
+  client.stream.close();
+  return false;
+}
+
+}  // namespace
 
 net::Task<void> serve_inbound(net::Stream accepted, Worker& worker) {
   auto client = captured(std::move(accepted), worker);
-  if (!client) co_return;
-  TcpPlan plan;
-  plan.cluster = worker.snapshot()->inbound_passthrough;
-  worker.loop().spawn(serve_tcp(std::move(*client), worker, std::move(plan)));
+  if (client) worker.loop().spawn(serve_peer(std::move(*client), worker));
+  co_return;
+}
+
+net::Task<void> serve_peer(Client client, Worker& worker) {
+  const int64_t start_us = wall_clock_us();
+  client.inbound = std::make_unique<InboundSide>();
+  auto way = co_await choose_way(worker, client, start_us);
+  if (way.over) co_return;
+  if (way.action == InboundAction::terminate) {
+    if (!co_await terminate(worker, client, start_us)) co_return;
+    co_await look_inside(worker, client, way);
+    if (way.over) co_return;
+  }
+  switch (way.action) {
+    case InboundAction::http:
+      co_return worker.loop().spawn(serve_http(std::move(client), worker));
+    case InboundAction::tcp:
+      if (let_in(worker, client, way, start_us))
+        worker.loop().spawn(serve_tcp(std::move(client), worker, std::move(way.tcp)));
+      co_return;
+    default:
+      co_return refuse(worker, client, way, start_us);
+  }
 }
 
 }  // namespace sallyport::proxy

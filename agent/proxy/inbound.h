@@ -1,15 +1,20 @@
-// The front door for what enters the pod: connections redirected to 15006. For now their bytes
-// reach the app as they are.
+// The front door for what enters the pod: connections redirected to 15006. PeerAuthentication says
+// which of mutual TLS and plaintext is let in, AuthorizationPolicy who; the application is reached
+// as Istio reaches it, never by TLS of ours.
 #pragma once
 #include "agent/net/stream.h"
 #include "agent/net/task.h"
+#include "agent/proxy/client.h"
 
 namespace sallyport::proxy {
 
 class Worker;
 
-// Serves one captured connection to its end; logs and counts it on every way out. `worker` outlives
-// the task.
+// Serves one captured connection to its end; logs and counts it on every way out (but not a client
+// that leaves without a byte). `worker` outlives the task.
 net::Task<void> serve_inbound(net::Stream accepted, Worker& worker);
+
+// The same, once it is known what was dialled.
+net::Task<void> serve_peer(Client client, Worker& worker);
 
 }  // namespace sallyport::proxy

@@ -100,6 +100,7 @@ net::Task<Next> Exchange::refuse(const Refusal& refusal) {
       http::write_local_reply({.status = refusal.status,
                                .body = refusal.body,
                                .date = worker_.date().at(record_.start_us / 1'000'000),
+                               .server = server_name(),
                                .close = close_,
                                .minor = request_.minor,
                                .head = record_.method == "HEAD",

@@ -40,6 +40,13 @@ std::string url_encoded(std::string_view pem) {
 
 }  // namespace
 
+std::string rbac_details(const mesh::AuthorizationAnswer& answer) {
+  std::string out = "rbac_access_denied_matched_policy[";
+  (out += answer.policy) += ']';
+  if (!answer.reason.empty()) ((out += '{') += answer.reason) += '}';
+  return out;
+}
+
 observe::TlsFacts log_facts(const tls::SessionFacts& facts) {
   observe::TlsFacts out;
   out.version = facts.version;

@@ -1,9 +1,14 @@
 // TLS connections in the access log's words.
 #pragma once
+#include "agent/mesh/authorization.h"
 #include "agent/observe/access_log.h"
 #include "tls/session_facts.h"
 
 namespace sallyport::proxy {
+
+// "rbac_access_denied_matched_policy[ns[foo]-policy[bar]-rule[0]]", and why a policy that can't be
+// evaluated denies.
+std::string rbac_details(const mesh::AuthorizationAnswer& answer);
 
 // As Envoy writes them: SANs joined by ',', the PEM URL-encoded.
 observe::TlsFacts log_facts(const tls::SessionFacts& facts);
@@ -18,6 +23,13 @@ inline void keep_upstream_tls(const observe::AccessLog::Writer& log, observe::Ac
   } else if (record.extras) {
     record.extras->upstream_tls.reset();  // of an earlier attempt
   }
+}
+
+// The same for DOWNSTREAM_TLS_*, DOWNSTREAM_PEER_* and DOWNSTREAM_LOCAL_*.
+inline void keep_downstream_tls(const observe::AccessLog::Writer& log,
+                                observe::AccessRecord& record, const SSL* ssl) {
+  if (ssl && log.needs().downstream_tls)
+    record.more().downstream_tls = log_facts(tls::facts_of(*ssl));
 }
 
 }  // namespace sallyport::proxy

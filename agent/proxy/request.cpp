@@ -89,28 +89,32 @@ std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
     record_.request_id = {request_id_, sizeof request_id_};
   }
   record_.connection_id = client_.id;
+  describe_inbound();
   // For what is answered here; what goes upstream is kept as it goes out (send_request).
   worker_.log().keep_request(record_, std::string_view(request_.base, request_.size));
   return std::nullopt;
 }
 
-std::optional<Refusal> Exchange::route() {
-  // Of upgrades only WebSocket; h2c is no upgrade at all (hardening.md), an unknown one is refused
-  // (istio-api.md 7).
+// Of upgrades only WebSocket; h2c is no upgrade at all (hardening.md), an unknown one is refused
+// (istio-api.md 7).
+std::optional<Refusal> Exchange::check_upgrade() {
   upgrade_ =
       request_.wants_upgrade && http::same_name(request_.value_at(request_.upgrade), "websocket");
   if (request_.wants_upgrade && !upgrade_)
     return Refusal{
         .status = 403, .flags = observe::no_flag, .details = "upgrade_failed", .body = {}};
+  if (!upgrade_ || !(request_.chunked || request_.length > 0)) return std::nullopt;
+  worker_.metrics().protocol_errors.add();
+  return Refusal{.status = 400,
+                 .flags = observe::DPE,
+                 .details = "http1.codec_error",
+                 .body = "malformed request: an upgrade with a body",
+                 .close = true};
+}
 
-  if (upgrade_ && (request_.chunked || request_.length > 0)) {
-    worker_.metrics().protocol_errors.add();
-    return Refusal{.status = 400,
-                   .flags = observe::DPE,
-                   .details = "http1.codec_error",
-                   .body = "malformed request: an upgrade with a body",
-                   .close = true};
-  }
+std::optional<Refusal> Exchange::route() {
+  if (auto refusal = check_upgrade()) return refusal;
+  if (client_.inbound) return route_inbound();
   const auto& config = worker_.snapshot();
   const mesh::RequestFacts facts{.authority = record_.authority,
                                  .path = record_.path,
@@ -122,12 +126,18 @@ std::optional<Refusal> Exchange::route() {
   if (!plan.route) {
     return Refusal{.status = 404, .flags = observe::NR, .details = "route_not_found", .body = {}};
   }
+  const bool block_all = !plan.cluster && !plan.route->from;
+  if (block_all) worker_.metrics().blackholed.add();
+  follow(plan, mesh::delivery_of(*plan.route, &request_));
+  return std::nullopt;
+}
+
+// What the plan says is kept: the snapshot may go while the request is under way.
+void Exchange::follow(const mesh::RequestPlan& plan, mesh::Delivery delivery) {
   route_name_ = plan.route->name;
   record_.route_name = route_name_;
   actions_ = plan.route->actions;
   direct_status_ = plan.status;
-  const bool block_all = !plan.cluster && !plan.route->from;
-  if (block_all) worker_.metrics().blackholed.add();
   if (plan.cluster) {
     cluster_ = *plan.cluster;
     record_.cluster = cluster_->name;
@@ -137,11 +147,9 @@ std::optional<Refusal> Exchange::route() {
     destination_headers_ = plan.destination->headers;
     destination_authority_ = plan.destination->authority;
   }
-  auto delivery = mesh::delivery_of(*plan.route, &request_);
   timeout_ = delivery.timeout;
   timeout_status_ = delivery.timeout_status;
   retry_ = std::move(delivery.retry);
-  return std::nullopt;
 }
 
 // What no upstream answers: block_all, and a route to what does not exist.

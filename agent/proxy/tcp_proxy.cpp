@@ -59,6 +59,7 @@ struct Session {
     record.attempts = 1;
     const auto& upstream = plan.upstream.stream;
     keep_upstream_tls(worker.log(), record, upstream ? upstream.ssl() : nullptr);
+    if (client.inbound) keep_downstream_tls(worker.log(), record, client.stream.ssl());
     worker.metrics().count_end(record);
     worker.log().write(record);
   }
@@ -135,7 +136,9 @@ void log_refusal(Worker& worker, const TcpRefusal& refusal) {
   record.duration_us = wall_clock_us() - refusal.start_us;
   record.flags = refusal.flags;
   record.details = refusal.details;
+  record.termination_details = refusal.termination_details;
   record.failure_reason = refusal.failure_reason;
+  record.downstream_failure_reason = refusal.downstream_failure_reason;
   record.upstream_host = refusal.upstream_host;
   record.downstream_local = refusal.client.destination;
   record.downstream_remote = refusal.client.stream.peer();

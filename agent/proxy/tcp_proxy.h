@@ -30,7 +30,7 @@ struct TcpRefusal {
   const Client& client;
   std::string_view cluster, sni;
   uint32_t flags = 0;
-  std::string_view details, failure_reason;
+  std::string_view details, termination_details, failure_reason, downstream_failure_reason;
   SocketAddress upstream_host;
   int64_t start_us = 0;
 };

@@ -26,6 +26,7 @@ Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOpti
       log_(sources.access_log.writer()),
       snapshots_(sources.snapshots),
       header_values_(dns.warn),
+      mesh_tls_(sources.vault),
       resolver_(loop_, std::move(dns)),
       upstreams_({loop_, resolver_, sources.vault, sources.metrics,
                   own_ports(sources.snapshots.current())}),
@@ -69,6 +70,11 @@ void Worker::drain() {
     draining_ = true;
     upstreams_.drain();
   });
+}
+
+void Worker::count(const mesh::AuthorizationAnswer& answer) {
+  (answer.allowed ? metrics_.rbac_allowed : metrics_.rbac_denied).add();
+  if (!answer.dry_run.empty()) metrics_.rbac_shadow_denied.add();
 }
 
 void Worker::accepted(net::Stream client, bool inbound) {

@@ -18,6 +18,7 @@
 #include "agent/observe/access_log.h"
 #include "agent/observe/metrics.h"
 #include "agent/proxy/header_values.h"
+#include "agent/proxy/mesh_tls.h"
 #include "agent/upstream/upstreams.h"
 #include "dns/resolver.h"
 
@@ -52,6 +53,8 @@ public:
   observe::WorkerMetrics& metrics() { return metrics_; }
   http::RequestIds& request_ids() { return request_ids_; }
   HeaderValues& header_values() { return header_values_; }
+  MeshTls& mesh_tls() { return mesh_tls_; }
+  void count(const mesh::AuthorizationAnswer& answer);
   http::HttpDate& date() { return date_; }
   uint32_t random();  // for balancing and shares of requests, not for secrets
   bool draining() const { return draining_; }
@@ -65,6 +68,7 @@ private:
   Published<mesh::Snapshot>::Reader snapshots_;
   net::Loop loop_;
   HeaderValues header_values_;
+  MeshTls mesh_tls_;
   dns::Resolver resolver_;
   upstream::Upstreams upstreams_;
   std::shared_ptr<void> tick_;

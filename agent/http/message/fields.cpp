@@ -124,6 +124,11 @@ bool understand_request(Head& head, Field& field, const char* name) {
     case 17:
       if (is_name(name, "x-forwarded-proto")) remember(head.forwarded_proto, head);
       break;
+    case 23:
+      if (!is_name(name, "x-forwarded-client-cert")) break;
+      field.hop = true;  // written again where it may be believed (rewrite.h)
+      remember(head.forwarded_cert, head);
+      break;
   }
   return true;
 }

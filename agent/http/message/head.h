@@ -42,7 +42,7 @@ struct HeadFacts {
   uint64_t length = 0;
   // Index of that field; -1: absent.
   int16_t host = -1, request_id = -1, user_agent = -1, forwarded_for = -1, forwarded_proto = -1,
-          upgrade = -1, date = -1, server = -1;
+          upgrade = -1, date = -1, server = -1, forwarded_cert = -1;
   uint16_t refuse_status = 400;    // with Parse::bad: 400, 404 (CONNECT, as Envoy), 431, 501 or 505
   const char* refuse_reason = "";  // with Parse::bad: Envoy's detail where there is one, else ours
 };

@@ -1,0 +1,243 @@
+#include "agent/mesh/compile_inbound.h"
+
+#include <algorithm>
+
+#include "agent/istio/labels.h"
+#include "agent/istio/names.h"
+#include "agent/mesh/compile_cluster.h"
+#include "agent/mesh/known_services.h"
+#include "agent/mesh/reuse.h"
+
+namespace sallyport::mesh {
+namespace {
+
+// One port of this workload, as somebody declares it.
+struct Declared {
+  uint16_t port = 0;  // where connections arrive: the container's
+  PortKind kind = PortKind::detect;
+  ResourceRefPtr by;
+  std::string endpoint;  // of a Sidecar's ingress: where they go instead; empty: as they came
+};
+
+std::string inbound_name(uint16_t port) { return "inbound|" + std::to_string(port) + "||"; }
+
+class Builder {
+public:
+  Builder(const InboundParts& parts, std::vector<istio::Finding>& findings)
+      : parts_(parts), findings_(findings), proxy_(parts.input.proxy) {}
+  Inbound build();
+
+private:
+  std::vector<Declared> declared();
+  void add_ingress(std::vector<Declared>& out) const;
+  void add_service(const istio::Service& service, std::vector<Declared>& out);
+  void add_entry(const istio::ServiceEntry& entry, std::vector<Declared>& out) const;
+  bool is_here(const std::string& address) const;
+  bool is_endpoint_of(const istio::Service& service) const;
+  uint16_t target_of(const istio::ServicePort& port, const istio::Service& service);
+  ClusterPtr cluster_of(const Declared& declared) const;
+  InboundPortPtr finished(InboundPort port) const;
+  InboundPort undeclared(uint16_t port) const;
+
+  const InboundParts& parts_;
+  std::vector<istio::Finding>& findings_;
+  const istio::Proxy& proxy_;
+};
+
+bool Builder::is_here(const std::string& address) const {
+  const auto ip = IpAddress::parse(address);
+  return ip && std::any_of(proxy_.addresses.begin(), proxy_.addresses.end(),
+                           [&](const std::string& mine) { return IpAddress::parse(mine) == ip; });
+}
+
+// A Service without a selector has its EndpointSlices from somebody else than Kubernetes.
+bool Builder::is_endpoint_of(const istio::Service& service) const {
+  if (service.metadata.namespace_name() != proxy_.namespace_name) return false;
+  if (!service.selector.empty()) return istio::selects(service.selector, proxy_.labels);
+  for (const auto& resource : parts_.input.resources) {
+    const auto* slice = std::get_if<istio::EndpointSlice>(resource.get());
+    if (!slice || slice->service != service.metadata.name()) continue;
+    if (slice->metadata.namespace_name() != proxy_.namespace_name) continue;
+    for (const auto& endpoint : slice->endpoints) {
+      if (std::any_of(endpoint.addresses.begin(), endpoint.addresses.end(),
+                      [this](const std::string& address) { return is_here(address); }))
+        return true;
+    }
+  }
+  return false;
+}
+
+// A named targetPort is a port of this pod's containers. 0: it has none of that name.
+uint16_t Builder::target_of(const istio::ServicePort& port, const istio::Service& service) {
+  if (port.target_port) return port.target_port;
+  if (port.target_port_name.empty()) return port.number;
+  for (const auto& resource : parts_.input.resources) {
+    const auto* pod = std::get_if<istio::Pod>(resource.get());
+    if (!pod || pod->metadata.namespace_name() != proxy_.namespace_name) continue;
+    if (pod->metadata.name() != proxy_.name) continue;
+    for (const auto& own : pod->ports)
+      if (own.name == port.target_port_name) return own.number;
+  }
+  findings_.push_back(
+      finding(istio::Severity::warning, service.metadata, "spec.ports",
+              "targetPort '" + port.target_port_name + "' is no port of pod " + proxy_.name +
+                  " that is known here: what arrives there is taken for an undeclared port",
+              port.line));
+  return 0;
+}
+
+void Builder::add_service(const istio::Service& service, std::vector<Declared>& out) {
+  if (!is_endpoint_of(service)) return;
+  for (const auto& port : service.ports) {
+    const auto kind = kind_of(port, true);
+    if (kind == PortKind::other) continue;
+    if (const auto target = target_of(port, service))
+      out.push_back({target, kind, service.metadata.ref, {}});
+  }
+}
+
+void Builder::add_entry(const istio::ServiceEntry& entry, std::vector<Declared>& out) const {
+  if (entry.metadata.namespace_name() != proxy_.namespace_name) return;
+  const bool selected =
+      entry.workload_selector && istio::selects(*entry.workload_selector, proxy_.labels);
+  const auto own =
+      std::find_if(entry.endpoints.begin(), entry.endpoints.end(),
+                   [this](const istio::WorkloadEntry& one) { return is_here(one.address); });
+  const bool listed = own != entry.endpoints.end();
+  if (!selected && !listed) return;
+  for (const auto& port : entry.ports) {
+    uint16_t target = port.target_port ? port.target_port : port.number;
+    if (listed && own->ports.contains(port.name)) target = own->ports.at(port.name);
+    const auto kind = kind_of(port, false);
+    if (kind != PortKind::other) out.push_back({target, kind, entry.metadata.ref, {}});
+  }
+}
+
+void Builder::add_ingress(std::vector<Declared>& out) const {
+  for (const auto& ingress : parts_.sidecar->ingress) {
+    istio::ServicePort port;
+    port.number = ingress.port.number;
+    port.protocol = ingress.port.protocol;
+    const auto kind = kind_of(port, false);
+    if (kind == PortKind::other) continue;
+    out.push_back({port.number, kind, parts_.sidecar->metadata.ref, ingress.default_endpoint});
+  }
+}
+
+// A Sidecar's ingress replaces what Services say.
+std::vector<Declared> Builder::declared() {
+  std::vector<Declared> out;
+  if (parts_.sidecar && !parts_.sidecar->ingress.empty()) {
+    add_ingress(out);
+    return out;
+  }
+  for (const auto& resource : parts_.input.resources) {
+    if (const auto* service = std::get_if<istio::Service>(resource.get())) {
+      add_service(*service, out);
+    } else if (const auto* entry = std::get_if<istio::ServiceEntry>(resource.get())) {
+      add_entry(*entry, out);
+    }
+  }
+  return out;
+}
+
+// To the application: where the connection was going, from 127.0.0.6, or to the endpoint that was
+// asked for.
+ClusterPtr Builder::cluster_of(const Declared& declared) const {
+  Cluster out = inbound_passthrough_cluster(parts_.input.mesh);
+  out.name = inbound_name(declared.port);
+  out.port = declared.port;
+  out.http_idle = limits::http_idle;
+  out.service = declared.by;
+  std::string endpoint = declared.endpoint;
+  if (endpoint.empty() && parts_.input.mesh.inbound_to_localhost)
+    endpoint = "127.0.0.1:" + std::to_string(declared.port);
+  if (endpoint.empty()) return parts_.keep(std::move(out));
+  Endpoint to;
+  const auto address = SocketAddress::parse(endpoint);
+  if (address && address->ip() == IpAddress::v4(0)) {
+    out.original_dst_port = address->port();  // 0.0.0.0:PORT: the pod's own address
+    return parts_.keep(std::move(out));
+  }
+  out.discovery = Discovery::static_;
+  out.source_v4 = out.source_v6 = {};
+  if (address) {
+    to.ip = address->ip();
+    to.port = address->port();
+  } else if (endpoint.starts_with(istio::unix_prefix)) {
+    to.unix_socket =
+        SocketAddress::unix_socket(std::string_view(endpoint).substr(istio::unix_prefix.size()))
+            .value_or(SocketAddress());
+  }
+  out.endpoints.push_back(std::move(to));
+  return parts_.keep(std::move(out));
+}
+
+// What every port has: its mode, and the one route of HTTP.
+InboundPortPtr Builder::finished(InboundPort port) const {
+  port.mutual_tls = parts_.modes.of_workload(proxy_.namespace_name, proxy_.labels, port.port);
+  InboundPortPtr old;
+  if (parts_.previous) {
+    const auto& before = parts_.previous->inbound;
+    const auto at = before.by_port.find(port.port);
+    if (at != before.by_port.end()) old = at->second;
+    if (port.port == 0) old = before.other;
+  }
+  Route route;
+  route.name = "default";
+  route.cluster = port.cluster;
+  VirtualHost host;
+  host.name = "inbound|http|" + std::to_string(port.port);
+  host.routes.push_back(std::move(route));
+  host.from = port.service;
+  RouteTable table;
+  table.name = port.cluster->name;
+  table.fallback =
+      reuse(std::move(host), old ? old->http->fallback : std::shared_ptr<const VirtualHost>());
+  port.http = reuse(std::move(table), old ? old->http : std::shared_ptr<const RouteTable>());
+  return reuse(std::move(port), old);
+}
+
+InboundPort Builder::undeclared(uint16_t port) const {
+  InboundPort out;
+  out.name = port ? "0.0.0.0_" + std::to_string(port) : "virtualInbound";
+  out.port = port;
+  out.cluster = parts_.keep(inbound_passthrough_cluster(parts_.input.mesh));
+  return out;
+}
+
+Inbound Builder::build() {
+  Inbound out;
+  for (const auto& one : declared()) {
+    if (out.by_port.contains(one.port)) continue;  // of the older resource
+    InboundPort port;
+    port.name = "0.0.0.0_" + std::to_string(one.port);
+    port.port = one.port;
+    port.kind = one.kind;
+    port.service = one.by;
+    port.cluster = cluster_of(one);
+    out.by_port.emplace(one.port, finished(std::move(port)));
+  }
+  for (const uint16_t port : parts_.modes.ports_of(proxy_.namespace_name, proxy_.labels)) {
+    if (!out.by_port.contains(port)) out.by_port.emplace(port, finished(undeclared(port)));
+  }
+  out.other = finished(undeclared(0));
+  out.authorization = compile_authorization(parts_.input, findings_);
+  const auto& old = parts_.previous ? parts_.previous->inbound.authorization : nullptr;
+  if (old && out.authorization && *old == *out.authorization) out.authorization = old;
+  const auto& mesh = parts_.input.mesh;
+  out.trust_domains = {mesh.trust_domain};
+  for (const auto& alias : mesh.trust_domain_aliases) {
+    auto& all = out.trust_domains;
+    if (std::find(all.begin(), all.end(), alias) == all.end()) all.push_back(alias);
+  }
+  return out;
+}
+
+}  // namespace
+
+Inbound compile_inbound(const InboundParts& parts, std::vector<istio::Finding>& findings) {
+  return Builder(parts, findings).build();
+}
+
+}  // namespace sallyport::mesh

@@ -1,0 +1,88 @@
+#include "agent/proxy/mesh_tls.h"
+
+#include "tls/session_facts.h"
+
+namespace sallyport::proxy {
+namespace {
+
+constexpr std::string_view own_certificate = "default", mesh_roots = "ROOTCA";
+
+Error missing(std::string_view what, const certs::VaultEntry* entry) {
+  const bool told = entry && !entry->problem.empty();
+  return {Fault::missing_secret, Side::local, false,
+          "the workload has no " + std::string(what) + ": " +
+              (told ? entry->problem : std::string("no source of identities is configured")),
+          ""};
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ":") + name;
+  return out;
+}
+
+// Envoy quotes what it can't tell from its own separators.
+void add_quoted(std::string& out, std::string_view name, std::string_view value) {
+  (out += name) += "=\"";
+  for (const char c : value) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  out += '"';
+}
+
+}  // namespace
+
+Result<tls::ServerSettingsPtr> MeshTls::settings(const mesh::Snapshot& snapshot) {
+  const certs::Vault& vault = *vault_.get();
+  const auto* own = vault.find(own_certificate);
+  if (!own || !own->pair) return missing("certificate (default)", own);
+  const auto* roots = vault.find(mesh_roots);
+  if (!roots || !roots->roots) return missing("roots (ROOTCA)", roots);
+  const auto& parameters = snapshot.mesh.mesh_mtls;
+  const bool holds = settings_ && settings_->certificate == own->pair &&
+                     settings_->roots == roots->roots && parameters_ == parameters &&
+                     settings_->trust_domains == snapshot.inbound.trust_domains;
+  if (holds) return settings_;
+  auto made = std::make_shared<tls::ServerSettings>();
+  made->certificate = own->pair;
+  made->roots = roots->roots;
+  made->roots_name = mesh_roots;
+  made->trust_domains = snapshot.inbound.trust_domains;
+  // Istio's servers offer h2, too: agreed on once HTTP/2 is read here. A client that begins with it
+  // unasked (istio-h2) is carried as bytes.
+  made->alpn = {"http/1.1"};
+  if (parameters) {
+    made->only_tls_1_3 = parameters->only_tls_1_3;
+    made->ciphers = joined(parameters->cipher_suites);
+    made->curves = joined(parameters->ecdh_curves);
+  }
+  parameters_ = parameters;
+  settings_ = std::move(made);
+  return settings_;
+}
+
+Result<tls::SslPtr> MeshTls::open(const mesh::Snapshot& snapshot, std::string_view hello) {
+  auto with = settings(snapshot);
+  if (!with) return with.error();
+  return context_.open(std::move(*with), hello);
+}
+
+// "By=OUR-URI;Hash=SHA-256;Subject="";URI=ITS-URI": Istio's sidecars set Subject, URI and DNS
+// (istio-api.md 3.5).
+MeshPeer mesh_peer(const SSL& ssl) {
+  MeshPeer out;
+  auto peer = tls::peer_certificate(ssl);
+  if (!peer) return out;
+  const auto own = tls::own_uris(ssl);
+  auto& text = out.forwarded_cert;
+  if (!own.empty()) (text += "By=") += own[0];
+  ((text += text.empty() ? "Hash=" : ";Hash=") += peer->sha256) += ';';
+  add_quoted(text, "Subject", peer->info.subject);
+  for (const auto& uri : peer->info.uris) (text += ";URI=") += uri;
+  for (const auto& name : peer->info.dns_names) (text += ";DNS=") += name;
+  out.uri_sans = std::move(peer->info.uris);
+  return out;
+}
+
+}  // namespace sallyport::proxy
