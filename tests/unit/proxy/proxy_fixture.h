@@ -61,6 +61,7 @@ protected:
   void use(const std::string& resources, istio::MeshConfig mesh = {}) {
     mesh::CompileInput input;
     input.mesh = std::move(mesh);
+    input.proxy = proxy_;
     auto decoded = istio::decode(resources, "test.yaml");
     for (const auto& finding : decoded.findings) ADD_FAILURE() << finding.text();
     for (auto& resource : decoded.resources)
@@ -94,7 +95,7 @@ protected:
     const int accepted = accept4(door_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     worker_->post([this, accepted, serve] {
       Client client{.stream = net::Stream(worker_->loop(), accepted),
-                    .destination = door_.local(),
+                    .destination = dialled_.is_set() ? dialled_ : door_.local(),
                     .inbox = {}};
       client.stream.peer();  // As the listener does: it is cached.
       worker_->loop().spawn(serve(std::move(client), *worker_));
@@ -121,6 +122,9 @@ protected:
   }
 
   std::string log_format_;  // "": Istio's default
+  istio::Proxy proxy_;
+  SocketAddress dialled_;  // what clients dialled; unset: the door
+  Published<certs::Vault> vault_{std::make_shared<certs::Vault>()};
   test::TestSocket door_, upstream_;
   observe::WorkerMetrics metrics_;
 
@@ -128,7 +132,6 @@ private:
   char log_path_[256];
   uint64_t version_ = 0;
   std::optional<Published<mesh::Snapshot>> snapshots_;
-  Published<certs::Vault> vault_{std::make_shared<certs::Vault>()};
   std::unique_ptr<observe::AccessLog> log_;
   std::unique_ptr<Worker> worker_;
   std::thread thread_;
