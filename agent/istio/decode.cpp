@@ -222,6 +222,14 @@ void Decoder::read(Fields& document, Metadata metadata, Report& report, const No
   if (ref->kind == "WorkloadEntry") {
     return keep(decode_workload_entry(std::move(metadata), document));
   }
+  if (ref->kind == "Sidecar") return keep(decode_sidecar(std::move(metadata), document));
+  if (ref->kind == "WorkloadGroup") {
+    return keep(decode_workload_group(std::move(metadata), document));
+  }
+  if (ref->kind == "Pod") return keep(decode_pod(std::move(metadata), document));
+  if (ref->kind == "EndpointSlice") {
+    return keep(decode_endpoint_slice(std::move(metadata), document));
+  }
   if (ref->kind == "Service") return keep(decode_service(std::move(metadata), document));
   if (ref->kind == "Secret") return keep(decode_secret(std::move(metadata), document));
   keep(decode_config_map(std::move(metadata), document));

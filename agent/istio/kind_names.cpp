@@ -13,12 +13,16 @@ constexpr KnownKind known_kinds[] = {{"ServiceEntry", "networking.istio.io"},
                                      {"DestinationRule", "networking.istio.io"},
                                      {"VirtualService", "networking.istio.io"},
                                      {"WorkloadEntry", "networking.istio.io"},
+                                     {"Sidecar", "networking.istio.io"},
+                                     {"WorkloadGroup", "networking.istio.io"},
+                                     {"EndpointSlice", "discovery.k8s.io"},
+                                     {"Pod", ""},
                                      {"Service", ""},
                                      {"Secret", ""},
                                      {"ConfigMap", ""}};
 
 bool known_version(std::string_view group, std::string_view version) {
-  if (group.empty()) return version == "v1";
+  if (group.empty() || group == "discovery.k8s.io") return version == "v1";
   return version == "v1" || version == "v1beta1" || version == "v1alpha3";
 }
 
@@ -30,11 +34,14 @@ bool is_known_kind(std::string_view kind) {
 }
 
 bool is_of_istio(std::string_view kind) {
-  return kind != "Service" && kind != "Secret" && kind != "ConfigMap";
+  return std::any_of(std::begin(known_kinds), std::end(known_kinds), [&](const KnownKind& known) {
+    return known.kind == kind && known.group.ends_with(".istio.io");
+  });
 }
 
 bool protects(std::string_view kind) {
-  return kind == "ServiceEntry" || kind == "DestinationRule" || kind == "VirtualService";
+  return kind == "ServiceEntry" || kind == "DestinationRule" || kind == "VirtualService" ||
+         kind == "Sidecar";
 }
 
 Standing standing_of(std::string_view api_version, std::string_view kind) {

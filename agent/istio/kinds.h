@@ -11,6 +11,10 @@ ServiceEntry decode_service_entry(Metadata metadata, Fields& document);
 DestinationRule decode_destination_rule(Metadata metadata, Fields& document);
 Workload decode_workload_entry(Metadata metadata, Fields& document);
 VirtualService decode_virtual_service(Metadata metadata, Fields& document);
+Sidecar decode_sidecar(Metadata metadata, Fields& document);
+WorkloadGroup decode_workload_group(Metadata metadata, Fields& document);
+Pod decode_pod(Metadata metadata, Fields& document);
+EndpointSlice decode_endpoint_slice(Metadata metadata, Fields& document);
 Service decode_service(Metadata metadata, Fields& document);
 Secret decode_secret(Metadata metadata, Fields& document);
 ConfigMap decode_config_map(Metadata metadata, Fields& document);
@@ -33,7 +37,8 @@ void check_no_ip(const WorkloadEntry& entry, const EndpointComplaint& complain);
 // Istio's validation of a whole ServiceEntry (istio-api.md 1.1).
 void check_service_entry(const ServiceEntry& entry, Fields& spec);
 void check_labels(Fields& fields, std::string_view name, const Labels& labels);
-// `labels` or `matchLabels`: equality only.
-Labels decode_selector(Fields& selector, std::string_view name);
+// `labels` or `matchLabels`: equality only. `of`: whose `labels` they are, for the warning.
+Labels decode_selector(Fields& selector, std::string_view name,
+                       std::string_view of = "service entry");
 
 }  // namespace sallyport::istio

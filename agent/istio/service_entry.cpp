@@ -54,7 +54,7 @@ void check_labels(Fields& fields, std::string_view name, const Labels& labels) {
   }
 }
 
-Labels decode_selector(Fields& selector, std::string_view name) {
+Labels decode_selector(Fields& selector, std::string_view name, std::string_view of) {
   Labels labels = selector.labels(name);
   for (const auto& [key, value] : labels) {
     if (key.empty()) selector.error(name, "empty key is not supported in selector");
@@ -64,10 +64,10 @@ Labels decode_selector(Fields& selector, std::string_view name) {
     if (value.size() > 63) selector.error(name, quoted(value) + " is longer than 63 bytes");
   }
   if (labels.empty())
-    selector.warn(name, name == "labels"
-                            ? "service entry: workload selector specified without labels, "
-                              "will be applied to all services in namespace"
-                            : "workload selector specified without labels");
+    selector.warn(name, name == "labels" ? std::string(of) +
+                                               ": workload selector specified without labels, "
+                                               "will be applied to all services in namespace"
+                                         : "workload selector specified without labels");
   return labels;
 }
 

@@ -81,6 +81,7 @@ struct Sidecar {
   // outboundTrafficPolicy. Given without a mode it is REGISTRY_ONLY, the enum's zero; none: the
   // mesh's.
   std::optional<bool> allow_any;
+  int policy_line = 0;
 };
 
 }  // namespace sallyport::istio
