@@ -88,7 +88,7 @@ asan() {
   build asan-ubsan all || return
   export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
   suites asan-ubsan tidy_test $(programs asan-ubsan 'unit_*')
-  suites asan-ubsan $(programs asan-ubsan 'behaviour_*')
+  suites asan-ubsan $(programs asan-ubsan 'behaviour_*') $(programs asan-ubsan 'interop_*')
 }
 
 tsan() {

@@ -9,6 +9,7 @@
 #include "agent/mesh/compile_tls.h"
 #include "agent/mesh/host_names.h"
 #include "agent/mesh/reuse.h"
+#include "agent/mesh/sidecar_scope.h"
 
 namespace sallyport::mesh {
 namespace {
@@ -201,9 +202,10 @@ Compiled Compiler::run(uint64_t version) {
   next_->passthrough = keep(passthrough_cluster("PassthroughCluster", input_.mesh));
   next_->black_hole = keep(black_hole_cluster());
   next_->inbound_passthrough = keep(inbound_passthrough_cluster(input_.mesh));
-  next_->inbound = compile_inbound({input_, PeerAuthentications(input_), nullptr, previous_,
-                                    [this](Cluster next) { return keep(std::move(next)); }},
-                                   findings_);
+  next_->inbound =
+      compile_inbound({input_, PeerAuthentications(input_), chosen_sidecar(input_), previous_,
+                       [this](Cluster next) { return keep(std::move(next)); }},
+                      findings_);
   RuleIndex rules(input_);
   services_ = known_services(input_, findings_);
   for (const auto& service : services_) add_clusters(service, rules);

@@ -41,10 +41,14 @@ protected:
     auto manifests = sandbox::read_manifests(SALLYPORT_SOURCE_DIR "/deploy/samples/" + sample);
     ASSERT_TRUE(manifests) << manifests.error().context;
     for (const auto& [file, text] : more) (*manifests)[file] = text;
+    start(*manifests);
+  }
+
+  void start(const sandbox::Files& manifests) {
     static int number = 0;
     sandbox::Options options;
     options.name = "test-" + std::to_string(getpid()) + "-" + std::to_string(++number);
-    auto started = sandbox::Sandbox::up(*manifests, options);
+    auto started = sandbox::Sandbox::up(manifests, options);
     ASSERT_TRUE(started) << started.error().context;
     sandbox_.emplace(std::move(*started));
   }
