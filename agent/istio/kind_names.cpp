@@ -13,12 +13,15 @@ constexpr KnownKind known_kinds[] = {{"ServiceEntry", "networking.istio.io"},
                                      {"DestinationRule", "networking.istio.io"},
                                      {"VirtualService", "networking.istio.io"},
                                      {"WorkloadEntry", "networking.istio.io"},
+                                     {"PeerAuthentication", "security.istio.io"},
+                                     {"AuthorizationPolicy", "security.istio.io"},
                                      {"Service", ""},
                                      {"Secret", ""},
                                      {"ConfigMap", ""}};
 
 bool known_version(std::string_view group, std::string_view version) {
   if (group.empty()) return version == "v1";
+  if (group == "security.istio.io") return version == "v1" || version == "v1beta1";
   return version == "v1" || version == "v1beta1" || version == "v1alpha3";
 }
 
@@ -34,7 +37,8 @@ bool is_of_istio(std::string_view kind) {
 }
 
 bool protects(std::string_view kind) {
-  return kind == "ServiceEntry" || kind == "DestinationRule" || kind == "VirtualService";
+  return kind == "ServiceEntry" || kind == "DestinationRule" || kind == "VirtualService" ||
+         kind == "PeerAuthentication" || kind == "AuthorizationPolicy";
 }
 
 Standing standing_of(std::string_view api_version, std::string_view kind) {
