@@ -202,10 +202,11 @@ Compiled Compiler::run(uint64_t version) {
   next_->passthrough = keep(passthrough_cluster("PassthroughCluster", input_.mesh));
   next_->black_hole = keep(black_hole_cluster());
   next_->inbound_passthrough = keep(inbound_passthrough_cluster(input_.mesh));
-  next_->inbound =
-      compile_inbound({input_, PeerAuthentications(input_), chosen_sidecar(input_), previous_,
-                       [this](Cluster next) { return keep(std::move(next)); }},
-                      findings_);
+  const PeerAuthentications modes(input_);
+  modes.report(findings_);
+  next_->inbound = compile_inbound({input_, modes, chosen_sidecar(input_), previous_,
+                                    [this](Cluster next) { return keep(std::move(next)); }},
+                                   findings_);
   RuleIndex rules(input_);
   services_ = known_services(input_, findings_);
   for (const auto& service : services_) add_clusters(service, rules);
