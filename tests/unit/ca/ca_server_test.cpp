@@ -10,6 +10,9 @@
 #include "tests/support/test_tokens.h"
 #include "tests/unit/config/temporary_directory.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 namespace sallyport::ca {
 namespace {
 
@@ -203,6 +206,34 @@ TEST_F(RealCa, ManyAtOnceAreServed) {
   }
   while (ended < sources.size()) io_.run_one();
   EXPECT_EQ(given, sources.size());
+}
+
+// A client that a test talks for.
+class RawClient {
+public:
+  RawClient(const SocketAddress& server, const std::string& bytes)
+      : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_storage storage{};
+    const socklen_t size = server.fill(storage);
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<sockaddr*>(&storage), size), 0);
+    EXPECT_EQ(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL), ssize_t(bytes.size()));
+  }
+  RawClient(const RawClient&) = delete;
+  ~RawClient() { ::close(fd_); }
+
+private:
+  int fd_;
+};
+
+TEST_F(RealCa, SilentClientsAndNonsenseCostNobodyElseAnything) {
+  start();
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(std::make_unique<RawClient>(server_->address(), ""));
+    clients.push_back(std::make_unique<RawClient>(server_->address(), "GET / HTTP/1.1\r\n\r\n"));
+  }
+  EXPECT_EQ(reason(), "given");
+  EXPECT_NE(warnings_.at(0).find("connection of 127.0.0.1:"), std::string::npos) << warnings_[0];
 }
 
 // What a call ends with.

@@ -49,7 +49,8 @@ TEST(Inject, APodThatNamesACaGetsItsTokenAndTheCasRoot) {
               "{CA_ADDR: \"istiod.istio-system.svc:15012\"}\n");
   const auto pod = YAML::LoadAll(injected(text))[0]["spec"]["template"]["spec"];
   std::map<std::string, YAML::Node> volumes;
-  for (const auto& volume : pod["volumes"]) volumes[volume["name"].as<std::string>()] = volume;
+  for (const auto& volume : pod["volumes"])
+    volumes[volume["name"].as<std::string>()] = static_cast<const YAML::Node&>(volume);
   const auto token = volumes["istio-token"]["projected"]["sources"][0]["serviceAccountToken"];
   EXPECT_EQ(token["audience"].as<std::string>(), "istio-ca");
   EXPECT_EQ(token["path"].as<std::string>(), "istio-token");
