@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "agent/cli/analyze.h"
+#include "agent/cli/ca.h"
 #include "agent/cli/completion.h"
 #include "agent/cli/explain.h"
 #include "agent/cli/init.h"
@@ -30,6 +31,8 @@ constexpr Command commands[] = {
      "install (verify, remove) the redirects in a pod's network namespace"},
     {"inject", sallyport::cli::run_inject,
      "add the init container and the sidecar to pod templates"},
+    {"ca", sallyport::cli::run_ca,
+     "sign workloads' certificates: Istio's certificate service, for meshes without istiod"},
     {"validate", sallyport::cli::run_validate,
      "say what a proxy would refuse of files, directories or stdin"},
     {"analyze", sallyport::cli::run_analyze,

@@ -21,6 +21,8 @@
 
 namespace sallyport::certs {
 
+inline constexpr const char *identity_name = "default", *mesh_roots_name = "ROOTCA";
+
 struct VaultEntry {
   std::shared_ptr<const KeyPair> pair;      // for certificate names
   std::shared_ptr<const TrustStore> roots;  // for CA names

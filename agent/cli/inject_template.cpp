@@ -127,7 +127,6 @@ std::string sidecar_environment(const TemplateFacts& facts, const PodProxyConfig
       literal("ISTIO_META_INTERCEPTION_MODE", config.mode),
       literal("ISTIO_META_WORKLOAD_NAME", facts.workload),
       literal("ISTIO_META_OWNER", owner_of(facts)),
-      literal("TRUST_DOMAIN", "cluster.local"),
   };
   if (!config.text.empty()) variables.push_back(literal("PROXY_CONFIG", config.text));
   for (const auto& [name, value] : config.metadata) variables.push_back(literal(name, value));
@@ -175,6 +174,18 @@ std::vector<std::string> user_objects(const TemplateFacts& facts, const char* na
   return objects;
 }
 
+// A CA is asked for a certificate where the pod's proxyMetadata names one: then the pod gets the
+// token and the root that istio-agent finds in the same places.
+bool asks_ca(const PodProxyConfig& config) { return config.metadata.contains("CA_ADDR"); }
+
+constexpr const char* ca_mounts =
+    R"(, {"name": "istio-token", "mountPath": "/var/run/secrets/tokens", "readOnly": true})"
+    R"(, {"name": "istiod-ca-cert", "mountPath": "/var/run/secrets/istio", "readOnly": true})";
+constexpr const char* ca_volumes[] = {
+    R"({"name": "istio-token", "projected": {"sources": [{"serviceAccountToken":)"
+    R"( {"path": "istio-token", "expirationSeconds": 43200, "audience": "istio-ca"}}]}})",
+    R"({"name": "istiod-ca-cert", "configMap": {"name": "istio-ca-root-cert"}})"};
+
 std::string sidecar(const TemplateFacts& facts, const PodProxyConfig& config, bool native) {
   std::vector<std::string> args = {"sidecar",
                                    "--domain",
@@ -190,6 +201,7 @@ std::string sidecar(const TemplateFacts& facts, const PodProxyConfig& config, bo
       R"({"name": "sallyport-config", "mountPath": "/etc/istio/config", "readOnly": true}, )"
       R"({"name": "sallyport-mesh", "mountPath": "/etc/istio/mesh", "readOnly": true}, )"
       R"({"name": "istio-podinfo", "mountPath": "/etc/istio/pod", "readOnly": true})";
+  if (asks_ca(config)) mounts += ca_mounts;
   for (const std::string& mount : user_objects(facts, "sidecar.istio.io/userVolumeMount"))
     mounts += ", " + mount;
   const char* get = R"({"httpGet": {"path": "/healthz/ready", "port": 15021}, )";
@@ -222,6 +234,10 @@ TemplateParts fill(const TemplateFacts& facts) {
       R"({"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}, )"
       R"({"path": "annotations", "fieldRef": {"fieldPath": "metadata.annotations"}}]}})"};
   std::string volumes = R"("sallyport-config","sallyport-mesh","istio-podinfo")";
+  if (asks_ca(config)) {
+    parts.volumes.insert(parts.volumes.end(), std::begin(ca_volumes), std::end(ca_volumes));
+    volumes += R"(,"istio-token","istiod-ca-cert")";
+  }
   for (const std::string& volume : user_objects(facts, "sidecar.istio.io/userVolume")) {
     parts.volumes.push_back(volume);
     volumes += "," + quoted(YAML::Load(volume)["name"].as<std::string>());

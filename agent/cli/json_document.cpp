@@ -1,6 +1,7 @@
 #include "agent/cli/json_document.h"
 
-#include <boost/json/src.hpp>  // the library itself: here and nowhere else
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 namespace sallyport::cli {
 namespace {

@@ -16,9 +16,11 @@
 #include "agent/cli/logging.h"
 #include "agent/cli/mesh_config.h"
 #include "agent/config/service.h"
+#include "agent/core/spiffe.h"
 #include "agent/net/listener.h"
 #include "agent/observe/access_log.h"
 #include "agent/proxy/worker.h"
+#include "certs/ca/identity_manager.h"
 
 namespace sallyport::cli {
 namespace {
@@ -86,6 +88,8 @@ public:
   void run();
 
 private:
+  void start_identity(const istio::MeshConfig& mesh);
+  bool ready() const;
   Result<void> open_workers(const istio::MeshConfig& mesh);
   Result<void> open_admin();
   dns::ResolverOptions dns_options() const;
@@ -101,6 +105,7 @@ private:
   const ProcessOptions& options_;
   asio::io_context io_{1};
   config::Service config_;
+  std::unique_ptr<ca::IdentityManager> identity_;  // null: the workload has no certificate
   std::unique_ptr<observe::AccessLog> access_log_;
   std::vector<std::unique_ptr<observe::WorkerMetrics>> metrics_;
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
@@ -121,6 +126,7 @@ Result<void> Process::start() {
   if (!log) return while_doing("access log", log.error());
   access_log_ = std::move(*log);
   tell_log_format(mesh);
+  start_identity(mesh);
   config_.on_publish([this](const mesh::Snapshot& snapshot) { follow_log(snapshot.mesh); });
   if (auto opened = open_workers(mesh); !opened) return opened;
   if (auto opened = open_admin(); !opened) return opened;
@@ -129,10 +135,29 @@ Result<void> Process::start() {
   await_end();
   await_requests();
   ready_ = true;
-  log_info("ready: " + std::to_string(workers_.size()) + " workers, proxy " + options_.proxy.name +
-           "." + options_.proxy.namespace_name + ", configuration " + options_.config_directory);
+  log_info((ready() ? "ready: " : "serving, not ready before there is a workload certificate: ") +
+           std::to_string(workers_.size()) + " workers, proxy " + options_.proxy.name + "." +
+           options_.proxy.namespace_name + ", configuration " + options_.config_directory);
   return {};
 }
+
+// Before the workers: a certificate from files is there for the first connection.
+void Process::start_identity(const istio::MeshConfig& mesh) {
+  if (!options_.identity.any()) return;
+  const auto warn = [](const std::string& line) { log_warning(line, Logger::config); };
+  const std::string& domain = options_.identity.trust_domain;
+  const SpiffeId id{domain.empty() ? mesh.trust_domain : domain, options_.proxy.namespace_name,
+                    options_.proxy.service_account};
+  identity_ = std::make_unique<ca::IdentityManager>(
+      io_, ca::make_source(io_, options_.identity, id.text(), warn), options_.identity.rotation,
+      ca::IdentitySinks{[this](certs::VaultEntry pair, certs::VaultEntry roots) {
+                          config_.set_identity(std::move(pair), std::move(roots));
+                        },
+                        [](const std::string& line) { log_info(line, Logger::config); }, warn});
+  identity_->start();
+}
+
+bool Process::ready() const { return ready_ && !draining_ && (!identity_ || identity_->ready()); }
 
 Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
   const uint16_t outbound = options_.outbound_port.value_or(mesh.proxy_listen_port);
@@ -165,7 +190,7 @@ Result<void> Process::open_admin() {
       .workers = std::move(metrics),
       .clusters =
           [this](std::function<void(ClusterInfos)> done) { collect_clusters(std::move(done)); },
-      .ready = [this] { return ready_ && !draining_; },
+      .ready = [this] { return ready(); },
       .quit = [this] { stop(); },
       .more_metrics = [this] { return more_metrics(); },
       .set_log_level = [](const std::string& logger,
@@ -209,7 +234,10 @@ void Process::await_end() {
 void Process::await_requests() {
   requests_.async_wait([this](boost::system::error_code failed, int signal) {
     if (failed) return;
-    if (signal == SIGHUP) config_.reload();
+    if (signal == SIGHUP) {
+      config_.reload();
+      if (identity_) identity_->reload();
+    }
     if (signal == SIGUSR1) {
       follow_log(config_.snapshots().current()->mesh);  // a file that could not be opened then
       access_log_->reopen();

@@ -8,12 +8,14 @@
 
 #include "agent/core/address.h"
 #include "agent/istio/resources.h"
+#include "certs/ca/identity_settings.h"
 
 namespace sallyport::cli {
 
 struct ProcessOptions {
   std::string config_directory, mesh_config_file;
   istio::Proxy proxy;
+  ca::IdentitySettings identity;  // of the workload's certificate; may have no source
   std::string cluster_domain = "cluster.local";
   int concurrency = 1;                                  // workers
   std::optional<uint16_t> outbound_port, inbound_port;  // else the mesh configuration's

@@ -6,12 +6,14 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 
 #include "agent/cli/command_line.h"
 #include "agent/cli/identity.h"
 #include "agent/cli/logging.h"
 #include "agent/cli/process.h"
+#include "agent/cli/workload_identity.h"
 
 namespace sallyport::cli {
 namespace {
@@ -38,12 +40,35 @@ std::string cluster_domain(const std::string& given) {
 
 struct Flags {
   IdentityFlags identity;
+  WorkloadIdentityFlags workload;
   std::string config, mesh_config, domain = "cluster.local", log_level = "info",
                                    admin = "127.0.0.1:15000", ignored;
   std::vector<std::string> dns_servers;
   int concurrency = -1, outbound_port = -1, inbound_port = -1, health_port = 15021;
   double drain_seconds = -1;
 };
+
+void add_workload_options(CLI::App& app, WorkloadIdentityFlags& f) {
+  app.add_option("--ca-address", f.ca_address,
+                 "host:port of the CA that gives the workload's certificate (else CA_ADDR)");
+  app.add_option("--ca-root", f.ca_root,
+                 "PEM file to verify the CA's server, or SYSTEM (else CA_ROOT_CA, "
+                 "/var/run/secrets/istio/root-cert.pem)");
+  app.add_option("--ca-token", f.ca_token,
+                 "file with the token for the CA (else /var/run/secrets/tokens/istio-token)");
+  app.add_option("--identity-cert", f.chain,
+                 "PEM file of the workload's certificate chain, followed live "
+                 "(FILE_MOUNTED_CERTS: /etc/certs/cert-chain.pem)");
+  app.add_option("--identity-key", f.key, "PEM file of its private key");
+  app.add_option("--identity-root", f.roots, "PEM file of the mesh's roots");
+  app.add_option("--workload-socket", f.workload_socket,
+                 "SPIFFE Workload API, unix:///PATH or tcp://ADDRESS:PORT (else "
+                 "SPIFFE_ENDPOINT_SOCKET)");
+  app.add_option("--mesh-roots", f.more_roots,
+                 "PEM file of roots to trust beside those that come with the certificate");
+  app.add_option("--trust-domain", f.trust_domain,
+                 "of the workload's SPIFFE id (else TRUST_DOMAIN, meshConfig.trustDomain)");
+}
 
 void add_options(CLI::App& app, Flags& f) {
   app.add_option("--config", f.config,
@@ -95,6 +120,14 @@ std::optional<std::string> to_options(const Flags& f, ProcessOptions& options) {
       f.identity, [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
   if (!proxy) return proxy.error().context;
   options.proxy = std::move(*proxy);
+  auto workload = find_workload_identity(
+      f.workload, [](const char* name) { return static_cast<const char*>(std::getenv(name)); },
+      [](const std::string& path) {
+        std::error_code ignored;
+        return std::filesystem::exists(path, ignored);
+      });
+  if (!workload) return workload.error().context;
+  options.identity = std::move(*workload);
   options.config_directory = f.config;
   options.mesh_config_file = f.mesh_config;
   options.cluster_domain = cluster_domain(f.domain);
@@ -125,6 +158,7 @@ int run_sidecar(int argc, char** argv) {
       "sallyport sidecar");
   Flags flags;
   add_options(app, flags);
+  add_workload_options(app, flags.workload);
   app.footer(
       "\nExample:\n"
       "    sallyport sidecar --config /etc/istio/config --mesh-config /etc/istio/mesh/mesh\n\n"

@@ -19,6 +19,11 @@ constexpr std::string_view secret_prefix = "kubernetes://", map_prefix = "config
                            cert_prefix = "file-cert:", root_prefix = "file-root:",
                            ca_suffix = "-cacert";
 
+// The system's CAs are loaded when used, and the workload's own identity is Service's to add.
+bool is_elsewhere(std::string_view name) {
+  return name == "system" || name == certs::identity_name || name == certs::mesh_roots_name;
+}
+
 Error missing(std::string reason) {
   return {.fault = Fault::missing_secret, .context = std::move(reason)};
 }
@@ -185,7 +190,7 @@ std::shared_ptr<const certs::Vault> Secrets::build(std::span<const WantedSecret>
   auto vault = std::make_shared<certs::Vault>();
   const Sources sources(resources, refusals);
   for (const WantedSecret& secret : wanted) {
-    if (secret.name == "system" || entries.contains(secret.name)) continue;
+    if (is_elsewhere(secret.name) || entries.contains(secret.name)) continue;
     const auto before = entries_.find(secret.name);
     Entry entry = before != entries_.end() ? before->second : Entry{};
     take(entry, secret, material_of(secret.name, sources));

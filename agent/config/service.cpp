@@ -49,6 +49,7 @@ struct Service::State {
   Result<void> load(Touched touched);
   void reload(const Touched& touched);
   void publish(const Load& load);
+  void publish_vault();
   void tell(std::vector<istio::Finding> now, const std::vector<std::string>& refusals);
   std::optional<istio::Finding> watch(bool& again);
   void retire(mesh::SnapshotPtr old);
@@ -61,6 +62,8 @@ struct Service::State {
   std::function<int64_t()> now;
   std::function<void(const mesh::Snapshot&)> published;  // may be empty
   Published<mesh::Snapshot> snapshots;
+  std::shared_ptr<const certs::Vault> secrets = std::make_shared<certs::Vault>();  // of the load
+  std::optional<certs::VaultEntry> identity, mesh_roots;  // none: no source is configured
   Published<certs::Vault> vault;
   Loader loader;
   Watcher watcher;
@@ -117,7 +120,10 @@ void Service::State::reload(const Touched& touched) {
 
 // The vault first: a snapshot's clusters find their secrets from the start.
 void Service::State::publish(const Load& load) {
-  if (load.vault != vault.current()) vault.publish(load.vault);
+  if (load.vault != secrets) {
+    secrets = load.vault;
+    publish_vault();
+  }
   loader.published();
   mesh::SnapshotPtr old = snapshots.current();
   if (load.snapshot == old) return;
@@ -125,6 +131,14 @@ void Service::State::publish(const Load& load) {
   if (!load.news.empty()) info(load.news);
   if (published) published(*load.snapshot);
   retire(std::move(old));
+}
+
+void Service::State::publish_vault() {
+  if (!identity) return vault.publish(secrets);
+  auto whole = std::make_shared<certs::Vault>(*secrets);
+  whole->entries.insert_or_assign(certs::identity_name, *identity);
+  whole->entries.insert_or_assign(certs::mesh_roots_name, *mesh_roots);
+  vault.publish(std::move(whole));
 }
 
 void Service::State::tell(std::vector<istio::Finding> now,
@@ -201,6 +215,11 @@ Result<void> Service::start() {
 void Service::reload() { state_->reload({}); }
 void Service::on_publish(std::function<void(const mesh::Snapshot&)> call) {
   state_->published = std::move(call);
+}
+void Service::set_identity(certs::VaultEntry pair, certs::VaultEntry roots) {
+  state_->identity = std::move(pair);
+  state_->mesh_roots = std::move(roots);
+  state_->publish_vault();
 }
 const Published<mesh::Snapshot>& Service::snapshots() const { return state_->snapshots; }
 const Published<certs::Vault>& Service::vault() const { return state_->vault; }

@@ -47,6 +47,9 @@ public:
   // read at all. Bad documents are no error: they are logged, left out, and listed by findings().
   Result<void> start();
   void reload();  // configuration thread
+  // The workload's own identity, as the vault's entries "default" and "ROOTCA" from now on; the
+  // vault has neither before the first call. Configuration thread, or before start().
+  void set_identity(certs::VaultEntry pair, certs::VaultEntry roots);
   // Calls with each snapshot published from now on, on the configuration thread.
   void on_publish(std::function<void(const mesh::Snapshot&)> call);
 

@@ -156,6 +156,25 @@ inline constexpr int client_chain_depth = 16;
 // TLS: tickets and key updates in a row without application data (BoringSSL: 32 key updates)
 inline constexpr int tls_messages_without_data = 32;
 
+// Workload identity: what a CA, a Workload API or a client of our CA may cost
+inline constexpr auto identity_retry_max = 30s;  // between tries to get a certificate
+inline constexpr auto ca_call_time = 10s;        // of one call: connecting, TLS, the answer
+inline constexpr auto grpc_handshake_time = 10s;
+inline constexpr auto grpc_idle = 5min;      // a server's connection without a call
+inline constexpr auto grpc_call_time = 30s;  // for a client's request to come in, and be answered
+inline constexpr auto grpc_keepalive = 30s;  // a silent stream is pinged, and ended if that is not
+                                             // answered
+inline constexpr std::size_t grpc_message_bytes = 4 * 1024 * 1024;  // gRPC's own default
+inline constexpr std::size_t grpc_header_bytes = 64 * 1024;         // of one call, names and values
+inline constexpr std::size_t grpc_request_bytes = 64 * 1024;        // to the CA: a CSR is 1 KiB
+inline constexpr std::size_t grpc_calls_per_connection = 16;
+inline constexpr std::size_t ca_connections = 1024;
+inline constexpr std::size_t token_bytes = 64 * 1024;
+inline constexpr std::size_t token_keys = 256;              // that JWTs may be signed with
+inline constexpr std::size_t static_tokens = 100'000;       // lines of the tokens' file
+inline constexpr auto workload_certificate_max = 90 * 24h;  // istiod's MAX_WORKLOAD_CERT_TTL
+inline constexpr auto workload_certificate = 24h;           // DEFAULT_WORKLOAD_CERT_TTL
+
 // iptables programs (legacy waits up to 30 s for the lock, as istio-iptables asks it to)
 inline constexpr auto iptables_time = 60s;
 inline constexpr auto iptables_retry_delay = 100ms;

@@ -90,11 +90,12 @@ struct KeyToPath {
 };
 
 struct VolumeSource {
-  enum class Kind : uint8_t { empty_dir, config_map, secret, downward, host_path };
+  enum class Kind : uint8_t { empty_dir, config_map, secret, downward, host_path, token };
   Kind kind = Kind::empty_dir;
-  std::string object;            // ConfigMap, Secret; host path
+  std::string object;            // ConfigMap, Secret; host path; a token's audience
   std::vector<KeyToPath> items;  // downward: key is the field path. Empty: every key
   bool optional = false;
+  std::chrono::seconds life{3600};  // of a token
 };
 
 struct Volume {

@@ -32,6 +32,10 @@ PodRunner::PodRunner(Machine& machine, Pod pod, std::size_t index)
   status_.ips = {link_.ipv4.text()};
   if (has_ipv6()) status_.ips.push_back(link_.ipv6.text());
   status_.host_ip = node_ipv4;
+  status_.token = [this](const std::string& audience, std::chrono::seconds life) {
+    return machine_.tokens.token(pod_.meta.namespace_name, pod_.service_account, pod_.meta.name,
+                                 audience, life.count(), std::time(nullptr));
+  };
   status_.processors = std::max(1U, std::thread::hardware_concurrency());
   for (const Container& each : pod_.init_containers) {
     inits_.push_back(std::make_unique<ContainerRun>(ContainerRun{.container = each}));

@@ -15,6 +15,7 @@
 #include "deploy/sandbox/launch.h"
 #include "deploy/sandbox/log_buffer.h"
 #include "deploy/sandbox/pod_values.h"
+#include "deploy/sandbox/token_signer.h"
 
 namespace sallyport::sandbox {
 
@@ -28,6 +29,7 @@ struct Machine {
   Files sources;          // the text it came from, for the sidecars' configuration
   ServiceIps service_ips;
   Images images;
+  TokenSigner tokens = {};
   std::function<void(const std::string&)> say;  // progress, for people
   std::function<void()> readiness_changed;
 };

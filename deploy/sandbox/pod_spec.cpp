@@ -129,6 +129,14 @@ VolumeSource downward_source(const YAML::Node& node) {
   return source;
 }
 
+VolumeSource token_source(const YAML::Node& node) {
+  VolumeSource source{.kind = VolumeSource::Kind::token,
+                      .object = text_of(node["audience"], ""),
+                      .items = {{"", text_of(node["path"])}}};
+  source.life = std::chrono::seconds(number_of(node["expirationSeconds"], 3600));
+  return source;
+}
+
 std::optional<VolumeSource> read_source(const YAML::Node& node, const char* secret_name_field) {
   using Kind = VolumeSource::Kind;
   if (node["configMap"]) return keyed_source(Kind::config_map, node["configMap"], "name");
@@ -147,7 +155,9 @@ Volume read_volume(const YAML::Node& node) {
   };
   if (const YAML::Node projected = node["projected"]) {
     for (const auto& part : projected["sources"]) {
-      auto source = read_source(part, "name");
+      auto source = part["serviceAccountToken"]
+                        ? std::optional(token_source(part["serviceAccountToken"]))
+                        : read_source(part, "name");
       if (!source) refuse(part);
       volume.sources.push_back(*source);
     }

@@ -85,6 +85,11 @@ Result<Files> source_files(const VolumeSource& source, const Pod& pod, const Pod
     }
     return files;
   }
+  if (source.kind == Kind::token) {
+    if (!status.token) return invalid("there are no service accounts' tokens");
+    files[source.items.front().path] = status.token(source.object, source.life);
+    return files;
+  }
   if (source.kind != Kind::config_map && source.kind != Kind::secret) return files;
   const bool secret = source.kind == Kind::secret;
   const DataObject* object = object_of(secret, source.object, pod, manifests);

@@ -1,5 +1,7 @@
 // What a pod's containers are given: environment, arguments, and the content of volumes. Pure.
 #pragma once
+#include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,8 @@ struct PodStatus {
   std::string host_ip;
   std::string node_name = "sandbox";
   unsigned processors = 1;  // for limits.cpu where no limit is set
+  // The token of the pod's service account for an audience; empty: there are none.
+  std::function<std::string(const std::string& audience, std::chrono::seconds life)> token = {};
 };
 
 // A field of the downward API: metadata.name, metadata.labels['app'], status.podIP,

@@ -22,6 +22,9 @@ Supervisor::Supervisor(UniqueFd listener, UniqueFd founder, std::string sallypor
   machine_.directory = scratch;
   machine_.say = [this](const std::string& text) { say(text); };
   machine_.readiness_changed = [this] { network_stale_ = true; };
+  // What a CA verifies pods' tokens with: the API server's /openid/v1/jwks in a cluster.
+  machine_.manifests.config_maps.push_back(
+      {{"istio-system", "sandbox-jwks", {}, {}}, {{"jwks.json", machine_.tokens.jwks()}}});
   add_client(std::move(founder), true);
 }
 

@@ -39,6 +39,32 @@ std::string injected(const std::string& text) {
   return result ? result->text : std::string();
 }
 
+TEST(Inject, APodThatNamesACaGetsItsTokenAndTheCasRoot) {
+  const std::string plain = injected(deployment);
+  EXPECT_EQ(plain.find("istio-token"), std::string::npos);
+  std::string text = deployment;
+  const std::string labels = "      labels:\n";
+  text.insert(text.find(labels),
+              "      annotations:\n        proxy.istio.io/config: |\n          proxyMetadata: "
+              "{CA_ADDR: \"istiod.istio-system.svc:15012\"}\n");
+  const auto pod = YAML::LoadAll(injected(text))[0]["spec"]["template"]["spec"];
+  std::map<std::string, YAML::Node> volumes;
+  for (const auto& volume : pod["volumes"])
+    volumes[volume["name"].as<std::string>()] = static_cast<const YAML::Node&>(volume);
+  const auto token = volumes["istio-token"]["projected"]["sources"][0]["serviceAccountToken"];
+  EXPECT_EQ(token["audience"].as<std::string>(), "istio-ca");
+  EXPECT_EQ(token["path"].as<std::string>(), "istio-token");
+  EXPECT_EQ(volumes["istiod-ca-cert"]["configMap"]["name"].as<std::string>(), "istio-ca-root-cert");
+  std::map<std::string, std::string> mounts;
+  for (const auto& container : pod["containers"]) {
+    if (container["name"].as<std::string>() != "istio-proxy") continue;
+    for (const auto& mount : container["volumeMounts"])
+      mounts[mount["name"].as<std::string>()] = mount["mountPath"].as<std::string>();
+  }
+  EXPECT_EQ(mounts["istio-token"], "/var/run/secrets/tokens");
+  EXPECT_EQ(mounts["istiod-ca-cert"], "/var/run/secrets/istio");
+}
+
 YAML::Node pod_spec(const std::string& text) {
   return YAML::LoadAll(text).at(0)["spec"]["template"]["spec"];
 }

@@ -51,6 +51,26 @@ protected:
   Result<void> started_;
 };
 
+TEST_F(ConfigService, TheWorkloadsOwnIdentityStandsBesideTheSecretsOfTheConfiguration) {
+  const auto ca = test::Authority::root("Mesh Root");
+  const auto issued = ca.issue({.uris = {"spiffe://cluster.local/ns/default/sa/sleep"}});
+  files_.write("config/web.yaml", entry);
+  files_.write("config/rule.yaml", rule_head + "{mode: ISTIO_MUTUAL}\n");
+  start();
+  ASSERT_TRUE(started_);
+  EXPECT_EQ(service_->vault().current()->find("default"), nullptr);
+  certs::VaultEntry pair, roots;
+  pair.pair = *certs::KeyPair::parse(issued.chain_pem, issued.key_pem);
+  roots.roots = *certs::TrustStore::parse(ca.pem());
+  service_->set_identity(pair, roots);
+  service_->reload();
+  const auto vault = service_->vault().current();
+  ASSERT_TRUE(vault->find("default") && vault->find("ROOTCA"));
+  EXPECT_EQ(vault->find("default")->pair, pair.pair);
+  EXPECT_EQ(vault->find("ROOTCA")->roots, roots.roots);
+  EXPECT_FALSE(logged("default: "));
+}
+
 TEST_F(ConfigService, PublishesWhatTheDirectorySays) {
   files_.write("config/sub/web.yaml", entry);
   start();

@@ -1,6 +1,8 @@
 // What a container is given: environment, command line, volumes.
 #include "deploy/sandbox/pod_values.h"
 
+#include "deploy/sandbox/token_signer.h"
+
 #include <gtest/gtest.h>
 
 namespace sallyport::sandbox {
@@ -78,6 +80,27 @@ TEST(Environment, ComesFromFieldsSecretsAndLimits) {
   EXPECT_EQ(value("CPUS"), "3") << "no limit: the machine's processors";
   container.cpu_limit = "1500m";
   EXPECT_EQ(expand("$(CPUS)", *environment(container, sleep_pod(), status, manifests)), "2");
+}
+
+TEST(Volumes, AServiceAccountsTokenIsForItsAudienceAndStaysTheSameUntilItIsOld) {
+  Volume volume{"istio-token",
+                {{.kind = VolumeSource::Kind::token, .object = "istio-ca", .items = {{"", "t"}}}}};
+  PodStatus with_tokens = status;
+  TokenSigner signer;
+  int64_t now = 1'000'000;
+  with_tokens.token = [&](const std::string& audience, std::chrono::seconds life) {
+    return signer.token("shop", "sleep", "sleep-1", audience, life.count(), now);
+  };
+  const auto token = [&] { return volume_files(volume, sleep_pod(), with_tokens, {})->at("t"); };
+  const std::string first = token();
+  EXPECT_EQ(std::count(first.begin(), first.end(), '.'), 2);
+  EXPECT_TRUE(first.starts_with("eyJhbGciOiJFUzI1NiIs")) << first;  // {"alg":"ES256",
+  now += 2879;
+  EXPECT_EQ(token(), first);
+  now += 2;
+  EXPECT_NE(token(), first);
+  EXPECT_FALSE(volume_files(volume, sleep_pod(), status, {}));
+  EXPECT_TRUE(signer.jwks().starts_with(R"({"keys":[{"kty":"EC","crv":"P-256")"));
 }
 
 TEST(Environment, AMissingSecretIsAnErrorUnlessOptional) {

@@ -1,0 +1,64 @@
+// A gRPC server of unary calls: TLS, HTTP/2 alone.
+//
+// Threading: one io_context's thread; the handler runs on it, so it must not wait for anything.
+// Destroying the server closes its connections.
+// Limits: limits::ca_connections (later ones wait to be accepted), grpc_calls_per_connection,
+// grpc_request_bytes, grpc_header_bytes; time for a handshake, for a call, and between calls.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/core/address.h"
+#include "agent/core/error.h"
+#include "certs/ca/grpc_frames.h"
+#include "certs/key_pair.h"
+#include "certs/trust.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace sallyport::ca {
+
+struct ServerCall {
+  std::string path;
+  std::string authorization;           // the header's value, empty: none
+  std::vector<std::string> peer_uris;  // of the client's verified certificate; none without one
+  std::string peer;                    // address:port
+  std::string message;
+};
+
+struct ServerAnswer {
+  GrpcCode code = GrpcCode::ok;
+  std::string text;     // of an error, for the client
+  std::string message;  // of a success
+};
+
+class GrpcServer {
+public:
+  using Handler = std::function<ServerAnswer(const ServerCall&)>;
+  // Error: the address cannot be listened on, or OpenSSL does not take the certificate.
+  // `certificate` is the server's own, `client_roots` verify clients that show one (none must).
+  // `warn` gets a line for each connection that failed before a call.
+  static Result<std::unique_ptr<GrpcServer>> start(
+      boost::asio::io_context& io, const SocketAddress& listen,
+      std::shared_ptr<const certs::KeyPair> certificate,
+      std::shared_ptr<const certs::TrustStore> client_roots, Handler handler,
+      std::function<void(const std::string&)> warn);
+  ~GrpcServer();
+  GrpcServer(const GrpcServer&) = delete;
+
+  // For connections from now on.
+  Result<void> set_certificate(std::shared_ptr<const certs::KeyPair> certificate,
+                               std::shared_ptr<const certs::TrustStore> client_roots);
+  SocketAddress address() const;  // with the port that was given for 0
+
+private:
+  struct State;
+  explicit GrpcServer(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace sallyport::ca

@@ -1,0 +1,205 @@
+#include "certs/ca/server_connection.h"
+
+#include <cstring>
+
+#include "agent/core/limits.h"
+
+namespace sallyport::ca {
+namespace {
+
+using CallbacksPtr =
+    std::unique_ptr<nghttp2_session_callbacks, certs::OpensslFree<nghttp2_session_callbacks_del>>;
+
+nghttp2_nv field(std::string_view name, std::string_view value) {
+  const auto bytes = [](std::string_view text) {
+    return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
+  };
+  return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+}
+
+std::string_view view(const uint8_t* bytes, std::size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+}  // namespace
+
+ServerConnection::ServerConnection(boost::asio::io_context& io, const GrpcServer::Handler& handler,
+                                   std::string peer, std::function<void(const std::string&)> ended)
+    : io_(io), handler_(handler), peer_(std::move(peer)), ended_(std::move(ended)), timer_(io) {}
+
+void ServerConnection::start(const std::function<std::shared_ptr<Attempt>(Connected)>& accept) {
+  await(limits::grpc_handshake_time, "no TLS handshake within the time");
+  accepting_ = accept([this](Result<std::unique_ptr<Transport>> transport) {
+    accepting_.reset();
+    if (!transport) return end(transport.error().context);
+    begin(std::move(*transport));
+  });
+}
+
+void ServerConnection::callbacks(nghttp2_session_callbacks* into) {
+  nghttp2_session_callbacks_set_on_begin_headers_callback(
+      into, [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
+        static_cast<ServerConnection*>(self)->open(frame->hd.stream_id);
+        return 0;
+      });
+  nghttp2_session_callbacks_set_on_header_callback(
+      into, [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+               const uint8_t* value, size_t value_size, uint8_t, void* self) {
+        static_cast<ServerConnection*>(self)->header(frame->hd.stream_id, view(name, name_size),
+                                                     view(value, value_size));
+        return 0;
+      });
+  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(
+      into,
+      [](nghttp2_session*, uint8_t, int32_t id, const uint8_t* bytes, size_t size, void* self) {
+        static_cast<ServerConnection*>(self)->data(id, view(bytes, size));
+        return 0;
+      });
+  nghttp2_session_callbacks_set_on_frame_recv_callback(
+      into, [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
+        const bool has_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
+        if (has_end && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+          static_cast<ServerConnection*>(self)->finish(frame->hd.stream_id);
+        return 0;
+      });
+  nghttp2_session_callbacks_set_on_stream_close_callback(
+      into, [](nghttp2_session*, int32_t id, uint32_t, void* self) {
+        static_cast<ServerConnection*>(self)->closed(id);
+        return 0;
+      });
+}
+
+void ServerConnection::begin(std::unique_ptr<Transport> transport) {
+  nghttp2_session_callbacks* raw = nullptr;
+  nghttp2_session_callbacks_new(&raw);
+  const CallbacksPtr own(raw);
+  callbacks(raw);
+  nghttp2_session* session = nullptr;
+  nghttp2_session_server_new(&session, raw, this);
+  pump_ = std::make_shared<Http2Pump>(io_, std::move(transport), SessionPtr(session),
+                                      [this](const std::string& reason) { end(reason); });
+  const nghttp2_settings_entry settings[] = {
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+       static_cast<uint32_t>(limits::grpc_calls_per_connection)},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(limits::grpc_header_bytes)}};
+  nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, std::size(settings));
+  await(limits::grpc_idle, "idle");
+  pump_->start();
+}
+
+void ServerConnection::open(int32_t id) {
+  if (streams_.contains(id)) return;  // trailers
+  if (streams_.empty()) await(limits::grpc_call_time, "a call took too long");
+  Stream& stream = streams_[id];
+  stream.reader = GrpcReader(limits::grpc_request_bytes);
+  stream.call.peer = peer_;
+  stream.call.peer_uris = pump_->transport().peer_uris();
+}
+
+void ServerConnection::header(int32_t id, std::string_view name, std::string_view value) {
+  const auto at = streams_.find(id);
+  if (at == streams_.end()) return;
+  Stream& stream = at->second;
+  stream.header_bytes += name.size() + value.size();
+  if (stream.header_bytes > limits::grpc_header_bytes) {
+    stream.problem = "too many headers";
+    stream.problem_code = GrpcCode::resource_exhausted;
+    return;
+  }
+  if (name == ":path") stream.call.path = value;
+  if (name == ":method") stream.method = value;
+  if (name == "content-type") stream.content_type = value;
+  if (name == "authorization") stream.call.authorization = value;
+}
+
+void ServerConnection::data(int32_t id, std::string_view bytes) {
+  const auto at = streams_.find(id);
+  if (at == streams_.end() || !at->second.problem.empty()) return;
+  if (auto fed = at->second.reader.feed(bytes); !fed) {
+    at->second.problem = fed.error().context;
+    at->second.problem_code = fed.error().fault == Fault::overflow ? GrpcCode::resource_exhausted
+                                                                   : GrpcCode::unimplemented;
+  }
+}
+
+ServerAnswer ServerConnection::serve(Stream& stream) {
+  if (!stream.problem.empty()) return {stream.problem_code, stream.problem, ""};
+  auto message = stream.reader.take();
+  if (!message || stream.reader.in_message())
+    return {GrpcCode::invalid_argument, "a unary call has one whole message", ""};
+  stream.call.message = std::move(*message);
+  return handler_(stream.call);
+}
+
+void ServerConnection::finish(int32_t id) {
+  const auto at = streams_.find(id);
+  if (at == streams_.end()) return;
+  called_ = true;
+  Stream& stream = at->second;
+  if (stream.method != "POST") return refuse_http(id, "405");
+  if (!stream.content_type.starts_with("application/grpc")) return refuse_http(id, "415");
+  answer(id, stream, serve(stream));
+}
+
+void ServerConnection::refuse_http(int32_t id, const char* status) {
+  const nghttp2_nv fields[] = {field(":status", status)};
+  nghttp2_submit_response(pump_->session(), id, fields, std::size(fields), nullptr);
+}
+
+void ServerConnection::answer(int32_t id, Stream& stream, const ServerAnswer& what) {
+  const std::string code = std::to_string(static_cast<int>(what.code)),
+                    text = percent_encoded(what.text);
+  if (what.code != GrpcCode::ok) {
+    const nghttp2_nv fields[] = {field(":status", "200"), field("content-type", "application/grpc"),
+                                 field("grpc-status", code), field("grpc-message", text)};
+    nghttp2_submit_response(pump_->session(), id, fields, std::size(fields), nullptr);
+    return;
+  }
+  stream.answer = grpc_frame(what.message);
+  nghttp2_data_provider body{};
+  body.source.ptr = &stream;
+  body.read_callback = [](nghttp2_session* session, int32_t stream_id, uint8_t* into, size_t room,
+                          uint32_t* flags, nghttp2_data_source* source, void*) -> ssize_t {
+    auto& from = *static_cast<Stream*>(source->ptr);
+    const auto size = std::min(room, from.answer.size() - from.sent);
+    std::memcpy(into, from.answer.data() + from.sent, size);
+    from.sent += size;
+    if (from.sent == from.answer.size()) {
+      *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+      const nghttp2_nv trailers[] = {field("grpc-status", "0")};
+      nghttp2_submit_trailer(session, stream_id, trailers, std::size(trailers));
+    }
+    return static_cast<ssize_t>(size);
+  };
+  const nghttp2_nv fields[] = {field(":status", "200"), field("content-type", "application/grpc")};
+  nghttp2_submit_response(pump_->session(), id, fields, std::size(fields), &body);
+}
+
+void ServerConnection::closed(int32_t id) {
+  streams_.erase(id);
+  if (streams_.empty()) await(limits::grpc_idle, "idle");
+}
+
+void ServerConnection::await(std::chrono::milliseconds time, const char* what) {
+  timer_.expires_after(time);
+  timer_.async_wait([self = weak_from_this(), what](const auto& error) {
+    const auto connection = self.lock();
+    if (!error && connection) connection->end(what);
+  });
+}
+
+void ServerConnection::end(const std::string& reason) {
+  const auto told = std::exchange(ended_, nullptr);
+  const auto self = shared_from_this();
+  close();
+  if (told) told(called_ ? "" : reason);
+}
+
+void ServerConnection::close() {
+  ended_ = nullptr;
+  timer_.cancel();
+  if (accepting_) accepting_->cancel();
+  if (pump_) pump_->close();
+}
+
+}  // namespace sallyport::ca

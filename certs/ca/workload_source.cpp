@@ -1,0 +1,107 @@
+#include "certs/ca/workload_source.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <protocols/workload.pb.h>
+
+#include "agent/core/limits.h"
+#include "certs/ca/extensions.h"
+#include "certs/ca/grpc_call.h"
+#include "certs/describe.h"
+
+namespace sallyport::ca {
+namespace {
+
+constexpr std::string_view tcp_scheme = "tcp://", unix_scheme = "unix:";
+
+Error bad(std::string reason) {
+  ERR_clear_error();
+  return {.fault = Fault::protocol, .context = std::move(reason)};
+}
+
+// DER certificates one after another.
+Result<std::string> certificates_of(const std::string& der, const char* what) {
+  const certs::BioPtr bio(BIO_new(BIO_s_mem()));
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  const auto* const end = at + der.size();
+  for (std::size_t count = 0; at != end; ++count) {
+    if (count == limits::certificates_per_bundle) return bad(std::string(what) + ": too many");
+    const certs::X509Ptr one(d2i_X509(nullptr, &at, end - at));
+    if (!one)
+      return bad(std::string(what) + ": certificate " + std::to_string(count + 1) +
+                 " cannot be read");
+    PEM_write_bio_X509(bio.get(), one.get());
+  }
+  return memory_text(*bio);
+}
+
+Result<SecretText> key_of(const std::string& der) {
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  const certs::KeyPtr key(d2i_AutoPrivateKey(nullptr, &at, static_cast<long>(der.size())));
+  if (!key) return bad("x509_svid_key: no PKCS#8 key");
+  return key_text(*key);
+}
+
+class WorkloadSource : public IdentitySource {
+public:
+  WorkloadSource(boost::asio::io_context& io, WorkloadApiSettings settings, std::string spiffe_id)
+      : io_(io), endpoint_(std::move(settings.endpoint)), spiffe_id_(std::move(spiffe_id)) {}
+
+  void fetch(Deliver deliver) override {
+    deliver_ = std::move(deliver);
+    GrpcTarget target;
+    target.tls = false;
+    target.address = endpoint_;
+    if (endpoint_.starts_with(tcp_scheme)) target.address = endpoint_.substr(tcp_scheme.size());
+    // gRPC's other way to write it: unix:/path
+    if (endpoint_.starts_with(unix_scheme) && !endpoint_.starts_with("unix://"))
+      target.address = "unix://" + endpoint_.substr(unix_scheme.size());
+    // The header proves that no browser was talked into the request (SPIFFE_Workload_Endpoint).
+    GrpcRequest request{
+        "/SpiffeWorkloadAPI/FetchX509SVID", {{"workload.spiffe.io", "true"}}, "", true};
+    call_ = std::make_unique<GrpcCall>(
+        io_, std::move(target), std::move(request),
+        GrpcCall::Handlers{
+            [this](std::string message) { deliver_(read_svid(message, spiffe_id_)); },
+            [this](Result<void> result) {
+              deliver_(result ? bad("the Workload API ended the stream") : result.error());
+            }});
+  }
+  bool follows() const override { return true; }
+  std::string name() const override { return "Workload API " + endpoint_; }
+
+private:
+  boost::asio::io_context& io_;
+  std::string endpoint_, spiffe_id_;
+  Deliver deliver_;
+  std::unique_ptr<GrpcCall> call_;
+};
+
+}  // namespace
+
+Result<IdentityMaterial> read_svid(std::string_view message, std::string_view spiffe_id) {
+  X509SVIDResponse response;
+  if (!response.ParseFromArray(message.data(), static_cast<int>(message.size())))
+    return bad("the answer is no X509SVIDResponse");
+  if (response.svids().empty()) return bad("the Workload API has no identity for this workload");
+  const X509SVID* chosen = &response.svids(0);
+  for (const X509SVID& one : response.svids())
+    if (one.spiffe_id() == spiffe_id) chosen = &one;
+  auto chain = certificates_of(chosen->x509_svid(), "x509_svid");
+  if (!chain) return chain.error();
+  auto roots = certificates_of(chosen->bundle(), "bundle");
+  if (!roots) return roots.error();
+  auto key = key_of(chosen->x509_svid_key());
+  if (!key) return key.error();
+  if (chosen->spiffe_id().empty()) return bad("an identity without a SPIFFE id");
+  return IdentityMaterial{std::move(*chain), std::move(*key), std::move(*roots),
+                          chosen->spiffe_id()};
+}
+
+std::unique_ptr<IdentitySource> make_workload_source(boost::asio::io_context& io,
+                                                     WorkloadApiSettings settings,
+                                                     std::string spiffe_id) {
+  return std::make_unique<WorkloadSource>(io, std::move(settings), std::move(spiffe_id));
+}
+
+}  // namespace sallyport::ca
