@@ -545,7 +545,7 @@ TEST_P(Closed, DeniesAllWithTheReason) {
     EXPECT_EQ(policies.ask({}, http), c.by.empty() ? allowed : c.by);
     EXPECT_NE(policies.answer.reason.find(c.reason), std::string::npos) << policies.answer.reason;
     if (c.by.empty()) continue;
-    EXPECT_NE(policies.said().find(c.reason), std::string::npos) << policies.said();
+    EXPECT_NE(policies.said().find("all that it selects"), std::string::npos) << policies.said();
     EXPECT_TRUE(policies.answer.because);
   }
 }
