@@ -14,10 +14,10 @@ namespace {
 constexpr std::string_view suppress_annotation = "galley.istio.io/analyze-suppress";
 
 using Check = void (*)(Checks&);
-constexpr Check all_checks[] = {check_schema,    check_services,     check_rules,
-                                check_tls_modes, check_tls_settings, check_credentials,
-                                check_routes,    check_gateways,     check_matches,
-                                check_delegates, check_workloads,    check_proxy};
+constexpr Check all_checks[] = {
+    check_schema,      check_services, check_rules,    check_tls_modes, check_tls_settings,
+    check_credentials, check_routes,   check_gateways, check_matches,   check_delegates,
+    check_workloads,   check_policies, check_proxy};
 
 // `*` in the pattern stands for any text.
 bool matches(std::string_view pattern, std::string_view text) {

@@ -5,6 +5,7 @@
 
 #include "agent/analyze/checks.h"
 #include "agent/core/limits.h"
+#include "agent/mesh/proxy_views.h"
 
 namespace sallyport::analyze {
 namespace {
@@ -13,14 +14,10 @@ std::set<std::pair<std::string, istio::Labels>> views(const World& world) {
   std::set<std::pair<std::string, istio::Labels>> out;
   for (const auto& object : world.objects()) {
     if (!object.resource || out.size() >= limits::validated_proxies) continue;
-    const auto* rule = std::get_if<istio::DestinationRule>(object.resource.get());
-    const bool counts = rule || std::holds_alternative<istio::ServiceEntry>(*object.resource) ||
-                        std::holds_alternative<istio::VirtualService>(*object.resource);
-    if (!counts) continue;
+    if (!mesh::concerns_proxies(*object.resource)) continue;
     out.emplace(object.ref->namespace_name, istio::Labels{});
-    if (rule && rule->workload_selector) {
-      out.emplace(object.ref->namespace_name, *rule->workload_selector);
-    }
+    if (const auto* selector = mesh::selector_of(*object.resource))
+      out.emplace(object.ref->namespace_name, *selector);
   }
   return out;
 }

@@ -80,6 +80,13 @@ void check_selector(Checks& checks, const Object& object, const std::string& fie
   // A ServiceEntry selects WorkloadEntries too.
   if (object.ref->kind == "ServiceEntry" && checks.world.has_kind("WorkloadEntry")) return;
   if (!checks.world.selected(labels, space).empty()) return;
+  // The root namespace's select in every namespace.
+  const bool mesh_wide =
+      object.ref->kind == "AuthorizationPolicy" && space == checks.world.mesh().root_namespace;
+  const auto& all = checks.world.workloads();
+  if (mesh_wide && std::any_of(all.begin(), all.end(),
+                               [&](const auto& one) { return istio::selects(labels, one.labels); }))
+    return;
   checks.add("IST0127", object, field,
              "No matching workloads for this resource with the following labels: " +
                  istio::text_of(labels));

@@ -14,6 +14,7 @@ bool is_istios(std::string_view reason) {
   constexpr std::string_view starts[] = {"abort configured",
                                          "address is unset",
                                          "addresses are required",
+                                         "configured AuthorizationPolicy",
                                          "consistent hash MinimumRingSize is deprecated",
                                          "large direct_responses",
                                          "outlier detection",

@@ -73,6 +73,7 @@ void check_gateways(Checks& checks);      // VirtualServices: the gateways that 
 void check_matches(Checks& checks);       // VirtualServices: rules that are never used
 void check_delegates(Checks& checks);
 void check_workloads(Checks& checks);
-void check_proxy(Checks& checks);  // what compiling for a proxy tells beyond that; the last one
+void check_policies(Checks& checks);  // PeerAuthentications and AuthorizationPolicies
+void check_proxy(Checks& checks);     // what compiling for a proxy tells beyond that; the last one
 
 }  // namespace sallyport::analyze

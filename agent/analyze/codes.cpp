@@ -9,7 +9,8 @@ namespace {
 using enum Level;
 
 // IST: istio/istio:pkg/config/analysis/msg/messages.yaml. SLP: ours; 01 references, 02 TLS modes,
-// 03 credentials and certificates, 04 names, 05 routes and delegates, 06 pods, 09 this product.
+// 03 credentials and certificates, 04 names, 05 routes and delegates, 06 pods, 07 policies, 09 this
+// product.
 constexpr Code table[] = {
     {"IST0101", error, "A resource that is referred to does not exist",
      "create it, or correct the name"},
@@ -45,6 +46,8 @@ constexpr Code table[] = {
      "name it after its protocol (http, tls), not tcp"},
     {"IST0165", warning, "A VirtualService names a gateway that Istio made for itself",
      "name the Gateway of gateway.networking.k8s.io that it was made from"},
+    {"IST0167", warning, "A policy has no impact",
+     "remove it, or merge it into the one that counts"},
     {"IST0173", error, "A DestinationRule's subset selects nothing",
      "correct the subset's labels, or the labels of pods and endpoints"},
     {"IST0174", warning, "A DestinationRule's host matches no service",
@@ -107,6 +110,10 @@ constexpr Code table[] = {
      "create the VirtualService (without hosts), or correct name and namespace"},
     {"SLP0505", info, "A VirtualService's host matches no service",
      "correct the host, or add the ServiceEntry"},
+    {"SLP0701", warning, "A rule asks who the client is where clients need not have an identity",
+     "set mtls.mode STRICT for these workloads in a PeerAuthentication"},
+    {"SLP0702", error, "A policy can't be evaluated and denies all that it selects",
+     "let the application or a gateway check what only CUSTOM or a JWT can tell"},
     {"SLP0901", error, "A proxy would refuse this", "see the reason"},
     {"SLP0902", warning, "A proxy would warn of this", "see the reason"},
     {"SLP0903", info, "Not supported: this has no effect in this product", "see the README"},

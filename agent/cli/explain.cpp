@@ -12,6 +12,7 @@
 #include "agent/cli/explain_load.h"
 #include "agent/cli/explain_output.h"
 #include "agent/cli/explain_question.h"
+#include "agent/cli/explain_server.h"
 #include "agent/cli/explain_tls.h"
 #include "agent/cli/identity.h"
 #include "agent/cli/proxy_config_view.h"
@@ -35,6 +36,8 @@ Examples:
 
 Each step names the resource and FILE:LINE that decided it; "-" lines say what was not chosen and
 why. --live also resolves, connects and shakes hands as the plan says, without sending a request.
+Where the server's pods are among the PATHs, its sidecar's PeerAuthentication and
+AuthorizationPolicies are asked, too.
 
 It reads the files anew. A running proxy that was given a bad version keeps the last good one until
 the files are mended; in its pod it is asked whether it refused something, and that is said.
@@ -152,9 +155,11 @@ Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded
   told.before.push_back(std::move(taken.step));
   told.captured = taken.captured;
   if (!told.captured) return told;
-  told.plan = mesh::explain(loaded.input, *loaded.snapshot, request.question(to.address));
+  const auto question = request.question(to.address);
+  told.plan = mesh::explain(loaded.input, *loaded.snapshot, question);
   for (auto& target : told.plan.targets) {
     explain_secrets(target, loaded.input, *loaded.vault, std::time(nullptr));
+    explain_servers(target, *loaded.world, loaded.input, question);
     if (flags.live) {
       told.live.push_back(try_live(target, *loaded.vault, url.host, to.address));
     }

@@ -12,6 +12,7 @@
 #include "agent/config/store.h"
 #include "agent/core/limits.h"
 #include "agent/mesh/compile.h"
+#include "agent/mesh/proxy_views.h"
 
 namespace sallyport::cli {
 namespace {
@@ -28,14 +29,11 @@ std::vector<istio::Proxy> proxies_for(const Resources& resources) {
   std::set<std::pair<std::string, istio::Labels>> all;
   for (const auto& resource : resources) {
     const auto& about = istio::metadata_of(*resource);
-    const auto* rule = std::get_if<istio::DestinationRule>(resource.get());
-    const bool has_rules = rule || std::holds_alternative<istio::ServiceEntry>(*resource) ||
-                           std::holds_alternative<istio::VirtualService>(*resource);
+    const bool has_rules = mesh::concerns_proxies(*resource);
     if (!has_rules || all.size() >= limits::validated_proxies) continue;
     all.emplace(about.namespace_name(), istio::Labels{});
-    if (rule && rule->workload_selector) {
-      all.emplace(about.namespace_name(), *rule->workload_selector);
-    }
+    if (const auto* selector = mesh::selector_of(*resource))
+      all.emplace(about.namespace_name(), *selector);
   }
   std::vector<istio::Proxy> out;
   for (const auto& [namespace_name, labels] : all) {

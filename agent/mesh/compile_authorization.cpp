@@ -104,7 +104,8 @@ bool AuthorizationCompiler::close_what_cannot_be_evaluated(const AuthorizationPo
 void AuthorizationCompiler::close(const istio::Refused& refused) {
   const std::string reason = "every request and connection is denied: " + refused.finding.text();
   istio::Finding said = refused.finding;
-  said.reason += "; the workload is closed";
+  said.severity = istio::Severity::warning;  // the error itself is told of already
+  said.reason = "the policy was refused: all that it selects is denied";
   findings_.push_back(std::move(said));
   close({rule_name(*refused.ref, 0), reason, refused.ref});
 }

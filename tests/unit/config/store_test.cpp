@@ -152,6 +152,42 @@ TEST(StoreLoads, SayThatTheLastGoodVersionStays) {
   EXPECT_EQ(result.refusals.size(), 1u);
 }
 
+// PeerAuthentication and AuthorizationPolicy protect, too: by workloads instead of hosts.
+struct PolicyCase {
+  const char* kind;
+  const char* good;  // spec
+  const char* bad;
+};
+const PolicyCase policy_cases[] = {
+    {"PeerAuthentication", "{mtls: {mode: STRICT}}",
+     "{selector: {matchLabels: {app: web}}, mtls: {mode: strict}}"},
+    {"AuthorizationPolicy", "{rules: [{}]}",
+     "{selector: {matchLabels: {app: web}}, rules: [{too: 1}]}"},
+};
+class StorePolicies : public testing::TestWithParam<PolicyCase> {
+protected:
+  SourceTree with(const char* spec) const {
+    return tree({{"a", "apiVersion: security.istio.io/v1\nkind: " + std::string(GetParam().kind) +
+                           "\nmetadata: {name: x, namespace: foo}\nspec: " + spec + "\n"}});
+  }
+};
+TEST_P(StorePolicies, StayAsTheyWereWhenTheyBecomeBad) {
+  Store store;
+  const auto before = store.update(with(GetParam().good)).resources;
+  const InForce now = store.update(with(GetParam().bad));
+  EXPECT_EQ(now.resources, before);
+  EXPECT_TRUE(now.refused.empty());
+  EXPECT_EQ(now.refusals.size(), 1u);
+}
+TEST_P(StorePolicies, AreHandedOnWithTheirSelectorWhenTheyWereNeverGood) {
+  Store store;
+  const InForce now = store.update(with(GetParam().bad));
+  ASSERT_EQ(now.refused.size(), 1u);
+  EXPECT_EQ(now.refused[0].selector, (istio::Labels{{"app", "web"}}));
+  EXPECT_EQ(now.refused[0].namespace_name, "foo");
+}
+INSTANTIATE_TEST_SUITE_P(Spec, StorePolicies, testing::ValuesIn(policy_cases));
+
 TEST(StoreLoads, NameBothPlacesOfADuplicate) {
   Store store;
   const InForce result = store.update(tree({{"a", entry("x", "x.a")}, {"b", entry("x", "x.a")}}));

@@ -1,0 +1,28 @@
+// The server's side of a connection in words: the PeerAuthentication that decides who is let in,
+// and the AuthorizationPolicies that decide what they may. Pure; for people, not for the data path.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "agent/mesh/explain.h"
+
+namespace sallyport::mesh {
+
+struct InboundQuestion {
+  uint16_t port = 0;        // the container's
+  bool mutual_tls = false;  // the client's sidecar speaks Istio's mutual TLS
+  std::string principal;    // of the client, with mutual TLS: "spiffe://cluster.local/ns/a/sa/b"
+  std::string sni;
+  SocketAddress client;  // unset: not known, no ipBlocks match
+  RequestFacts request;  // without a head: not HTTP
+};
+
+struct InboundExplanation {
+  std::vector<ExplainedStep> steps;  // "server mTLS", "server policy"
+  std::string refused;               // why the server's sidecar does not let it in; empty: it does
+};
+
+// `input.proxy` is the server's workload.
+InboundExplanation explain_inbound(const CompileInput& input, const InboundQuestion& question);
+
+}  // namespace sallyport::mesh
