@@ -7,6 +7,7 @@ set -eu
 
 build='build-essential cmake ninja-build ccache pkg-config git ca-certificates
   libboost1.81-dev libssl-dev libc-ares-dev libspdlog-dev libyaml-cpp-dev libre2-dev libcli11-dev
+  libnghttp2-dev
   libnetfilter-queue-dev libmnl-dev libgtest-dev
   iptables iproute2 nginx-light curl openssl tcpdump procps util-linux'
 test='clang-16 clang-format-16 clang-tidy-16 libclang-rt-16-dev llvm-16 python3 socat ncat'

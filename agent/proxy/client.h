@@ -35,7 +35,8 @@ struct Client {
   SocketAddress destination;  // SO_ORIGINAL_DST
   Inbox inbox;
   ActiveConnection active = {};
-  uint64_t id = 0;  // CONNECTION_ID
+  uint64_t id = 0;       // CONNECTION_ID
+  bool inbound = false;  // came in from outside the pod
 };
 
 // Reads once into the inbox. Bytes read > 0; 0: the peer has ended or the inbox is full; -1:

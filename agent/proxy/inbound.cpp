@@ -9,6 +9,7 @@ namespace sallyport::proxy {
 net::Task<void> serve_inbound(net::Stream accepted, Worker& worker) {
   auto client = captured(std::move(accepted), worker);
   if (!client) co_return;
+  client->inbound = true;
   TcpPlan plan;
   plan.cluster = worker.snapshot()->inbound_passthrough;
   worker.loop().spawn(serve_tcp(std::move(*client), worker, std::move(plan)));
