@@ -14,6 +14,7 @@
 #include "agent/cli/sidecar.h"
 #include "agent/cli/suggest.h"
 #include "agent/cli/validate.h"
+#include "agent/cli/wait.h"
 
 namespace {
 
@@ -41,6 +42,9 @@ constexpr Command commands[] = {
      "say where a request would go, how, and which lines of which resources say so"},
     {"proxy-config", sallyport::cli::run_proxy_config,
      "listeners, routes, clusters, endpoints, secrets, log levels of this pod's proxy (pc)", "pc"},
+    {"wait", sallyport::cli::run_wait, "wait until this pod's proxy is ready (a postStart hook)"},
+    {"request", sallyport::cli::run_request,
+     "make a request to a port of this pod's proxy (a preStop hook)"},
     {"completion", sallyport::cli::run_completion,
      "a script that completes commands and flags in bash, zsh or fish"},
 };

@@ -60,7 +60,13 @@ void HttpConnection::received(error_code error) {
   if (!answer_) return;  // closed meanwhile
   const auto& message = parser_->get();
   const bool keep_alive = message.keep_alive();
-  const Request request{std::string(message.method_string()), std::string(message.target())};
+  Request request{std::string(message.method_string()), std::string(message.target())};
+  for (const auto& field : message) {
+    request.headers.emplace_back(field.name_string(), field.value());
+  }
+  error_code unknown;
+  const auto peer = stream_.socket().remote_endpoint(unknown);
+  request.from_loopback = !unknown && peer.address().is_loopback();
   stream_.expires_never();  // the answer may wait for the workers
   answer_(request, [self = shared_from_this(), keep_alive](Response response) {
     self->respond(std::move(response), keep_alive);
@@ -91,7 +97,8 @@ void HttpConnection::respond(Response response, bool keep_alive) {
   response_.set("x-content-type-options", "nosniff");
   if (!response.allow.empty()) response_.set(http::field::allow, response.allow);
   response_.keep_alive(keep_alive);
-  response_.body() = std::move(response.body);
+  const bool bodiless = response.status < 200 || response.status == 204 || response.status == 304;
+  if (!bodiless) response_.body() = std::move(response.body);
   response_.prepare_payload();
   stream_.expires_after(limits::admin_idle);
   http::async_write(stream_, response_,

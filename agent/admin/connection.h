@@ -1,17 +1,21 @@
-// One HTTP connection of the admin or health port.
+// One HTTP connection of the admin, health or status port.
 //
 // Threading: the io_context's thread.
 #pragma once
 #include <functional>
 #include <memory>
 
-#include "agent/admin/pages.h"
+#include "agent/admin/message.h"
+
+namespace boost::asio {
+class io_context;
+}
 
 namespace sallyport::admin {
 
 class Connection {
 public:
-  using Answer = std::function<void(const Request&, const Pages::Done&)>;
+  using Answer = std::function<void(const Request&, const Done&)>;
   virtual ~Connection() = default;
   // Ends it: nothing is called from then on.
   virtual void close() = 0;

@@ -60,6 +60,9 @@ const Pages::Page Pages::pages[] = {
     {"/clusters", "endpoints of each cluster (?format=json)", false, &Pages::clusters},
     {"/config_dump", "the configuration in force, with the resources it came from", false,
      &Pages::config_dump},
+    {"/drain_listeners",
+     "stop taking connections (?inboundonly), answers ask clients to leave first (?graceful)", true,
+     &Pages::drain},
     {"/healthcheck/fail", "answer readiness checks with 503", true, &Pages::fail},
     {"/healthcheck/ok", "answer readiness checks truthfully again", true, &Pages::recover},
     {"/help", "this list", false, &Pages::help},
@@ -85,6 +88,16 @@ std::string_view Pages::Query::get(std::string_view name) const {
   return {};
 }
 
+bool Pages::Query::has(std::string_view name) const {
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const auto one = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(rest.size(), one.size() + 1));
+    if (one.substr(0, one.find('=')) == name) return true;
+  }
+  return false;
+}
+
 void Pages::answer(const Request& request, const Done& done) {
   const std::string_view target = request.target;
   const auto path = target.substr(0, target.find('?'));
@@ -108,7 +121,7 @@ Response Pages::answer_health(const Request& request) {
   if (request.method != "GET") return {405, "", "text/plain; charset=UTF-8", "GET"};
   const auto now = state();
   if (now == "LIVE") return {200, ""};
-  return {503, std::string(now) + "\n"};
+  return {503, std::string(now) + "\n" + missing()};
 }
 
 std::string Pages::list() {
@@ -121,17 +134,43 @@ std::string Pages::list() {
 }
 
 std::string_view Pages::state() {
-  const bool ready = sources_.ready();
-  was_ready_ |= ready;
-  if (ready && !failing_) return "LIVE";
-  return was_ready_ ? "DRAINING" : "INITIALIZING";
+  const std::string lacks = missing();
+  const std::string_view now = sources_.draining() || failing_ ? "DRAINING"
+                               : lacks.empty()                 ? "LIVE"
+                                                               : "INITIALIZING";
+  tell(now, lacks);
+  return now;
+}
+
+std::string Pages::missing() const {
+  std::string lines;
+  for (const Condition& condition : sources_.conditions) {
+    const std::string why = condition.missing();
+    if (!why.empty()) lines += condition.name + ": " + why + "\n";
+  }
+  return lines;
+}
+
+// What readiness waits for, each time that it has changed: a probe a second must not fill the log.
+void Pages::tell(std::string_view state, const std::string& missing) {
+  std::string line = state == "LIVE" ? "the proxy is ready" : "the proxy is NOT ready";
+  if (state == "DRAINING") line += ": draining";
+  for (std::string_view rest = state == "LIVE" ? std::string_view() : missing; !rest.empty();) {
+    const auto end = rest.find('\n');
+    line.append(line.ends_with("ready") ? ": " : "; ").append(rest.substr(0, end));
+    rest.remove_prefix(end + 1);
+  }
+  if (line == told_) return;
+  told_ = line;
+  if (sources_.log) sources_.log(line);
 }
 
 void Pages::help(Query, const Done& done) { done({200, "admin commands are:\n" + list()}); }
 
 void Pages::ready(Query, const Done& done) {
   const auto now = state();
-  done({now == "LIVE" ? 200 : 503, std::string(now) + "\n"});
+  done({now == "LIVE" ? 200 : 503,
+        std::string(now) + "\n" + (now == "LIVE" ? std::string() : missing())});
 }
 
 void Pages::config_dump(Query, const Done& done) {
@@ -167,9 +206,9 @@ std::string Pages::prometheus() const {
   return out;
 }
 
-void Pages::stats_prometheus(Query, const Done& done) {
-  done({200, prometheus(), prometheus_type});
-}
+Response Pages::metrics() { return {200, prometheus(), prometheus_type}; }
+
+void Pages::stats_prometheus(Query, const Done& done) { done(metrics()); }
 
 // "name: value", as Envoy's plain listing, of what Prometheus is told; labels stay behind the name.
 void Pages::stats(Query query, const Done& done) {
@@ -227,6 +266,18 @@ void Pages::logging(Query query, const Done& done) {
 
 void Pages::quit(Query, const Done& done) {
   done({200, "OK\n", "text/plain; charset=UTF-8", {}, sources_.quit});
+}
+
+// Envoy's words and rules.
+void Pages::drain(Query query, const Done& done) {
+  const Drain how{.inbound_only = query.has("inboundonly"),
+                  .graceful = query.has("graceful"),
+                  .keep_listening = query.has("skip_exit")};
+  if (how.keep_listening && !how.graceful) {
+    return done({400, "skip_exit requires graceful\n"});
+  }
+  sources_.drain(how);
+  done({200, "OK\n"});
 }
 
 void Pages::fail(Query, const Done& done) {

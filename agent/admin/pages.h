@@ -3,41 +3,29 @@
 // Threading: the configuration thread.
 #pragma once
 #include <chrono>
-#include <functional>
 #include <string>
 #include <string_view>
 
+#include "agent/admin/message.h"
 #include "agent/admin/server.h"
 
 namespace sallyport::admin {
 
-struct Request {
-  std::string method;
-  std::string target;  // "/clusters?format=json"
-};
-
-struct Response {
-  int status = 200;
-  std::string body;
-  std::string content_type = "text/plain; charset=UTF-8";
-  std::string allow = {};            // with 405
-  std::function<void()> after = {};  // once the response is written
-};
-
 class Pages {
 public:
-  using Done = std::function<void(Response)>;
   explicit Pages(Sources sources);
   Pages(const Pages&) = delete;
 
   // `done` is called at once, or later on the same thread; then the Pages may be gone already.
   void answer(const Request& request, const Done& done);
-  Response answer_health(const Request& request);  // port 15021
+  Response answer_health(const Request& request);  // /healthz/ready, of 15021 and the status port
+  Response metrics();                              // in Prometheus' text format
 
 private:
   struct Query {
     std::string_view text;                              // behind the '?'
     std::string_view get(std::string_view name) const;  // "" when it is not there; not decoded
+    bool has(std::string_view name) const;              // with or without a value
   };
   struct Page {
     std::string_view path, help;
@@ -56,16 +44,19 @@ private:
   void server_info(Query, const Done& done);
   void logging(Query query, const Done& done);
   void quit(Query, const Done& done);
+  void drain(Query query, const Done& done);
   void fail(Query, const Done& done);
   void recover(Query, const Done& done);
   std::string prometheus() const;
-  std::string_view state();  // LIVE, INITIALIZING, DRAINING
+  std::string_view state();     // LIVE, INITIALIZING, DRAINING
+  std::string missing() const;  // lines "condition: why it is not met"
+  void tell(std::string_view state, const std::string& missing);
   static std::string list();
 
   Sources sources_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
-  bool was_ready_ = false;
   bool failing_ = false;  // /healthcheck/fail
+  std::string told_;      // tell()'s last
 };
 
 }  // namespace sallyport::admin

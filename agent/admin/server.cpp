@@ -7,6 +7,7 @@
 #include <set>
 
 #include "agent/admin/connection.h"
+#include "agent/admin/status.h"
 #include "agent/core/limits.h"
 
 namespace sallyport::admin {
@@ -116,49 +117,65 @@ void Port::close() {
 }  // namespace
 
 struct Server::State {
-  explicit State(Sources sources) : pages(std::make_shared<Pages>(std::move(sources))) {}
-  ~State() {
-    for (const auto& port : ports) port->close();
+  State(asio::io_context& on, Sources sources) : io(on) {
+    Prober prober(io, sources.probes, sources.probe_options);
+    const StatusActions actions{sources.drain_agent, sources.quit};
+    pages = std::make_shared<Pages>(std::move(sources));
+    status = std::make_shared<StatusPages>(pages, std::move(prober), actions);
   }
-  Result<void> open(asio::io_context& io, const SocketAddress& at, Connection::Answer answer) {
-    ports.push_back(std::make_shared<Port>(io, std::move(answer)));
-    if (auto opened = ports.back()->open(at); !opened) return opened;
-    ports.back()->accept();
+  ~State() {
+    for (const auto* group : {&admin_ports, &health_ports, &status_ports}) {
+      for (const auto& port : *group) port->close();
+    }
+  }
+  using Group = std::vector<std::shared_ptr<Port>>;
+  Result<void> open(Group& group, const std::vector<SocketAddress>& addresses,
+                    const Connection::Answer& answer) {
+    for (const SocketAddress& at : addresses) {
+      group.push_back(std::make_shared<Port>(io, answer));
+      if (auto opened = group.back()->open(at); !opened) return opened;
+      group.back()->accept();
+    }
     return {};
   }
 
+  asio::io_context& io;
   std::shared_ptr<Pages> pages;
-  std::vector<std::shared_ptr<Port>> ports;  // the admin port first
+  std::shared_ptr<StatusPages> status;
+  Group admin_ports, health_ports, status_ports;
 };
 
 Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Server::~Server() = default;
 
-Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, SocketAddress admin,
-                                              std::vector<SocketAddress> health, Sources sources) {
-  auto state = std::make_unique<State>(std::move(sources));
+Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, const Ports& ports,
+                                              Sources sources) {
+  auto state = std::make_unique<State>(io, std::move(sources));
   const auto pages = state->pages;
-  auto opened = state->open(io, admin, [pages](const Request& request, const Pages::Done& done) {
-    pages->answer(request, done);
-  });
+  const auto status = state->status;
+  auto opened = state->open(
+      state->admin_ports, {ports.admin},
+      [pages](const Request& request, const Done& done) { pages->answer(request, done); });
   if (!opened) return opened.error();
-  for (const SocketAddress& at : health) {
-    opened = state->open(io, at, [pages](const Request& request, const Pages::Done& done) {
-      done(pages->answer_health(request));
-    });
-    if (!opened) return opened.error();
-  }
+  opened = state->open(
+      state->health_ports, ports.health,
+      [pages](const Request& request, const Done& done) { done(pages->answer_health(request)); });
+  if (!opened) return opened.error();
+  opened = state->open(
+      state->status_ports, ports.status,
+      [status](const Request& request, const Done& done) { status->answer(request, done); });
+  if (!opened) return opened.error();
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
-SocketAddress Server::address() const { return state_->ports.front()->address(); }
-
-std::vector<SocketAddress> Server::health_addresses() const {
-  std::vector<SocketAddress> out;
-  for (std::size_t i = 1; i < state_->ports.size(); ++i) {
-    out.push_back(state_->ports[i]->address());
-  }
-  return out;
+Ports Server::ports() const {
+  const auto addresses = [](const State::Group& group) {
+    std::vector<SocketAddress> all;
+    for (const auto& port : group) all.push_back(port->address());
+    return all;
+  };
+  return {addresses(state_->admin_ports).front(), addresses(state_->health_ports),
+          addresses(state_->status_ports)};
 }
 
 }  // namespace sallyport::admin

@@ -1,6 +1,9 @@
-// The admin port (15000 on loopback): /ready /config_dump /clusters /certs /stats /stats/prometheus
-// /logging /server_info /quitquitquit (POST) /healthcheck/fail /healthcheck/ok, and 15021
-// /healthz/ready for kubelet. Beast on the configuration thread's io_context.
+// The agent's own ports, by Beast on the configuration thread's io_context:
+//   15000 on loopback, admin: /ready /config_dump /clusters /certs /stats /stats/prometheus
+//   /logging
+//         /server_info /quitquitquit /drain_listeners /healthcheck/fail /healthcheck/ok (POST)
+//   15021 health: /healthz/ready, for kubelet and load balancers
+//   15020 status: see status.h
 //
 // Threading: the io_context's thread; every Source is called on it.
 // Limits: limits::admin_connections on each port, admin_head_bytes, admin_body_bytes, admin_idle.
@@ -10,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/admin/app_probes.h"
 #include "agent/config/service.h"
 #include "agent/core/address.h"
 #include "agent/observe/metrics.h"
@@ -17,29 +21,51 @@
 
 namespace sallyport::admin {
 
+// Something that readiness waits for: "configuration", "workers", "certificate".
+struct Condition {
+  std::string name;
+  std::function<std::string()> missing;  // why it is not met, for people; empty: it is
+};
+
+struct Drain {  // Envoy's /drain_listeners
+  bool inbound_only = false;
+  bool graceful = false;        // listening goes on for drainDuration; answers ask clients to leave
+  bool keep_listening = false;  // and does not end then
+};
+
 struct Sources {
   const config::Service& config;
   std::vector<const observe::WorkerMetrics*> workers;
   // Asks every worker for its clusters and calls back on the admin thread.
   std::function<void(std::function<void(std::vector<upstream::Upstreams::ClusterInfo>)>)> clusters;
-  std::function<bool()> ready;                // false while starting or draining
+  std::vector<Condition> conditions;  // ready when all are met and nothing drains
+  std::function<bool()> draining;
+  std::function<void(const Drain&)> drain;    // /drain_listeners
+  std::function<void()> drain_agent;          // /drain of the status port
   std::function<void()> quit;                 // /quitquitquit; called once the answer is out
   std::function<std::string()> more_metrics;  // Prometheus lines of process-wide things (log drops)
   // /logging: sets the level of a logger (empty: of all); false: no such logger or level. Both
   // empty: it says that it is not offered.
   std::function<bool(const std::string& logger, const std::string& level)> set_log_level = {};
   std::function<std::vector<std::pair<std::string, std::string>>()> log_levels = {};
+  std::function<void(const std::string&)> log = {};  // what readiness waits for; may be empty
+  AppProbes probes = {};
+  ProbeOptions probe_options = {};
+};
+
+struct Ports {
+  SocketAddress admin;
+  std::vector<SocketAddress> health, status;
 };
 
 class Server {
 public:
   // Errors: an address in use, or not this machine's.
-  static Result<std::unique_ptr<Server>> start(boost::asio::io_context& io, SocketAddress admin,
-                                               std::vector<SocketAddress> health, Sources sources);
+  static Result<std::unique_ptr<Server>> start(boost::asio::io_context& io, const Ports& ports,
+                                               Sources sources);
   ~Server();  // closes every connection
   Server(const Server&) = delete;
-  SocketAddress address() const;  // as bound
-  std::vector<SocketAddress> health_addresses() const;
+  Ports ports() const;  // as bound
 
 private:
   struct State;

@@ -33,7 +33,7 @@ public:
     parser_.body_limit(limits::admin_answer_bytes);
   }
 
-  Result<std::string> run();
+  Result<std::string> run(std::chrono::milliseconds time);
 
 private:
   tcp::endpoint endpoint() const;
@@ -84,11 +84,11 @@ void Exchange::receive() {
                    [this](error_code error, std::size_t) { went_well(error, "read the answer"); });
 }
 
-Result<std::string> Exchange::run() {
+Result<std::string> Exchange::run(std::chrono::milliseconds time) {
   const auto failed = [this](const std::string& why) {
-    return Error{.fault = Fault::refused, .context = "the admin port " + to_.text() + ": " + why};
+    return Error{.fault = Fault::refused, .context = "the proxy's port " + to_.text() + ": " + why};
   };
-  stream_.expires_after(limits::admin_answer_time);
+  stream_.expires_after(time);
   connect();
   io_.run();
   if (!problem_.empty()) return failed(problem_);
@@ -102,8 +102,8 @@ Result<std::string> Exchange::run() {
 }  // namespace
 
 Result<std::string> ask_admin(const SocketAddress& admin, const std::string& method,
-                              const std::string& target) {
-  return Exchange(admin, method, target).run();
+                              const std::string& target, std::chrono::milliseconds time) {
+  return Exchange(admin, method, target).run(time);
 }
 
 }  // namespace sallyport::cli

@@ -2,6 +2,8 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <charconv>
+
 #include "agent/cli/yaml_edit.h"
 
 namespace sallyport::cli {
@@ -11,7 +13,8 @@ constexpr const char* capture = "traffic.sidecar.istio.io/";
 
 // proxy.istio.io/config, as far as it says something about the pod itself.
 struct PodProxyConfig {
-  std::string text, mode, concurrency;
+  std::string text, mode, concurrency, status_port;
+  bool hold = false;  // holdApplicationUntilProxyStarts
   std::map<std::string, std::string> metadata;
 };
 
@@ -32,6 +35,8 @@ PodProxyConfig proxy_config(const TemplateFacts& facts) {
     if (node.IsMap()) {
       config.mode = node["interceptionMode"].as<std::string>("");
       config.concurrency = node["concurrency"].as<std::string>("");
+      config.status_port = node["statusPort"].as<std::string>("");
+      config.hold = node["holdApplicationUntilProxyStarts"].as<bool>(false);
       config.metadata =
           node["proxyMetadata"].as<std::map<std::string, std::string>>(config.metadata);
     }
@@ -44,6 +49,17 @@ PodProxyConfig proxy_config(const TemplateFacts& facts) {
     throw BadAnnotation{"interceptionMode " + config.mode + " isn't supported: REDIRECT or NONE"};
   }
   return config;
+}
+
+uint16_t status_port_of(const TemplateFacts& facts, const PodProxyConfig& config) {
+  const std::string text = annotation(facts, "status.sidecar.istio.io/port",
+                                      config.status_port.empty() ? "15020" : config.status_port);
+  uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, port);
+  if (read.ec != std::errc() || read.ptr != end)
+    throw BadAnnotation{"status.sidecar.istio.io/port: \"" + text + "\" is no port"};
+  return port;
 }
 
 std::string array(const std::vector<std::string>& texts) {
@@ -62,8 +78,9 @@ std::string field(const std::string& name, const std::string& path) {
 }
 
 std::string init_container(const TemplateFacts& facts, const PodProxyConfig& config) {
-  std::string not_inbound =
-      "15090,15021," + annotation(facts, "status.sidecar.istio.io/port", "15020");
+  std::string not_inbound = "15090,15021";
+  if (const uint16_t port = status_port_of(facts, config))
+    not_inbound += "," + std::to_string(port);
   const std::string excluded = annotation(facts, std::string(capture) + "excludeInboundPorts", "");
   if (!excluded.empty()) not_inbound += "," + excluded;
   std::vector<std::string> args = {"init", "-p",   "15001", "-z",       "15006",
@@ -111,6 +128,16 @@ std::string owner_of(const TemplateFacts& facts) {
          "s/" + facts.workload;
 }
 
+std::string label(const TemplateFacts& facts, const char* name) {
+  const auto found = facts.labels.find(name);
+  return found == facts.labels.end() ? std::string() : found->second;
+}
+
+std::string workload_name(const TemplateFacts& facts) {
+  const std::string own = label(facts, "service.istio.io/workload-name");
+  return own.empty() ? facts.workload : own;
+}
+
 std::string sidecar_environment(const TemplateFacts& facts, const PodProxyConfig& config) {
   std::string names;
   for (const std::string& name : facts.container_names) names += (names.empty() ? "" : ",") + name;
@@ -125,11 +152,14 @@ std::string sidecar_environment(const TemplateFacts& facts, const PodProxyConfig
       R"( "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}})",
       literal("ISTIO_META_APP_CONTAINERS", names),
       literal("ISTIO_META_INTERCEPTION_MODE", config.mode),
-      literal("ISTIO_META_WORKLOAD_NAME", facts.workload),
+      field("ISTIO_META_NODE_NAME", "spec.nodeName"),
+      literal("ISTIO_META_WORKLOAD_NAME", workload_name(facts)),
       literal("ISTIO_META_OWNER", owner_of(facts)),
   };
   if (!config.text.empty()) variables.push_back(literal("PROXY_CONFIG", config.text));
   for (const auto& [name, value] : config.metadata) variables.push_back(literal(name, value));
+  if (!facts.app_probers.empty())
+    variables.push_back(literal("ISTIO_KUBE_APP_PROBERS", facts.app_probers));
   std::string json;
   for (const std::string& variable : variables) json += (json.empty() ? "" : ", ") + variable;
   return "[" + json + "]";
@@ -186,6 +216,42 @@ constexpr const char* ca_volumes[] = {
     R"( {"path": "istio-token", "expirationSeconds": 43200, "audience": "istio-ca"}}]}})",
     R"({"name": "istiod-ca-cert", "configMap": {"name": "istio-ca-root-cert"}})"};
 
+std::string on_event(const char* event, const std::vector<std::string>& command) {
+  return std::string(R"(, "lifecycle": {")") + event + R"(": {"exec": {"command": )" +
+         array(command) + "}}}";
+}
+
+// holdApplicationUntilProxyStarts: kubelet starts the next container when postStart has ended. A
+// native sidecar drains before the application is ended; its SIGTERM comes afterwards.
+std::string lifecycle(const PodProxyConfig& config, uint16_t status_port, bool native) {
+  if (native && status_port) {
+    return on_event("preStop", {"/usr/local/bin/sallyport", "request",
+                                "--debug-port=" + std::to_string(status_port), "POST", "drain"});
+  }
+  if (config.hold && !native) return on_event("postStart", {"/usr/local/bin/sallyport", "wait"});
+  return {};
+}
+
+// startupProbe and readinessProbe of the sidecar itself; none without a status port, as in Istio.
+std::string own_probes(const TemplateFacts& facts, uint16_t status_port) {
+  if (status_port == 0) return {};
+  const auto number = [&](const char* name, const char* otherwise) {
+    const std::string text =
+        annotation(facts, std::string("readiness.status.sidecar.istio.io/") + name, otherwise);
+    if (text.empty() || text.size() > 6 || text.find_first_not_of("0123456789") != text.npos)
+      throw BadAnnotation{std::string("readiness.status.sidecar.istio.io/") + name + ": \"" + text +
+                          "\" is no number"};
+    return text;
+  };
+  const std::string get = R"({"httpGet": {"path": "/healthz/ready", "port": 15021}, )";
+  return R"(, "startupProbe": )" + get +
+         R"("periodSeconds": 1, "timeoutSeconds": 3, "failureThreshold": 600})"
+         R"(, "readinessProbe": )" +
+         get + R"("initialDelaySeconds": )" + number("initialDelaySeconds", "0") +
+         R"(, "periodSeconds": )" + number("periodSeconds", "15") +
+         R"(, "timeoutSeconds": 3, "failureThreshold": )" + number("failureThreshold", "4") + "}";
+}
+
 std::string sidecar(const TemplateFacts& facts, const PodProxyConfig& config, bool native) {
   std::vector<std::string> args = {"sidecar",
                                    "--domain",
@@ -195,6 +261,8 @@ std::string sidecar(const TemplateFacts& facts, const PodProxyConfig& config, bo
                                    "--mesh-config",
                                    "/etc/istio/mesh/mesh"};
   if (!config.concurrency.empty()) args.insert(args.end(), {"--concurrency", config.concurrency});
+  const uint16_t port = status_port_of(facts, config);
+  if (port != 15020) args.push_back("--status-port=" + std::to_string(port));
   const std::string level = annotation(facts, "sidecar.istio.io/logLevel", "");
   if (!level.empty()) args.push_back("--proxyLogLevel=" + level);
   std::string mounts =
@@ -204,18 +272,22 @@ std::string sidecar(const TemplateFacts& facts, const PodProxyConfig& config, bo
   if (asks_ca(config)) mounts += ca_mounts;
   for (const std::string& mount : user_objects(facts, "sidecar.istio.io/userVolumeMount"))
     mounts += ", " + mount;
-  const char* get = R"({"httpGet": {"path": "/healthz/ready", "port": 15021}, )";
   return R"({"name": "istio-proxy", "image": )" + quoted(facts.image) +
          (native ? R"(, "restartPolicy": "Always")" : "") + R"(, "args": )" + array(args) +
-         R"(, "env": )" + sidecar_environment(facts, config) + R"(, "startupProbe": )" + get +
-         R"("periodSeconds": 1, "timeoutSeconds": 3, "failureThreshold": 600})" +
-         R"(, "readinessProbe": )" + get +
-         R"("periodSeconds": 15, "timeoutSeconds": 3, "failureThreshold": 4})" +
-         R"(, "resources": )" + resources_of(facts) +
+         R"(, "env": )" + sidecar_environment(facts, config) + lifecycle(config, port, native) +
+         own_probes(facts, port) + R"(, "resources": )" + resources_of(facts) +
          R"(, "securityContext": {"allowPrivilegeEscalation": false, "privileged": false,)"
          R"( "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": true,)"
          R"( "runAsGroup": 1337, "runAsNonRoot": true, "runAsUser": 1337})" +
          R"(, "volumeMounts": [)" + mounts + "]}";
+}
+
+// A workload's name may be longer than a label, and end in the middle of a word.
+std::string label_value(const std::string& name) {
+  const std::string text = name.substr(0, 63);
+  const auto first = text.find_first_not_of("-_.");
+  if (first == text.npos) return {};
+  return text.substr(first, text.find_last_not_of("-_.") + 1 - first);
 }
 
 TemplateParts fill(const TemplateFacts& facts) {
@@ -242,35 +314,59 @@ TemplateParts fill(const TemplateFacts& facts) {
     parts.volumes.push_back(volume);
     volumes += "," + quoted(YAML::Load(volume)["name"].as<std::string>());
   }
-  const auto label = [&](const char* name) {
-    const auto found = facts.labels.find(name);
-    return found == facts.labels.end() ? std::string() : found->second;
-  };
-  std::string name = label("app.kubernetes.io/name"), revision = label("app.kubernetes.io/version");
-  if (name.empty()) name = label("app").empty() ? facts.workload : label("app");
-  if (revision.empty()) revision = label("version").empty() ? "latest" : label("version");
-  parts.labels = {{"service.istio.io/canonical-name", name},
+  std::string name = label(facts, "app.kubernetes.io/name");
+  std::string revision = label(facts, "app.kubernetes.io/version");
+  if (name.empty()) name = label(facts, "app");
+  if (name.empty()) name = facts.workload;
+  if (revision.empty()) revision = label(facts, "version");
+  if (revision.empty()) revision = "latest";
+  parts.first = config.hold && !native;
+  parts.inits_first = native;
+  parts.labels = {{"security.istio.io/tlsMode", "istio"},
+                  {"service.istio.io/canonical-name", label_value(name)},
                   {"service.istio.io/canonical-revision", revision}};
   const bool has_init = config.mode != "NONE";
   const std::string init_names = std::string(has_init ? R"("istio-init")" : "") +
                                  (has_init && native ? "," : "") +
                                  (native ? R"("istio-proxy")" : "");
-  parts.annotations = {{"kubectl.kubernetes.io/default-container", facts.container_names.front()},
-                       {"sidecar.istio.io/status",
-                        R"({"initContainers":[)" + init_names + R"(],"containers":[)" +
-                            (native ? "" : R"("istio-proxy")") + R"(],"volumes":[)" + volumes +
-                            R"(],"imagePullSecrets":null,"revision":"default"})"}};
+  parts.annotations = {
+      {"istio.io/rev", "default"},
+      {"kubectl.kubernetes.io/default-container", facts.container_names.front()},
+      {"kubectl.kubernetes.io/default-logs-container", facts.container_names.front()},
+      {"sidecar.istio.io/status", R"({"initContainers":[)" + init_names + R"(],"containers":[)" +
+                                      (native ? "" : R"("istio-proxy")") + R"(],"volumes":[)" +
+                                      volumes +
+                                      R"(],"imagePullSecrets":null,"revision":"default"})"}};
   return parts;
+}
+
+template <class Value, class Read>
+Result<Value> read_annotations(Read read) {
+  try {
+    return read();
+  } catch (const BadAnnotation& bad) {
+    return Error{Fault::protocol, Side::local, false, bad.reason, {}};
+  }
 }
 
 }  // namespace
 
 Result<TemplateParts> fill_template(const TemplateFacts& facts) {
-  try {
-    return fill(facts);
-  } catch (const BadAnnotation& bad) {
-    return Error{Fault::protocol, Side::local, false, bad.reason, {}};
-  }
+  return read_annotations<TemplateParts>([&] { return fill(facts); });
+}
+
+Result<uint16_t> status_port(const TemplateFacts& facts) {
+  return read_annotations<uint16_t>([&] { return status_port_of(facts, proxy_config(facts)); });
+}
+
+Result<bool> rewrites_probes(const TemplateFacts& facts) {
+  const auto port = status_port(facts);
+  if (!port) return port.error();
+  const std::string wish = annotation(facts, "sidecar.istio.io/rewriteAppHTTPProbers", "true");
+  // What Go's ParseBool takes; anything else is the default, as in Istio.
+  for (const char* no : {"0", "f", "F", "false", "FALSE", "False"})
+    if (wish == no) return false;
+  return *port != 0;
 }
 
 }  // namespace sallyport::cli

@@ -14,11 +14,19 @@ struct TemplateFacts {  // about the pod
   std::string namespace_name, workload, workload_kind;  // "Deployment"; "Pod" for a lone one
   std::map<std::string, std::string> labels, annotations;
   std::vector<std::string> container_names;
+  std::string app_probers;  // ISTIO_KUBE_APP_PROBERS; empty: none
 };
+
+// Where the pod's annotations put the status port; 0: nowhere. Error: no port.
+Result<uint16_t> status_port(const TemplateFacts& facts);
+// Whether probes go through it: unless an annotation says no, or there is no status port.
+Result<bool> rewrites_probes(const TemplateFacts& facts);
 
 struct TemplateParts {
   std::vector<std::string> init_containers, containers, volumes;  // one JSON object each
   std::map<std::string, std::string> labels, annotations;         // to add
+  bool first = false;        // the sidecar before the application (holdApplicationUntilProxyStarts)
+  bool inits_first = false;  // a native sidecar before the pod's own init containers
 };
 
 // Error: an annotation that can't be honoured.

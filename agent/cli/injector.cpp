@@ -4,6 +4,7 @@
 #include <array>
 #include <set>
 
+#include "agent/cli/inject_probes.h"
 #include "agent/cli/inject_template.h"
 #include "agent/cli/yaml_edit.h"
 #include "agent/core/limits.h"
@@ -125,7 +126,7 @@ void put_or_refuse(YamlEdit& edit, const YAML::Node& map, const char* key,
 }
 
 void add_objects(YamlEdit& edit, const YAML::Node& spec, const char* key,
-                 const std::vector<std::string>& objects) {
+                 const std::vector<std::string>& objects, YamlEdit::Where where) {
   if (objects.empty()) return;
   std::vector<YamlEdit::Value> items;
   YamlEdit::Value list;
@@ -139,7 +140,7 @@ void add_objects(YamlEdit& edit, const YAML::Node& spec, const char* key,
   if (!present.IsDefined() || present.IsNull()) return put_or_refuse(edit, spec, key, list);
   if (!present.IsSequence())
     throw Refusal{present.Mark().line + 1, std::string("spec.") + key + ": a list was expected"};
-  edit.add_items(present, items);
+  edit.add_items(present, items, where);
 }
 
 std::string flow_map(const StringMap& texts) {
@@ -175,11 +176,28 @@ void add_metadata(YamlEdit& edit, const YAML::Node& pod, const TemplateFacts& fa
   }
 }
 
-void edit_template(YamlEdit& edit, const Template& each, const InjectOptions& options) {
+// Of this template: points its probes at the status port, and tells the sidecar. How many there
+// are.
+std::size_t take_probes(YamlEdit& edit, const YAML::Node& spec, TemplateFacts& facts) {
+  const int line = spec.Mark().line + 1;
+  const auto wanted = rewrites_probes(facts);
+  if (!wanted) throw Refusal{line, wanted.error().context};
+  if (!*wanted) return 0;
+  try {
+    const auto handlers = app_handlers(spec, *status_port(facts));
+    facts.app_probers = probers_json(handlers);
+    rewrite_handlers(edit, handlers);
+    return handlers.size();
+  } catch (const BadProbe& bad) {
+    throw Refusal{bad.line, bad.reason};
+  }
+}
+
+std::size_t edit_template(YamlEdit& edit, const Template& each, const InjectOptions& options) {
   const int line = each.pod.Mark().line + 1;
   const YAML::Node spec = below(each.pod, {"spec"});
   if (!spec.IsDefined() || !spec.IsMap()) throw Refusal{line, "the pod template has no spec"};
-  const TemplateFacts facts = facts_of(each, spec, options);
+  TemplateFacts facts = facts_of(each, spec, options);
   if (facts.container_names.empty())
     throw Refusal{spec.Mark().line + 1, "spec.containers: a pod needs one"};
   for (const std::string& name : facts.container_names) {
@@ -188,12 +206,17 @@ void edit_template(YamlEdit& edit, const Template& each, const InjectOptions& op
                     "a container istio-proxy is there already; merging isn't supported"};
     }
   }
+  const std::size_t probes = take_probes(edit, spec, facts);
   auto parts = fill_template(facts);
   if (!parts) throw Refusal{line, parts.error().context};
   add_metadata(edit, each.pod, facts, *parts);
-  add_objects(edit, spec, "initContainers", parts->init_containers);
-  add_objects(edit, spec, "containers", parts->containers);
-  add_objects(edit, spec, "volumes", parts->volumes);
+  using Where = YamlEdit::Where;
+  add_objects(edit, spec, "initContainers", parts->init_containers,
+              parts->inits_first ? Where::front : Where::end);
+  add_objects(edit, spec, "containers", parts->containers,
+              parts->first ? Where::front : Where::end);
+  add_objects(edit, spec, "volumes", parts->volumes, Where::end);
+  return probes;
 }
 
 // Pods that carry one sidecar and the annotation that says so.
@@ -211,6 +234,17 @@ std::size_t count_injected(const std::vector<Template>& templates) {
   return count;
 }
 
+// Probes of all pods that ask the status port which their own annotations name.
+std::size_t count_probes(const std::vector<Template>& templates) {
+  std::size_t count = 0;
+  for (const Template& each : templates) {
+    const TemplateFacts facts{.annotations = map_of(below(each.pod, {"metadata"}), "annotations")};
+    const auto port = status_port(facts);
+    if (port) count += count_rewritten(below(each.pod, {"spec"}), *port);
+  }
+  return count;
+}
+
 std::vector<Template> templates_in(const std::string& text, std::set<std::string>& disabled) {
   std::vector<Template> templates;
   for (const YAML::Node& document : YAML::LoadAll(text)) collect(document, templates, disabled);
@@ -223,19 +257,21 @@ Injected inject_or_throw(std::string_view text, const InjectOptions& options) {
   YamlEdit edit(text);
   Injected injected;
   std::size_t expected = count_injected(templates);
+  std::size_t probes = count_probes(templates);
   for (const Template& each : templates) {
     const std::string why_not = left_alone(each, disabled);
     const std::string name = each.kind + " " + each.namespace_name + "/" + each.name;
     injected.notes.push_back(name + ": " +
                              (why_not.empty() ? "injected" : "left alone, " + why_not));
     if (!why_not.empty()) continue;
-    edit_template(edit, each, options);
+    probes += edit_template(edit, each, options);
     ++expected;
   }
   injected.text = edit.result();
   // The edited text must be what was meant; a layout too clever for the editor is refused rather
   // than spoilt.
-  if (count_injected(templates_in(injected.text, disabled)) != expected) {
+  const std::vector<Template> edited = templates_in(injected.text, disabled);
+  if (count_injected(edited) != expected || count_probes(edited) != probes) {
     throw Refusal{1, "this text is laid out in a way that inject can't edit"};
   }
   return injected;

@@ -8,13 +8,14 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <thread>
 
 #include "agent/admin/server.h"
+#include "agent/cli/agent_settings.h"
 #include "agent/cli/logging.h"
 #include "agent/cli/mesh_config.h"
+#include "agent/cli/shutdown.h"
 #include "agent/config/service.h"
 #include "agent/core/spiffe.h"
 #include "agent/net/listener.h"
@@ -55,6 +56,11 @@ void give_way_to_workers() {
   syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
 bool has_ipv6() { return access("/proc/net/if_inet6", F_OK) == 0; }
 
 // The same port on every address of the pod, IPv4 and IPv6.
@@ -81,7 +87,10 @@ public:
                 [](const std::string& line) { log_warning(line, Logger::config); }),
         signals_(io_, SIGTERM, SIGINT),
         requests_(io_, SIGHUP, SIGUSR1),
-        drain_timer_(io_) {}
+        shutdown_(io_, {.drain = [this](const auto& what) { drain_workers(what); },
+                        .connections = [this] { return connections(); },
+                        .end = [this] { io_.stop(); },
+                        .log = [](const std::string& line) { log_info(line); }}) {}
   ~Process();
 
   Result<void> start();
@@ -89,16 +98,20 @@ public:
 
 private:
   void start_identity(const istio::MeshConfig& mesh);
-  bool ready() const;
+  bool has_certificate() const;  // or needs none
   Result<void> open_workers(const istio::MeshConfig& mesh);
   Result<void> open_admin();
+  uint16_t status_port() const;
+  admin::Ports ports() const;
   dns::ResolverOptions dns_options() const;
   void follow_log(const istio::MeshConfig& mesh);
   void tell_log_format(const istio::MeshConfig& mesh);
   void await_end();
   void await_requests();
-  void drain();
-  void stop();
+  ShutdownTimes shutdown_times() const;
+  void drain_workers(const proxy::Worker::Drain& what);
+  uint64_t connections() const;
+  std::vector<admin::Condition> conditions() const;
   void collect_clusters(std::function<void(ClusterInfos)> done);
   std::string more_metrics() const;
 
@@ -112,15 +125,19 @@ private:
   std::vector<std::thread> threads_;
   std::unique_ptr<admin::Server> admin_;
   asio::signal_set signals_, requests_;
-  asio::steady_timer drain_timer_;
+  Shutdown shutdown_;
+  AgentSettings settings_;     // as of the start
   observe::LogSettings told_;  // tell_log_format's last
-  bool ready_ = false, draining_ = false;
+  bool started_ = false;
 };
 
 Result<void> Process::start() {
   raise_descriptor_limit();
   if (auto loaded = config_.start(); !loaded) return loaded.error();
   const istio::MeshConfig mesh = config_.snapshots().current()->mesh;
+  auto settings = agent_settings(mesh, environment);
+  if (!settings) return settings.error();
+  settings_ = std::move(*settings);
   auto log = observe::AccessLog::open(log_settings(mesh),
                                       [](const std::string& line) { log_warning(line); });
   if (!log) return while_doing("access log", log.error());
@@ -134,8 +151,8 @@ Result<void> Process::start() {
   give_way_to_workers();
   await_end();
   await_requests();
-  ready_ = true;
-  log_info((ready() ? "ready: " : "serving, not ready before there is a workload certificate: ") +
+  started_ = true;
+  log_info((has_certificate() ? "ready: " : "serving, not ready before there is a workload certificate: ") +
            std::to_string(workers_.size()) + " workers, proxy " + options_.proxy.name + "." +
            options_.proxy.namespace_name + ", configuration " + options_.config_directory);
   return {};
@@ -157,7 +174,7 @@ void Process::start_identity(const istio::MeshConfig& mesh) {
   identity_->start();
 }
 
-bool Process::ready() const { return ready_ && !draining_ && (!identity_ || identity_->ready()); }
+bool Process::has_certificate() const { return !identity_ || identity_->ready(); }
 
 Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
   const uint16_t outbound = options_.outbound_port.value_or(mesh.proxy_listen_port);
@@ -190,20 +207,42 @@ Result<void> Process::open_admin() {
       .workers = std::move(metrics),
       .clusters =
           [this](std::function<void(ClusterInfos)> done) { collect_clusters(std::move(done)); },
-      .ready = [this] { return ready(); },
-      .quit = [this] { stop(); },
+      .conditions = conditions(),
+      .draining = [this] { return shutdown_.draining(); },
+      .drain = [this](const admin::Drain& how) { shutdown_.drain(how, shutdown_times()); },
+      .drain_agent = [this] { shutdown_.drain_now(shutdown_times()); },
+      .quit = [this] { shutdown_.quit(); },
       .more_metrics = [this] { return more_metrics(); },
       .set_log_level = [](const std::string& logger,
                           const std::string& level) { return set_log_level(logger, level); },
       .log_levels = log_levels,
+      .log = [](const std::string& line) { log_info(line); },
+      .probes = settings_.probes,
+      .probe_options = {admin::probe_destination(options_.proxy.addresses,
+                                                 settings_.probe_localhost),
+                        status_port()},
   };
-  auto server = admin::Server::start(
-      io_, options_.admin,
-      options_.health_port ? everywhere(options_.health_port) : std::vector<SocketAddress>(),
-      std::move(sources));
-  if (!server) return while_doing("admin port", server.error());
+  auto server = admin::Server::start(io_, ports(), std::move(sources));
+  if (!server) return while_doing("admin, health or status port", server.error());
   admin_ = std::move(*server);
   return {};
+}
+
+uint16_t Process::status_port() const {
+  return options_.status_port.value_or(settings_.proxy.status_port);
+}
+
+admin::Ports Process::ports() const {
+  admin::Ports ports{.admin = options_.admin};
+  if (options_.health_port) ports.health = everywhere(options_.health_port);
+  if (status_port()) ports.status = everywhere(status_port());
+  return ports;
+}
+
+// Both ports answer before the workers run.
+std::vector<admin::Condition> Process::conditions() const {
+  return {{"workers", [this] { return started_ ? "" : "not started yet"; }},
+          {"workload certificate", [this] { return has_certificate() ? "" : "none yet"; }}};
 }
 
 // Only the families that the pod itself has: an AAAA answer is of no use to an IPv4 pod.
@@ -225,8 +264,8 @@ dns::ResolverOptions Process::dns_options() const {
 void Process::await_end() {
   signals_.async_wait([this](boost::system::error_code failed, int signal) {
     if (failed) return;
-    if (draining_ || signal == SIGINT) return stop();
-    drain();
+    if (signal == SIGINT) return shutdown_.quit();
+    shutdown_.terminate(shutdown_times());
     await_end();
   });
 }
@@ -265,24 +304,22 @@ void Process::follow_log(const istio::MeshConfig& mesh) {
     log_warning(changed.error().context + "; the log goes on as before, SIGUSR1 tries again");
 }
 
-// Istio's order: not ready at once, connections told to go, the app still served until the time is
-// over.
-void Process::drain() {
-  draining_ = true;
-  const auto configured =
-      config_.snapshots().current()->mesh.default_config.termination_drain_duration;
-  const auto time = options_.drain_time.value_or(configured);
-  log_info("draining for " + std::to_string(time.count()) + " ms");
-  for (auto& worker : workers_) worker->drain();
-  drain_timer_.expires_after(time);
-  drain_timer_.async_wait([this](boost::system::error_code failed) {
-    if (!failed) stop();
-  });
+// The mesh configuration may have changed since the start.
+ShutdownTimes Process::shutdown_times() const {
+  const auto now = agent_settings(config_.snapshots().current()->mesh, environment);
+  ShutdownTimes times = now ? now->shutdown : settings_.shutdown;
+  times.termination = options_.drain_time.value_or(times.termination);
+  return times;
 }
 
-void Process::stop() {
-  log_info("stopping");
-  io_.stop();
+void Process::drain_workers(const proxy::Worker::Drain& what) {
+  for (auto& worker : workers_) worker->drain(what);
+}
+
+uint64_t Process::connections() const {
+  uint64_t sum = 0;
+  for (const auto& worker : metrics_) sum += worker->downstream_cx_active.get();
+  return sum;
 }
 
 void Process::run() { io_.run(); }

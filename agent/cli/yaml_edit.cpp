@@ -144,19 +144,104 @@ std::size_t YamlEdit::end_of_block_sequence(std::size_t line, std::size_t dash_c
   return end < lines_.size() ? lines_[end] : text_.size();
 }
 
-void YamlEdit::add_items(const YAML::Node& sequence, const std::vector<Value>& items) {
+void YamlEdit::add_to_flow(const YAML::Node& sequence, const std::string& added, Where where) {
+  const std::size_t at = offset_of(sequence.Mark());
+  const auto end = end_of_flow(at);
+  if (added.empty()) return;
+  if (where == Where::front || !end || sequence.size() == 0)
+    return insert(at + 1, added + (sequence.size() > 0 ? ", " : ""));
+  const std::size_t last = text_.find_last_not_of(" \t\r\n", *end - 2);
+  insert(last + 1, (text_[last] == ',' ? " " : ", ") + added);
+}
+
+void YamlEdit::add_items(const YAML::Node& sequence, const std::vector<Value>& items, Where where) {
   const std::size_t at = offset_of(sequence.Mark());
   std::string added;
   if (text_[at] == '[') {
     for (const Value& item : items) added += (added.empty() ? "" : ", ") + item.flow;
-    return insert(at + 1, added + (sequence.size() > 0 && !added.empty() ? ", " : ""));
+    return add_to_flow(sequence, added, where);
   }
   const std::size_t column = static_cast<std::size_t>(sequence.Mark().column);
+  if (where == Where::front) {
+    // As in add_entries(): the first dash's own indentation serves our first line.
+    for (const Value& item : items) added += indent(as_item(item.block), column);
+    return insert(at, added.substr(column) + std::string(column, ' '));
+  }
   const std::size_t end =
       end_of_block_sequence(static_cast<std::size_t>(sequence.Mark().line), column);
   if (end == text_.size() && !text_.ends_with('\n')) added = "\n";
   for (const Value& item : items) added += indent(as_item(item.block), column);
   insert(end, added);
+}
+
+std::optional<std::size_t> YamlEdit::end_of_quoted(std::size_t at) const {
+  const char quote = text_[at];
+  for (std::size_t i = at + 1; i < text_.size(); ++i) {
+    if (quote == '"' && text_[i] == '\\') {
+      ++i;
+    } else if (text_[i] == quote) {
+      if (quote == '"' || i + 1 == text_.size() || text_[i + 1] != quote) return i + 1;
+      ++i;  // '' inside
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::size_t> YamlEdit::end_of_flow(std::size_t at) const {
+  int depth = 0;
+  for (std::size_t i = at; i < text_.size(); ++i) {
+    const char letter = text_[i];
+    const char before = i == 0 ? '\n' : text_[i - 1];
+    const bool starts = std::string_view(" \t\r\n,:[{").find(before) != std::string_view::npos;
+    if ((letter == '"' || letter == '\'') && starts) {
+      const auto end = end_of_quoted(i);
+      if (!end) return std::nullopt;
+      i = *end - 1;
+    } else if (letter == '#' &&
+               std::string_view(" \t\r\n").find(before) != std::string_view::npos) {
+      i = std::min(text_.find('\n', i), text_.size());
+    } else if (letter == '{' || letter == '[') {
+      ++depth;
+    } else if ((letter == '}' || letter == ']') && --depth == 0) {
+      return i + 1;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::size_t> YamlEdit::end_of(const YAML::Node& node) const {
+  if (node.IsNull()) return std::nullopt;  // yaml-cpp doesn't say where
+  const std::size_t at = offset_of(node.Mark());
+  if (at >= text_.size()) return std::nullopt;
+  const char first = text_[at];
+  if (std::string_view("&*!|>").find(first) != std::string_view::npos) return std::nullopt;
+  if (first == '{' || first == '[') return end_of_flow(at);
+  if (node.IsScalar()) {
+    if (first == '"' || first == '\'') return end_of_quoted(at);
+    const std::string& text = node.Scalar();
+    return text_.substr(at, text.size()) == text ? std::optional(at + text.size()) : std::nullopt;
+  }
+  if (node.size() == 0) return std::nullopt;
+  std::optional<std::size_t> end;
+  for (const auto& entry : node) end = end_of(node.IsMap() ? entry.second : entry);
+  return end;
+}
+
+bool YamlEdit::replace(const YAML::Node& map, const std::string& key, const std::string& new_key,
+                       const std::string& flow) {
+  const YAML::Node old = key_node(map, key);
+  const auto key_end = end_of(old);
+  const auto end = end_of(map[key]);
+  if (!key_end || !end) return false;
+  const std::size_t start = offset_of(old.Mark());
+  const std::size_t value = text_.find_first_not_of(" \t", text_.find(':', *key_end) + 1);
+  // An alias's mark is where its anchor stands.
+  if (*end <= *key_end || value == std::string_view::npos ||
+      std::string_view("&*!").find(text_[value]) != std::string_view::npos)
+    return false;
+  const std::string name = text_[start] == '"' ? quoted(new_key) : new_key;
+  insertions_.push_back({start, insertions_.size(), name + ": " + flow, *end - start});
+  return true;
 }
 
 bool YamlEdit::put(const YAML::Node& map, const std::string& key, const Value& value) {
@@ -183,9 +268,10 @@ std::string YamlEdit::result() const {
   std::string edited;
   std::size_t at = 0;
   for (const Insertion& insertion : sorted) {
+    if (insertion.offset < at) continue;  // inside what is replaced
     edited += text_.substr(at, insertion.offset - at);
     edited += insertion.text;
-    at = insertion.offset;
+    at = insertion.offset + insertion.replaced;
   }
   return edited += text_.substr(at);
 }

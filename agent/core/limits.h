@@ -115,6 +115,10 @@ inline constexpr auto log_left_pipe_time = 1s;
 
 // Draining (istio-agent: terminationDrainDuration)
 inline constexpr auto drain_time = 5s;
+// The same where EXIT_ON_ZERO_ACTIVE_CONNECTIONS asks for it: before connections are counted, and
+// between counts
+inline constexpr auto minimum_drain = 5s;
+inline constexpr auto connection_count_period = 1s;
 
 // Admin port
 inline constexpr std::size_t admin_connections = 64;  // at a time; later ones wait to be accepted
@@ -124,6 +128,16 @@ inline constexpr auto admin_idle = 30s;  // for a request to come in, and for an
 // Its client, proxy-config: 10,000 services give a dump of some 40 MiB
 inline constexpr std::size_t admin_answer_bytes = 1024 * 1024 * 1024;
 inline constexpr auto admin_answer_time = 30s;
+
+// Probes of the application through the status port (istio-agent's numbers but for the first two)
+inline constexpr std::size_t app_probes = 1000;  // that ISTIO_KUBE_APP_PROBERS may name
+inline constexpr std::size_t app_probes_at_once = 32;
+inline constexpr int app_probe_redirects = 10;
+inline constexpr std::size_t app_probe_body_bytes = 10 * 1024;  // of an answer; the rest is cut off
+inline constexpr std::size_t app_probe_head_bytes = 64 * 1024;
+inline constexpr auto app_probe_time = 1s;  // Kubernetes' default of timeoutSeconds
+// A lifecycle hook has no timeout of its own: kubelet ends it with the pod's grace period
+inline constexpr auto app_hook_time = 10min;
 
 // Configuration
 inline constexpr std::size_t document_bytes = 4 * 1024 * 1024;

@@ -24,9 +24,10 @@ void decode_proxy_fields(ProxyConfig& config, Fields& fields) {
   if (const auto value = fields.duration("terminationDrainDuration", milliseconds(0))) {
     config.termination_drain_duration = *value;
   }
+  if (fields.has("statusPort")) config.status_port = fields.optional_port("statusPort");
   for (auto& [key, value] : fields.labels("proxyMetadata")) config.proxy_metadata[key] = value;
   fields.ignore({"discoveryAddress", "serviceCluster", "meshId", "configPath", "binaryPath",
-                 "controlPlaneAuthPolicy", "proxyAdminPort", "statusPort", "interceptionMode",
+                 "controlPlaneAuthPolicy", "proxyAdminPort", "interceptionMode",
                  "holdApplicationUntilProxyStarts", "image"});
   fields.unsupported({"tracing", "gatewayTopology", "proxyHeaders", "extraStatTags",
                       "proxyStatsMatcher", "privateKeyProvider", "caCertificatesPem",

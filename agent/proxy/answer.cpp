@@ -101,7 +101,7 @@ net::Task<Answered> Exchange::relay_answer_body() {
   if (!switched) batch_records();
   framing_ = http::framing_of(response_, answer_body_, request_.minor);
   close_ = !switched && (!request_.persistent() || framing_ != http::Framing::as_is ||
-                         !body_.over() || worker_.draining());
+                         !body_.over() || worker_.draining(client_.inbound != nullptr));
   const auto behind = answer_.bytes().substr(response_.size);
   const auto first = switched ? Piece{} : take_piece(behind);
   if (answer_body_.bad()) co_return Answered::malformed;

@@ -36,7 +36,8 @@ Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOpti
     log_->flush();
   });
   const auto listen = [this](int fd, bool inbound) {
-    listeners_.push_back(std::make_unique<net::Listener>(
+    auto& listeners = inbound ? inbound_listeners_ : outbound_listeners_;
+    listeners.push_back(std::make_unique<net::Listener>(
         loop_, fd, [this, inbound](net::Stream client) { accepted(std::move(client), inbound); },
         [this] { metrics_.descriptors_starved.add(); }));
   };
@@ -45,7 +46,8 @@ Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOpti
 }
 
 Worker::~Worker() {
-  listeners_.clear();
+  inbound_listeners_.clear();
+  outbound_listeners_.clear();
   tick_.reset();
   loop_.end_tasks();  // Connections use upstreams_ and log_, which are destroyed before loop_.
   log_->flush();
@@ -65,9 +67,13 @@ void Worker::stop() { loop_.stop(); }
 
 void Worker::post(std::function<void()> job) { loop_.post(std::move(job)); }
 
-void Worker::drain() {
-  post([this] {
-    draining_ = true;
+void Worker::drain(const Drain& what) {
+  post([this, what] {
+    draining_inbound_ = true;
+    if (what.stop_accepting) inbound_listeners_.clear();
+    if (what.inbound_only) return;
+    draining_outbound_ = true;
+    if (what.stop_accepting) outbound_listeners_.clear();
     upstreams_.drain();
   });
 }

@@ -41,9 +41,15 @@ public:
   ~Worker();  // ends every connection
   Worker(const Worker&) = delete;
 
-  void run();    // until stop()
-  void stop();   // any thread
-  void drain();  // any thread: HTTP answers say `connection: close`, idle upstreams are closed
+  void run();   // until stop()
+  void stop();  // any thread
+  struct Drain {
+    bool inbound_only = false;    // what the application sends goes on as it was
+    bool stop_accepting = false;  // the listening sockets are closed; connections stay
+  };
+  // Any thread. HTTP answers on what is drained say `connection: close`; with outbound, idle
+  // upstreams are closed, too. May be called again to add to it.
+  void drain(const Drain& what);
   void post(std::function<void()> job);  // any thread: runs on the worker's
 
   net::Loop& loop() { return loop_; }
@@ -57,7 +63,7 @@ public:
   void count(const mesh::AuthorizationAnswer& answer);
   http::HttpDate& date() { return date_; }
   uint32_t random();  // for balancing and shares of requests, not for secrets
-  bool draining() const { return draining_; }
+  bool draining(bool inbound) const { return inbound ? draining_inbound_ : draining_outbound_; }
   std::size_t connections() const { return loop_.spawned(); }
 
 private:
@@ -72,10 +78,10 @@ private:
   dns::Resolver resolver_;
   upstream::Upstreams upstreams_;
   std::shared_ptr<void> tick_;
-  std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::vector<std::unique_ptr<net::Listener>> outbound_listeners_, inbound_listeners_;
   http::RequestIds request_ids_;
   http::HttpDate date_;
-  bool draining_ = false;
+  bool draining_inbound_ = false, draining_outbound_ = false;
   uint64_t random_state_;
 };
 

@@ -80,7 +80,8 @@ struct Container {
   std::vector<ContainerPort> ports;
   std::vector<VolumeMount> mounts;
   SecurityContext security;
-  std::optional<Probe> readiness;  // readinessProbe, else startupProbe
+  std::optional<Probe> readiness;             // readinessProbe, else startupProbe
+  std::optional<Probe> post_start, pre_stop;  // lifecycle hooks; they have no timeout of their own
   std::string cpu_limit, memory_limit;
   bool stays = false;  // an init container with restartPolicy: Always (a native sidecar)
 };

@@ -52,7 +52,10 @@ PodRunner::~PodRunner() {
     for (const auto& run : *group) {
       if (run->output) machine_.loop.forget(run->output.get());
       if (run->status) machine_.loop.forget(run->status.get());
-      if (run->pid > 0) machine_.loop.when_ended(run->pid, [](int) {});
+      for (const pid_t pid : {run->pid, run->probe_pid, run->hook_pid}) {
+        if (pid > 0) machine_.loop.when_ended(pid, [](int) {});
+      }
+      if (run->hook_pid > 0) kill(run->hook_pid, SIGKILL);
     }
   }
 }
@@ -81,6 +84,7 @@ bool PodRunner::advance_init() {
       return false;
     }
     if (run.container.stays) {
+      if (!run_post_start(run)) return false;
       probe(run);
       if (!run.ready) return false;
     } else if (run.phase != ContainerRun::Phase::ended) {
@@ -97,6 +101,7 @@ void PodRunner::advance() {
     for (const auto& run : *group) {
       const bool due = EventLoop::Clock::now() >= run->next_start;
       if (run->phase == ContainerRun::Phase::waiting && due) start(*run);
+      if (!run_post_start(*run)) return;  // kubelet starts containers one after another
       if (group == &containers_ || run->container.stays) probe(*run);
     }
   }
@@ -114,6 +119,7 @@ void PodRunner::start(ContainerRun& run) {
   if (!launched) return fail_start(run, launched.error().context);
   run.phase = ContainerRun::Phase::running;
   run.executed = false;
+  run.post_start_due = run.container.post_start.has_value();
   run.why.clear();
   run.process = spec->process;
   run.pid = launched->pid;
@@ -187,6 +193,7 @@ void PodRunner::on_end(ContainerRun& run, int wait_status) {
                  std::to_string(run.exit_code));
   }
   set_ready(run, done && !is_init(run));
+  if (stopping_) signal_next();
 }
 
 void PodRunner::set_ready(ContainerRun& run, bool ready) {
@@ -206,7 +213,7 @@ void PodRunner::update_ready() {
 
 void PodRunner::probe(ContainerRun& run) {
   const auto now = EventLoop::Clock::now();
-  if (!runs(run) || !run.executed || run.probing || now < run.next_probe) return;
+  if (!runs(run) || !run.executed || run.probe_pid > 0 || now < run.next_probe) return;
   const auto& probe = run.container.readiness;
   run.next_probe =
       now + (run.ready && probe ? std::chrono::milliseconds(probe->period) : first_probes);
@@ -218,25 +225,74 @@ void PodRunner::probe(ContainerRun& run) {
     if (!run.ready && listens(namespaces_.pause, ports)) set_ready(run, true);
     return;
   }
-  const pid_t pid =
-      probe->kind == Probe::Kind::exec
-          ? start_exec_probe(*probe, namespaces_, mount_namespace_of(run), run.process)
-          : start_network_probe(*probe, link_.ipv4, probe_port(run.container, probe->port));
+  const pid_t pid = start_handler(*probe, run);
   if (pid < 0) return;
-  run.probing = true;
+  run.probe_pid = pid;
   machine_.loop.when_ended(pid, [this, &run, container = run.pid](int status) {
-    run.probing = false;
+    run.probe_pid = -1;
     if (runs(run) && run.pid == container) set_ready(run, exit_code_of(status) == 0);
   });
 }
 
+pid_t PodRunner::start_handler(const Probe& handler, const ContainerRun& run) {
+  if (handler.kind == Probe::Kind::exec)
+    return start_exec_probe(handler, namespaces_, mount_namespace_of(run), run.process);
+  return start_network_probe(handler, link_.ipv4, probe_port(run.container, handler.port));
+}
+
+bool PodRunner::run_post_start(ContainerRun& run) {
+  if (!run.post_start_due || run.phase == ContainerRun::Phase::ended) return true;
+  if (!runs(run) || !run.executed || run.hook_pid > 0) return false;
+  const pid_t pid = start_handler(*run.container.post_start, run);
+  if (pid < 0) return false;
+  run.hook_pid = pid;
+  machine_.loop.when_ended(pid, [this, &run, container = run.pid](int status) {
+    run.hook_pid = -1;
+    if (!runs(run) || run.pid != container) return;
+    run.post_start_due = false;
+    if (exit_code_of(status) == 0) return;
+    run.log.append("sandbox: the postStart hook failed\n");
+    kill(run.pid, SIGKILL);  // as kubelet
+  });
+  return false;
+}
+
 void PodRunner::terminate() {
-  stopping_ = true;
+  if (std::exchange(stopping_, true)) return;
   for (const auto* group : {&containers_, &inits_}) {
     for (const auto& run : *group) {
-      if (run->pid > 0) kill(run->pid, SIGTERM);
+      if (run->pid > 0) begin_stop(*run);
     }
   }
+  signal_next();
+}
+
+void PodRunner::begin_stop(ContainerRun& run) {
+  run.stop = ContainerRun::Stop::due;
+  if (!run.container.pre_stop) return;
+  const pid_t pid = start_handler(*run.container.pre_stop, run);
+  if (pid < 0) return;
+  run.stop = ContainerRun::Stop::pre_stop;
+  if (run.hook_pid > 0) machine_.loop.when_ended(run.hook_pid, [](int) {});  // a postStart
+  run.hook_pid = pid;
+  machine_.loop.when_ended(pid, [this, &run](int) {
+    run.hook_pid = -1;
+    run.stop = ContainerRun::Stop::due;
+    signal_next();
+  });
+}
+
+void PodRunner::signal_next() {
+  const auto signal = [](ContainerRun& run) {
+    if (run.pid <= 0 || run.stop != ContainerRun::Stop::due) return;
+    run.stop = ContainerRun::Stop::signalled;
+    kill(run.pid, SIGTERM);
+  };
+  const auto running = [](const auto& run) { return run->pid > 0; };
+  for (const auto& run : containers_) signal(*run);
+  if (std::any_of(containers_.begin(), containers_.end(), running)) return;
+  const auto last = std::find_if(inits_.rbegin(), inits_.rend(), running);
+  if (last != inits_.rend()) signal(**last);
 }
 
 bool PodRunner::ended() const {

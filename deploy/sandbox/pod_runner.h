@@ -39,9 +39,12 @@ struct ContainerRun {
   Container container;
   Phase phase = Phase::waiting;
   pid_t pid = -1;
+  pid_t probe_pid = -1, hook_pid = -1;
   bool executed = false;  // exec succeeded
   bool ready = false;
-  bool probing = false;
+  bool post_start_due = false;  // the next container waits for it
+  enum class Stop : uint8_t { no, pre_stop, due, signalled };
+  Stop stop = Stop::no;
   int exit_code = 0;
   int failures = 0;  // ends since it was last ready
   int restarts = 0;
@@ -64,8 +67,10 @@ public:
   Result<void> create();
   void advance();  // Starts and probes what is due. Call often; it is cheap.
   Result<void>
-  refresh_volumes();   // After an apply: ConfigMaps, Secrets, the sidecars' configuration.
-  void terminate();    // SIGTERM to every container; no restarts from now on.
+  refresh_volumes();  // After an apply: ConfigMaps, Secrets, the sidecars' configuration.
+  // As kubelet: preStop hooks, SIGTERM to the application's containers, and when they have ended to
+  // native sidecars, the last one first. No restarts from now on.
+  void terminate();
   bool ended() const;  // nothing runs any more
 
   const Pod& pod() const { return pod_; }
@@ -88,6 +93,10 @@ private:
   void on_end(ContainerRun& run, int wait_status);
   void fail_start(ContainerRun& run, const std::string& why);
   void probe(ContainerRun& run);
+  pid_t start_handler(const Probe& handler, const ContainerRun& run);
+  bool run_post_start(ContainerRun& run);  // true: nothing to wait for any more
+  void begin_stop(ContainerRun& run);
+  void signal_next();
   void set_ready(ContainerRun& run, bool ready);
   void update_ready();
   Result<Files> files_of(const Volume& volume) const;

@@ -58,6 +58,14 @@ std::optional<Probe> read_probe(const YAML::Node& node) {
   return probe;
 }
 
+// A lifecycle handler, as a probe that is made once.
+std::optional<Probe> read_hook(const YAML::Node& lifecycle, const char* name) {
+  if (!lifecycle.IsDefined() || !lifecycle.IsMap()) return {};
+  auto hook = read_probe(lifecycle[name]);
+  if (hook) hook->timeout = std::chrono::minutes(10);
+  return hook;
+}
+
 std::optional<uint32_t> id_of(const YAML::Node& own, const YAML::Node& pods) {
   const int64_t id = number_of(own, number_of(pods, -1));
   return id < 0 ? std::nullopt : std::optional<uint32_t>(static_cast<uint32_t>(id));
@@ -100,6 +108,8 @@ Container read_container(const YAML::Node& node, const YAML::Node& spec) {
   container.security = read_security(node["securityContext"], spec["securityContext"]);
   container.readiness = read_probe(node["readinessProbe"]);
   if (!container.readiness) container.readiness = read_probe(node["startupProbe"]);
+  container.post_start = read_hook(node["lifecycle"], "postStart");
+  container.pre_stop = read_hook(node["lifecycle"], "preStop");
   if (const YAML::Node limits = node["resources"] ? node["resources"]["limits"] : YAML::Node()) {
     if (limits.IsMap()) {
       container.cpu_limit = text_of(limits["cpu"]);

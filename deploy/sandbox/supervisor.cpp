@@ -74,14 +74,15 @@ Result<void> Supervisor::load(const Files& sources, const std::string& manifests
 
 Result<void> Supervisor::start_pods(const Manifests& newer) {
   for (const Pod& pod : newer.pods) {
-    const auto same = [&](const auto& runner) {
-      return runner->pod().meta.key() == pod.meta.key();
+    const auto same_pod = [&](const PodRunner& runner) {
+      return runner.pod().meta.key() == pod.meta.key();
     };
-    const auto running = std::find_if(pods_.begin(), pods_.end(), same);
+    const auto running = std::find_if(pods_.begin(), pods_.end(),
+                                      [&](const auto& runner) { return same_pod(*runner); });
     if (running != pods_.end() && (*running)->pod().source == pod.source) continue;
     if (running != pods_.end()) {
       say("pod " + pod.meta.key() + ": changed, starting anew");
-      pods_.erase(running);
+      retire(same_pod);
     }
     if (next_pod_ >= pods_max) return failure("more pods than the sandbox has addresses");
     auto runner = std::make_unique<PodRunner>(machine_, pod, next_pod_++);
@@ -110,11 +111,21 @@ Result<void> Supervisor::remove(const std::string& file) {
     erase(all.config_maps, gone->config_maps);
     erase(all.secrets, gone->secrets);
     for (const Pod& pod : gone->pods) {
-      std::erase_if(pods_,
-                    [&](const auto& runner) { return runner->pod().meta.key() == pod.meta.key(); });
+      retire([&](const PodRunner& runner) { return runner.pod().meta.key() == pod.meta.key(); });
     }
   }
   return refresh();
+}
+
+// Their names and Services are free at once; their programs have the grace period to end.
+void Supervisor::retire(const std::function<bool(const PodRunner&)>& which) {
+  for (auto& pod : pods_) {
+    if (!which(*pod)) continue;
+    pod->terminate();
+    const auto deadline = EventLoop::Clock::now() + pod->pod().grace;
+    ending_.push_back({std::move(pod), deadline});
+  }
+  std::erase(pods_, nullptr);
 }
 
 Result<void> Supervisor::refresh() {
@@ -171,6 +182,9 @@ void Supervisor::tick() {
       told = std::move(state);
     }
   }
+  std::erase_if(ending_, [](const EndingPod& pod) {
+    return pod.runner->ended() || EventLoop::Clock::now() >= pod.deadline;
+  });
   if (network_stale_) update_network();
   answer_waiting();
   loop_.after(tick_interval, [this] { tick(); });

@@ -46,6 +46,7 @@ private:
   std::vector<Backend> backends() const;
   bool all_ready() const;
   void stop(std::chrono::milliseconds grace);
+  void retire(const std::function<bool(const PodRunner&)>& which);
 
   // control.cpp: clients
   void accept_client();
@@ -68,7 +69,12 @@ private:
   Machine machine_;
   UniqueFd listener_;
   std::map<int, Client> clients_;
+  struct EndingPod {
+    std::unique_ptr<PodRunner> runner;
+    EventLoop::Clock::time_point deadline;
+  };
   std::vector<std::unique_ptr<PodRunner>> pods_;
+  std::vector<EndingPod> ending_;  // deleted or replaced, in their grace period
   std::size_t next_pod_ = 0, next_service_ = 0;
   std::string rules_v4_, rules_v6_;  // as installed
   bool network_stale_ = true, stopping_ = false;

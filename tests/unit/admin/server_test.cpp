@@ -1,141 +1,42 @@
 // The admin port as a client sees it.
-#include "agent/admin/server.h"
-
-#include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <filesystem>
-#include <fstream>
-#include <thread>
-
 #include "agent/core/limits.h"
+#include "tests/unit/admin/admin_fixture.h"
 
 namespace sallyport::admin {
 namespace {
 
-class AdminTest : public testing::Test {
-protected:
-  AdminTest() {
-    char path[] = "/tmp/sallyport-admin-XXXXXX";
-    directory_ = mkdtemp(path);
-    std::ofstream(directory_ / "entry.yaml")
-        << "apiVersion: networking.istio.io/v1\n"
-           "kind: ServiceEntry\n"
-           "metadata: {name: external}\n"
-           "spec:\n"
-           "  hosts: [a.test]\n"
-           "  ports: [{number: 80, name: http, protocol: HTTP}]\n"
-           "  resolution: STATIC\n"
-           "  endpoints: [{address: 10.0.0.1}]\n";
-    service_.emplace(io_, config::Options{directory_.string(), "", {}, "cluster.local"},
-                     [](const std::string&) {});
-    EXPECT_TRUE(service_->start());
-    Sources sources{
-        .config = *service_,
-        .workers = {&metrics_},
-        .clusters = [this](auto done) { boost::asio::post(io_, [done] { done({}); }); },
-        .ready = [this] { return ready_; },
-        .quit = [this] { quit_ = true; },
-        .more_metrics = [] { return std::string("more_metrics 1\n"); },
-        .set_log_level =
-            [this](const std::string& logger, const std::string& level) {
-              if (level != "debug" || logger == "nobody") return false;
-              level_ = logger + "=" + level;
-              return true;
-            },
-        .log_levels =
-            [] {
-              return std::vector<std::pair<std::string, std::string>>{{"config", "info"},
-                                                                      {"main", "debug"}};
-            },
-    };
-    const SocketAddress any(*IpAddress::parse("127.0.0.1"), 0);
-    auto server = Server::start(io_, any, {any}, std::move(sources));
-    EXPECT_TRUE(server);
-    server_ = std::move(*server);
-  }
-  ~AdminTest() override {
-    server_.reset();
-    service_.reset();
-    std::filesystem::remove_all(directory_);
-  }
-
-  // Sends `bytes` and reads until the server closes.
-  std::string exchange(const std::string& bytes, bool health = false) {
-    const auto to = health ? server_->health_addresses().at(0) : server_->address();
-    std::string answer;
-    std::thread client([&] {
-      answer = talk(to, bytes);
-      boost::asio::post(io_, [this] { io_.stop(); });
-    });
-    io_.restart();
-    io_.run();
-    client.join();
-    return answer;
-  }
-  std::string get(const std::string& target, bool health = false) {
-    return exchange("GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", health);
-  }
-  std::string post(const std::string& target) {
-    return exchange("POST " + target +
-                    " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-  }
-
-  static std::string talk(const SocketAddress& to, const std::string& bytes) {
-    sockaddr_storage storage{};
-    const socklen_t size = to.fill(storage);
-    const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&storage), size), 0);
-    send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    std::string answer;
-    char buffer[4096];
-    for (ssize_t n; (n = recv(fd, buffer, sizeof buffer, 0)) > 0;) answer.append(buffer, size_t(n));
-    close(fd);
-    return answer;
-  }
-
-  bool ready_ = true, quit_ = false;
-  std::string level_;
-  std::filesystem::path directory_;
-  boost::asio::io_context io_{1};
-  observe::WorkerMetrics metrics_;
-  std::optional<config::Service> service_;
-  std::unique_ptr<Server> server_;
-};
-
-testing::AssertionResult has(const std::string& answer, std::string_view part) {
-  if (answer.find(part) != std::string::npos) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "no '" << part << "' in:\n" << answer;
-}
-
 TEST_F(AdminTest, ReadySaysLiveThenDraining) {
   EXPECT_TRUE(has(get("/ready"), "HTTP/1.1 200"));
   EXPECT_TRUE(has(get("/ready"), "\r\n\r\nLIVE\n"));
-  ready_ = false;
+  draining_ = true;
   EXPECT_TRUE(has(get("/ready"), "HTTP/1.1 503"));
   EXPECT_TRUE(has(get("/ready"), "DRAINING"));
 }
 
-TEST_F(AdminTest, BeforeItIsReadyItSaysInitializing) {
-  ready_ = false;
-  EXPECT_TRUE(has(get("/ready"), "INITIALIZING"));
+TEST_F(AdminTest, BeforeItIsReadyItSaysWhatItWaitsFor) {
+  missing_ = "the CA has not answered";
+  for (const auto& answer :
+       {get("/ready"), get("/healthz/ready", To::health), get("/healthz/ready", To::status)}) {
+    EXPECT_TRUE(has(answer, "HTTP/1.1 503"));
+    EXPECT_TRUE(has(answer, "\r\n\r\nINITIALIZING\ncertificate: the CA has not answered\n"));
+  }
+  EXPECT_EQ(log_, "the proxy is NOT ready: certificate: the CA has not answered\n") << "told once";
+  missing_.clear();
+  get("/ready");
+  EXPECT_TRUE(has(log_, "\nthe proxy is ready\n"));
 }
 
 TEST_F(AdminTest, TheHealthPortAnswersKubelet) {
-  EXPECT_TRUE(has(get("/healthz/ready", true), "HTTP/1.1 200"));
-  EXPECT_TRUE(has(get("/config_dump", true), "HTTP/1.1 404"));
-  ready_ = false;
-  EXPECT_TRUE(has(get("/healthz/ready", true), "HTTP/1.1 503"));
+  EXPECT_TRUE(has(get("/healthz/ready", To::health), "HTTP/1.1 200"));
+  EXPECT_TRUE(has(get("/config_dump", To::health), "HTTP/1.1 404"));
+  draining_ = true;
+  EXPECT_TRUE(has(get("/healthz/ready", To::health), "HTTP/1.1 503"));
 }
 
 TEST_F(AdminTest, FailedHealthCheckTurnsReadinessOffUntilItIsOkAgain) {
   EXPECT_TRUE(has(post("/healthcheck/fail"), "HTTP/1.1 200"));
   EXPECT_TRUE(has(get("/ready"), "HTTP/1.1 503"));
-  EXPECT_TRUE(has(get("/healthz/ready", true), "HTTP/1.1 503"));
+  EXPECT_TRUE(has(get("/healthz/ready", To::health), "HTTP/1.1 503"));
   EXPECT_TRUE(has(post("/healthcheck/ok"), "HTTP/1.1 200"));
   EXPECT_TRUE(has(get("/ready"), "HTTP/1.1 200"));
 }
@@ -175,6 +76,19 @@ TEST_F(AdminTest, QuitsOnPostOnlyAndAnswersFirst) {
   EXPECT_FALSE(quit_);
   EXPECT_TRUE(has(post("/quitquitquit"), "\r\n\r\nOK\n"));
   EXPECT_TRUE(quit_);
+}
+
+TEST_F(AdminTest, DrainsListenersInEnvoysWords) {
+  EXPECT_TRUE(has(get("/drain_listeners"), "HTTP/1.1 405"));
+  EXPECT_TRUE(has(post("/drain_listeners?skip_exit"), "HTTP/1.1 400"));
+  EXPECT_TRUE(drained_.empty());
+  EXPECT_TRUE(has(post("/drain_listeners"), "\r\n\r\nOK\n"));
+  EXPECT_TRUE(has(post("/drain_listeners?inboundonly&graceful"), "\r\n\r\nOK\n"));
+  EXPECT_TRUE(has(post("/drain_listeners?graceful&skip_exit"), "\r\n\r\nOK\n"));
+  ASSERT_EQ(drained_.size(), 3U);
+  EXPECT_FALSE(drained_[0].inbound_only || drained_[0].graceful || drained_[0].keep_listening);
+  EXPECT_TRUE(drained_[1].inbound_only && drained_[1].graceful && !drained_[1].keep_listening);
+  EXPECT_TRUE(!drained_[2].inbound_only && drained_[2].graceful && drained_[2].keep_listening);
 }
 
 TEST_F(AdminTest, MutatingPagesRefuseGetAndOthersRefusePost) {
@@ -226,7 +140,7 @@ TEST_F(AdminTest, WhatIsNoRequestIsRefused) {
 
 TEST_F(AdminTest, MoreConnectionsThanItTakesWaitForTheirTurn) {
   sockaddr_storage storage{};
-  const socklen_t size = server_->address().fill(storage);
+  const socklen_t size = address(To::admin).fill(storage);
   std::vector<int> silent;
   for (std::size_t i = 0; i < limits::admin_connections; ++i) {
     silent.push_back(socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -240,9 +154,9 @@ TEST_F(AdminTest, MoreConnectionsThanItTakesWaitForTheirTurn) {
 }
 
 TEST_F(AdminTest, APortInUseIsAnErrorWithTheAddress) {
-  const auto again = Server::start(io_, server_->address(), {}, {.config = *service_});
+  const auto again = Server::start(io_, {address(To::admin), {}, {}}, {.config = *service_});
   ASSERT_FALSE(again);
-  EXPECT_TRUE(has(again.error().context, server_->address().text()));
+  EXPECT_TRUE(has(again.error().context, address(To::admin).text()));
 }
 
 }  // namespace

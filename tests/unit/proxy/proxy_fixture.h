@@ -103,6 +103,14 @@ protected:
     return app;
   }
 
+  // REQUIRES: dialled once.
+  void drain(const Worker::Drain& what) {
+    worker_->drain(what);
+    std::promise<void> done;
+    worker_->post([&done] { done.set_value(); });
+    done.get_future().wait();
+  }
+
   // The upstream's side of a new connection, once it has read a request's head.
   test::TestSocket accept_request() {
     auto server = upstream_.accept();

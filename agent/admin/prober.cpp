@@ -1,0 +1,96 @@
+#include "agent/admin/prober.h"
+
+#include <netinet/in.h>
+
+#include "agent/admin/probe_call.h"
+#include "agent/core/limits.h"
+
+namespace sallyport::admin {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+// Only whether it can be connected to.
+void run_tcp_probe(asio::io_context& io, ProbeCall call) {
+  auto stream = std::make_shared<boost::beast::tcp_stream>(io);
+  if (const auto error = prepare_stream(*stream, call)) return call.done(failed_probe("", error));
+  stream->async_connect(probe_endpoint(call.options.destination, call.probe.port),
+                        [stream, done = std::move(call.done)](error_code error) {
+                          done(error ? failed_probe("connect", error) : Response{200, ""});
+                        });
+}
+
+}  // namespace
+
+tcp::endpoint probe_endpoint(const IpAddress& ip, uint16_t port) {
+  if (ip.is_v4()) {
+    asio::ip::address_v4::bytes_type bytes;
+    std::copy_n(ip.bytes(), bytes.size(), bytes.begin());
+    return {asio::ip::address_v4(bytes), port};
+  }
+  asio::ip::address_v6::bytes_type bytes;
+  std::copy_n(ip.bytes(), bytes.size(), bytes.begin());
+  return {asio::ip::address_v6(bytes), port};
+}
+
+error_code prepare_stream(boost::beast::tcp_stream& stream, const ProbeCall& call) {
+  const bool v4 = call.options.destination.is_v4();
+  auto& socket = stream.socket();
+  error_code error;
+  socket.open(v4 ? tcp::v4() : tcp::v6(), error);
+  if (error) return error;
+  // Else each probe would hold one of the few ports of its own.
+  const int one = 1;
+  setsockopt(socket.native_handle(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+  in6_addr six{};
+  six.s6_addr[15] = 6;
+  socket.bind(probe_endpoint(v4 ? IpAddress::v4(0x7f000006) : IpAddress::v6(six), 0), error);
+  stream.expires_at(call.deadline);
+  return error;
+}
+
+Response failed_probe(const std::string& what, const error_code& error) {
+  return {500, (what.empty() ? std::string() : what + ": ") + error.message() + "\n"};
+}
+
+struct Prober::State {
+  asio::io_context& io;
+  AppProbes probes;
+  ProbeOptions options;
+  std::size_t running = 0;
+};
+
+Prober::Prober(asio::io_context& io, AppProbes probes, const ProbeOptions& options)
+    : state_(std::make_shared<State>(State{io, std::move(probes), options})) {}
+Prober::Prober(Prober&&) noexcept = default;
+Prober::~Prober() = default;
+
+void Prober::probe(std::string_view path, const Request& request, const Done& done) {
+  const auto found = state_->probes.find(path);
+  if (found == state_->probes.end()) {
+    return done({400, "app prober config does not exists for " + std::string(path) + "\n"});
+  }
+  if (state_->running >= limits::app_probes_at_once) {
+    return done({503, "too many probes are under way\n"});
+  }
+  ++state_->running;
+  ProbeCall call{.probe = found->second, .options = state_->options, .request = request};
+  call.deadline = std::chrono::steady_clock::now() + call.probe.timeout;
+  call.done = [state = state_, done](Response response) {
+    --state->running;
+    done(std::move(response));
+  };
+  asio::io_context& io = state_->io;
+  switch (found->second.kind) {
+    case AppProbe::Kind::http_get:
+      return run_http_probe(io, std::move(call));
+    case AppProbe::Kind::tcp_socket:
+      return run_tcp_probe(io, std::move(call));
+    case AppProbe::Kind::grpc:
+      return run_grpc_probe(io, std::move(call));
+  }
+}
+
+}  // namespace sallyport::admin
