@@ -26,7 +26,7 @@ Examples:
     sallyport validate -f rules.yaml --labels app=sleep -o json
 
 A finding is FILE:LINE: SEVERITY: KIND NAMESPACE/NAME: FIELD: REASON. Errors are what a proxy would
-refuse; a refused rule closes the hosts it names. Documents of other kinds are
+refuse; a refused rule closes the hosts it names, a refused policy the workloads. Other kinds are
 named and passed over.
 
 Exit codes: 0 valid (perhaps with warnings), 1 not valid or not readable, 2 wrong command line)";

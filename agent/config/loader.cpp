@@ -34,7 +34,8 @@ std::map<std::string_view, const mesh::Cluster*> askers(const mesh::Snapshot& sn
 bool same_refused(const std::vector<istio::Refused>& a, const std::vector<istio::Refused>& b) {
   return std::equal(
       a.begin(), a.end(), b.begin(), b.end(), [](const auto& left, const auto& right) {
-        return left.hosts == right.hosts && left.finding.text() == right.finding.text();
+        return left.hosts == right.hosts && left.selector == right.selector &&
+               left.finding.text() == right.finding.text();
       });
 }
 

@@ -73,6 +73,9 @@ std::vector<std::string> named_hosts(const Node& node) {
 void Decoder::refuse(const Finding& finding, ResourceRefPtr ref, std::vector<std::string> hosts) {
   decoded_.refused.push_back(
       {finding, ref->kind, ref->namespace_name, ref->name, std::move(hosts), ref});
+  // Of a document that no parser can read: everything.
+  const bool selects = ref->kind == "PeerAuthentication" || ref->kind == "AuthorizationPolicy";
+  if (selects) decoded_.refused.back().selector.emplace();
 }
 
 // A finding about a document of no known kind. An error is a refusal too: what it was meant to be
@@ -168,7 +171,8 @@ Metadata Decoder::metadata(Fields& document, const std::string& kind) {
         metadata.annotations = fields.labels("annotations");
         // The whole resource once more, as kubectl leaves it.
         metadata.annotations.erase("kubectl.kubernetes.io/last-applied-configuration");
-        if (is_of_istio(kind) && metadata.annotations.contains("istio.io/dry-run")) {
+        if (is_of_istio(kind) && kind != "AuthorizationPolicy" &&
+            metadata.annotations.contains("istio.io/dry-run")) {
           fields.error("annotations", "unsupported annotation istio.io/dry-run");
         }
       },
@@ -209,6 +213,7 @@ void Decoder::read(Fields& document, Metadata metadata, Report& report, const No
     } else {
       refuse(*report.first_error(), ref,
              protects(ref->kind) ? named_hosts(node) : std::vector<std::string>());
+      decoded_.refused.back().selector = protected_workloads(ref->kind, node);
       refused_.emplace_back(std::move(resource));
     }
   };
@@ -229,6 +234,12 @@ void Decoder::read(Fields& document, Metadata metadata, Report& report, const No
   if (ref->kind == "Pod") return keep(decode_pod(std::move(metadata), document));
   if (ref->kind == "EndpointSlice") {
     return keep(decode_endpoint_slice(std::move(metadata), document));
+  }
+  if (ref->kind == "PeerAuthentication") {
+    return keep(decode_peer_authentication(std::move(metadata), document));
+  }
+  if (ref->kind == "AuthorizationPolicy") {
+    return keep(decode_authorization_policy(std::move(metadata), document));
   }
   if (ref->kind == "Service") return keep(decode_service(std::move(metadata), document));
   if (ref->kind == "Secret") return keep(decode_secret(std::move(metadata), document));

@@ -18,6 +18,8 @@ EndpointSlice decode_endpoint_slice(Metadata metadata, Fields& document);
 Service decode_service(Metadata metadata, Fields& document);
 Secret decode_secret(Metadata metadata, Fields& document);
 ConfigMap decode_config_map(Metadata metadata, Fields& document);
+PeerAuthentication decode_peer_authentication(Metadata metadata, Fields& document);
+AuthorizationPolicy decode_authorization_policy(Metadata metadata, Fields& document);
 
 // Shared pieces.
 TrafficPolicy decode_traffic_policy(Fields& fields);  // host level or of a subset
@@ -40,5 +42,11 @@ void check_labels(Fields& fields, std::string_view name, const Labels& labels);
 // `labels` or `matchLabels`: equality only. `of`: whose `labels` they are, for the warning.
 Labels decode_selector(Fields& selector, std::string_view name,
                        std::string_view of = "service entry");
+// Of a refused policy or Sidecar: see Refused::selector.
+std::optional<Labels> protected_workloads(std::string_view kind, const Node& document);
+// A rule's fields with what Istio's validation says of their values.
+AuthorizationRule decode_authorization_rule(Fields& rule, const AuthorizationPolicy& policy,
+                                            std::size_t index);
+std::optional<Labels> sidecar_workloads(const Node& document);  // of a refused Sidecar
 
 }  // namespace sallyport::istio

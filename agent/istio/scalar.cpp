@@ -95,6 +95,14 @@ std::optional<bool> boolean_value(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<bool> go_boolean(std::string_view text) {
+  constexpr std::string_view yes[] = {"1", "t", "T", "TRUE", "true", "True"};
+  constexpr std::string_view no[] = {"0", "f", "F", "FALSE", "false", "False"};
+  if (among(text, yes)) return true;
+  if (among(text, no)) return false;
+  return std::nullopt;
+}
+
 std::optional<int64_t> integer_value(std::string_view text) {
   const std::string plain = without_underscores(text);
   if (const auto value = parse_integer(plain)) return value;

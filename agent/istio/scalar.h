@@ -18,6 +18,7 @@ Node::Kind resolve_plain(std::string_view text);
 // The value of a boolean, an integer (decimal, 0x, 0o, 0b, leading 0 for octal, `_` between digits)
 // or a real that is whole. Empty when it is none, or an integer that 64 bits don't hold.
 std::optional<bool> boolean_value(std::string_view text);
+std::optional<bool> go_boolean(std::string_view text);  // as Go's strconv.ParseBool: "1", "true"
 std::optional<int64_t> integer_value(std::string_view text);
 std::optional<double> real_value(std::string_view text);  // also of an integer; never NaN
 

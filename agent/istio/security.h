@@ -12,13 +12,23 @@ namespace sallyport::istio {
 
 enum class MutualTls : uint8_t { unset, disable, permissive, strict };
 
+struct MutualTlsMode {
+  MutualTls mode = MutualTls::unset;
+  ResourceRefPtr ref;  // the resource, at the line of the mode; null: not given
+};
+
 struct PeerAuthentication {
   Metadata metadata;
   std::optional<Labels> selector;  // matchLabels
-  MutualTls mode = MutualTls::unset;
-  int mode_line = 0;
-  boost::container::flat_map<uint16_t, MutualTls> port_modes;  // by the workload's (container) port
+  MutualTlsMode mtls;
+  boost::container::flat_map<uint16_t, MutualTlsMode> port_modes;  // by the container's port
 };
+
+// Whether it is of the whole namespace (of the mesh, in the root namespace): an empty selector is
+// none.
+inline bool is_for_all(const PeerAuthentication& policy) {
+  return !policy.selector || policy.selector->empty();
+}
 
 // One field of a rule with its not-twin: any of `values` (none: everything), and none of
 // `not_values`.
@@ -46,7 +56,7 @@ struct AuthorizationRule {
   std::vector<RuleSource> from;     // empty: everybody
   std::vector<RuleOperation> to;    // empty: everything
   std::vector<RuleCondition> when;  // all of them
-  int line = 0;
+  ResourceRefPtr ref;               // the policy, at the line of the rule
 };
 
 enum class AuthorizationAction : uint8_t { allow, deny, audit, custom };

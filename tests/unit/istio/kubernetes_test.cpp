@@ -163,8 +163,9 @@ const KindCase kind_cases[] = {
      "f.yaml:1: warning: Service (serving.knative.dev/v1) has no effect here", 0},
     {"Envoy's own", "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter",
      "f.yaml:1: warning: EnvoyFilter default/x: this kind is not supported, has no effect", 0},
-    {"Istio's, not yet", "apiVersion: security.istio.io/v1\nkind: PeerAuthentication",
-     "f.yaml:1: warning: PeerAuthentication default/x: this kind is not supported, has no effect",
+    {"Istio's, not yet", "apiVersion: security.istio.io/v1\nkind: RequestAuthentication",
+     "f.yaml:1: warning: RequestAuthentication default/x: this kind is not supported, has no "
+     "effect",
      0},
     {"a version that there isn't", "apiVersion: networking.istio.io/v2\nkind: DestinationRule",
      "f.yaml:1: DestinationRule default/x: apiVersion: no such version: \"networking.istio.io/v2\"",
