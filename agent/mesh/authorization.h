@@ -17,18 +17,21 @@ namespace sallyport::mesh {
 
 struct CompileInput;
 
-struct AuthorizationRules;  // inside authorization.cpp
+struct AuthorizationRules;  // authorization_rules.h
 
 // What selects this workload: AUDIT, DENY and ALLOW policies in evaluation order, and what could
 // not be evaluated.
 struct Authorization {
-  std::shared_ptr<const AuthorizationRules> http, tcp;  // HTTP-only fields count as 2.8 of 1.8
-  bool operator==(const Authorization&) const;          // same policies, by their refs
+  // On TCP an ALLOW rule with what only HTTP has never matches; DENY and AUDIT rules drop it
+  // (istio-api.md 1.8). Never null once compiled.
+  std::shared_ptr<const AuthorizationRules> http, tcp;
+  bool operator==(const Authorization&) const;  // the same rules of the same policies
 };
 using AuthorizationPtr = std::shared_ptr<const Authorization>;
 
 // Null: no policy selects the workload, everything is allowed. CUSTOM, JWT-based and refused
-// policies deny all that they select, each with a finding.
+// policies deny all that they select, each with a finding; one that never denies (AUDIT, a dry run)
+// and can't be evaluated has no effect, with a finding.
 AuthorizationPtr compile_authorization(const CompileInput& input,
                                        std::vector<istio::Finding>& findings);
 
@@ -46,14 +49,18 @@ struct AuthorizationFacts {
 
 struct AuthorizationAnswer {
   bool allowed = true;
-  // "ns[foo]-policy[deny-all]-rule[0]" of the policy that decided; "none": no ALLOW matched.
-  // Empty: nothing refused it.
+  // What refused it: "ns[foo]-policy[deny-all]-rule[0]"; "none": no ALLOW matched. Of several that
+  // match the first by name, as Envoy has it. Empty: nothing refused it.
   std::string_view policy;
-  ResourceRefPtr because;       // that policy; null: none
+  // The rule that refused it or that ALLOW let it in by, at its line; where no ALLOW matched the
+  // first of those policies; null: nothing decided.
+  ResourceRefPtr because;
   std::string_view reason;      // of one that can't be evaluated, for the log; else empty
   std::string_view dry_run;     // policy that would have refused it (istio.io/dry-run); else empty
   std::string_view audited_by;  // of an AUDIT policy that matched; else empty
 };
+// AUDIT, then what can't be evaluated, DENY, ALLOW. Allocates nothing, unless a header that a rule
+// asks for came several times and is long.
 // Views live as long as `authorization`.
 AuthorizationAnswer authorize(const Authorization& authorization, const AuthorizationFacts& facts);
 
