@@ -154,6 +154,8 @@ std::string Loader::compile(std::optional<InForce> fresh) {
   if (compiled_.snapshot && same_resources && !mesh_changed_) return {};
   if (!fresh) fresh = InForce{input_.resources, input_.refused, {}, {}};
   auto differ = mesh::changes_between(input_.resources, fresh->resources);
+  // A PeerAuthentication that is refused says something of workloads too.
+  differ.workloads |= !same_refused(input_.refused, fresh->refused);
   auto news = news_of(fresh->resources.size(), differ);
   if (mesh_changed_ && compiled_.snapshot) news += "; the mesh config changed";
   std::optional<mesh::Changes> changes;
