@@ -32,11 +32,11 @@ std::map<std::string_view, const mesh::Cluster*> askers(const mesh::Snapshot& sn
 }
 
 bool same_refused(const std::vector<istio::Refused>& a, const std::vector<istio::Refused>& b) {
-  return std::equal(
-      a.begin(), a.end(), b.begin(), b.end(), [](const auto& left, const auto& right) {
-        return left.hosts == right.hosts && left.selector == right.selector &&
-               left.finding.text() == right.finding.text();
-      });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const auto& left, const auto& right) {
+                      return left.hosts == right.hosts && left.selector == right.selector &&
+                             left.finding.text() == right.finding.text();
+                    });
 }
 
 // "12 resources, 1 new or changed: DestinationRule default/x (rules.yaml:3); 2 gone"
