@@ -75,6 +75,15 @@ bool same_group(const mesh::Endpoint& a, const mesh::Endpoint& b) {
   return a.group == b.group && a.locality == b.locality;
 }
 
+// What tells an endpoint that takes Istio's mutual TLS from one that doesn't.
+void dump_tls_match(JsonWriter& json, std::string_view name) {
+  json.object(name, [&] {
+    json.object("filter_metadata", [&] {
+      json.object("envoy.transport_socket_match", [&] { json.field("tlsMode", "istio"); });
+    });
+  });
+}
+
 void dump_group(JsonWriter& json, const mesh::Cluster& cluster, const mesh::Endpoint& first) {
   dump_locality(json, cluster, first);
   json.array("lb_endpoints", [&] {
@@ -88,6 +97,7 @@ void dump_group(JsonWriter& json, const mesh::Cluster& cluster, const mesh::Endp
             dump_address(json, "address", endpoint.address());
           }
         });
+        if (endpoint.mesh_tls) dump_tls_match(json, "metadata");
         json.field("load_balancing_weight", endpoint.weight);
       });
     }
@@ -125,8 +135,7 @@ void dump_validation(JsonWriter& json, const mesh::TlsOrigination& tls) {
   });
 }
 
-void dump_tls(JsonWriter& json, const mesh::TlsOrigination& tls) {
-  if (tls.mode == mesh::Originate::none) return;
+void dump_tls_socket(JsonWriter& json, const mesh::TlsOrigination& tls) {
   json.object("transport_socket", [&] {
     json.field("name", "envoy.transport_sockets.tls");
     json.object("typed_config", [&] {
@@ -139,8 +148,36 @@ void dump_tls(JsonWriter& json, const mesh::TlsOrigination& tls) {
                      [&] { json.object([&] { json.field("name", tls.certificate); }); });
         }
         dump_validation(json, tls);
+        if (tls.mode == mesh::Originate::istio_mutual) {
+          json.array("alpn_protocols", [&] { json.value("istio"); });
+        }
       });
       if (!tls.sni.empty()) json.field("sni", tls.sni);
+    });
+  });
+}
+
+// As istiod has it: by each endpoint's metadata where auto mTLS decides.
+void dump_tls(JsonWriter& json, const mesh::TlsOrigination& tls) {
+  if (tls.mode == mesh::Originate::none) return;
+  if (!tls.automatic) return dump_tls_socket(json, tls);
+  json.array("transport_socket_matches", [&] {
+    json.object([&] {
+      json.field("name", "tlsMode-istio");
+      json.object("match", [&] { json.field("tlsMode", "istio"); });
+      dump_tls_socket(json, tls);
+    });
+    json.object([&] {
+      json.field("name", "tlsMode-disabled");
+      json.object("match", [] {});
+      json.object("transport_socket", [&] {
+        json.field("name", "envoy.transport_sockets.raw_buffer");
+        json.object("typed_config", [&] {
+          json.field(
+              "@type",
+              "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer");
+        });
+      });
     });
   });
 }

@@ -168,7 +168,7 @@ LiveResult Attempt::run(const std::string& host, const SocketAddress& destinatio
       continue;
     }
     add("connect", place.text() + ": connected");
-    if (cluster_.tls.mode != mesh::Originate::none) shake_hands(line);
+    if (cluster_.tls.of_rule()) shake_hands(line);
     break;
   }
   return std::move(out_);

@@ -9,9 +9,13 @@
 namespace sallyport::cli {
 namespace {
 
+// It comes from the CA, or from where its files are mounted, at run time.
+bool is_of_workload(const std::string& name) { return name == "default" || name == "ROOTCA"; }
+
 // Where a vault name's material comes from: the Secret's place, or the files themselves.
 std::string source_of(const std::string& name, const mesh::CompileInput& input) {
   constexpr std::string_view scheme = "kubernetes://", ca = "-cacert";
+  if (is_of_workload(name)) return "the workload's own identity";
   if (!name.starts_with(scheme)) return name == "system" ? "the operating system's bundle" : name;
   const auto wanted = name.substr(scheme.size());
   const auto base = wanted.ends_with(ca) ? wanted.substr(0, wanted.size() - ca.size()) : wanted;
@@ -62,7 +66,7 @@ mesh::ExplainedStep step_for(const char* what, const std::string& name,
                              const mesh::CompileInput& input, const certs::Vault& vault,
                              int64_t now) {
   mesh::ExplainedStep step{what, name, source_of(name, input), {}};
-  if (name == "system") return step;
+  if (name == "system" || is_of_workload(name)) return step;
   const auto* entry = vault.find(name);
   if (entry && entry->pair) {
     step.text += ": " + told(entry->pair->info()) + "; the key belongs to it";
@@ -93,7 +97,8 @@ void explain_secrets(mesh::ExplainedTarget& target, const mesh::CompileInput& in
                      const certs::Vault& vault, int64_t now) {
   if (!target.cluster || target.cluster->refused) return;
   const auto& tls = target.cluster->tls;
-  if (tls.mode == mesh::Originate::none) return;
+  // The step TLS says all of it: its certificate and roots come from the CA at run time.
+  if (tls.mode == mesh::Originate::none || tls.mode == mesh::Originate::istio_mutual) return;
   std::vector<mesh::ExplainedStep> steps;
   if (!tls.certificate.empty()) {
     steps.push_back(step_for("certificate", tls.certificate, input, vault, now));
@@ -103,6 +108,7 @@ void explain_secrets(mesh::ExplainedTarget& target, const mesh::CompileInput& in
                                [](const auto& step) { return step.name == "TLS"; });
   target.steps.insert(at == target.steps.end() ? at : at + 1, steps.begin(), steps.end());
   if (target.refused.empty()) target.refused = expired_crls(tls.roots, vault, now);
+  if (is_of_workload(tls.certificate) || is_of_workload(tls.roots)) return;
   mesh::HostRoom room;
   const auto host = mesh::host_key(target.authority, room);
   const auto identity = upstream::make_identity(*target.cluster, host, vault);

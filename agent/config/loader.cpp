@@ -32,11 +32,11 @@ std::map<std::string_view, const mesh::Cluster*> askers(const mesh::Snapshot& sn
 }
 
 bool same_refused(const std::vector<istio::Refused>& a, const std::vector<istio::Refused>& b) {
-  return std::equal(
-      a.begin(), a.end(), b.begin(), b.end(), [](const auto& left, const auto& right) {
-        return left.hosts == right.hosts && left.selector == right.selector &&
-               left.finding.text() == right.finding.text();
-      });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const auto& left, const auto& right) {
+                      return left.hosts == right.hosts && left.selector == right.selector &&
+                             left.finding.text() == right.finding.text();
+                    });
 }
 
 // "12 resources, 1 new or changed: DestinationRule default/x (rules.yaml:3); 2 gone"
@@ -154,6 +154,8 @@ std::string Loader::compile(std::optional<InForce> fresh) {
   if (compiled_.snapshot && same_resources && !mesh_changed_) return {};
   if (!fresh) fresh = InForce{input_.resources, input_.refused, {}, {}};
   auto differ = mesh::changes_between(input_.resources, fresh->resources);
+  // A PeerAuthentication that is refused says something of workloads too.
+  differ.workloads |= !same_refused(input_.refused, fresh->refused);
   auto news = news_of(fresh->resources.size(), differ);
   if (mesh_changed_ && compiled_.snapshot) news += "; the mesh config changed";
   std::optional<mesh::Changes> changes;

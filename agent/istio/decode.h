@@ -32,9 +32,9 @@ struct Refused {
   std::string namespace_name, name;
   std::vector<std::string> hosts;  // as far as they could be read; empty: unknown
   ResourceRefPtr ref;
-  // Of a PeerAuthentication or AuthorizationPolicy: what the workloads that it protects are
-  // labelled with, as far as that could be read (nothing: all of its namespace, or of the mesh);
-  // none: it protects no workload.
+  // Of a PeerAuthentication, AuthorizationPolicy or Sidecar: what the workloads that it protects
+  // are labelled with, as far as that could be read (nothing: all of its namespace, or of the
+  // mesh); none: it protects no workload.
   std::optional<Labels> selector = std::nullopt;
 };
 

@@ -13,12 +13,12 @@ constexpr KnownKind known_kinds[] = {{"ServiceEntry", "networking.istio.io"},
                                      {"DestinationRule", "networking.istio.io"},
                                      {"VirtualService", "networking.istio.io"},
                                      {"WorkloadEntry", "networking.istio.io"},
+                                     {"PeerAuthentication", "security.istio.io"},
+                                     {"AuthorizationPolicy", "security.istio.io"},
                                      {"Sidecar", "networking.istio.io"},
                                      {"WorkloadGroup", "networking.istio.io"},
                                      {"EndpointSlice", "discovery.k8s.io"},
                                      {"Pod", ""},
-                                     {"PeerAuthentication", "security.istio.io"},
-                                     {"AuthorizationPolicy", "security.istio.io"},
                                      {"Service", ""},
                                      {"Secret", ""},
                                      {"ConfigMap", ""}};
@@ -44,7 +44,7 @@ bool is_of_istio(std::string_view kind) {
 
 bool protects(std::string_view kind) {
   return kind == "ServiceEntry" || kind == "DestinationRule" || kind == "VirtualService" ||
-         kind == "Sidecar" || kind == "PeerAuthentication" || kind == "AuthorizationPolicy";
+         kind == "PeerAuthentication" || kind == "AuthorizationPolicy" || kind == "Sidecar";
 }
 
 Standing standing_of(std::string_view api_version, std::string_view kind) {

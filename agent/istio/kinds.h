@@ -42,10 +42,11 @@ void check_labels(Fields& fields, std::string_view name, const Labels& labels);
 // `labels` or `matchLabels`: equality only. `of`: whose `labels` they are, for the warning.
 Labels decode_selector(Fields& selector, std::string_view name,
                        std::string_view of = "service entry");
-// Of a refused policy: see Refused::selector.
+// Of a refused policy or Sidecar: see Refused::selector.
 std::optional<Labels> protected_workloads(std::string_view kind, const Node& document);
 // A rule's fields with what Istio's validation says of their values.
 AuthorizationRule decode_authorization_rule(Fields& rule, const AuthorizationPolicy& policy,
                                             std::size_t index);
+std::optional<Labels> sidecar_workloads(const Node& document);  // of a refused Sidecar
 
 }  // namespace sallyport::istio

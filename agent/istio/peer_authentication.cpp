@@ -93,6 +93,7 @@ PeerAuthentication decode_peer_authentication(Metadata metadata, Fields& documen
 }
 
 std::optional<Labels> protected_workloads(std::string_view kind, const Node& document) {
+  if (kind == "Sidecar") return sidecar_workloads(document);
   if (kind != "PeerAuthentication" && kind != "AuthorizationPolicy") return std::nullopt;
   const Node* const spec = document.find("spec");
   if (!spec || spec->kind != Node::Kind::mapping) return Labels();

@@ -250,6 +250,20 @@ void decode_spec(Sidecar& sidecar, Fields& spec) {
 
 }  // namespace
 
+std::optional<Labels> sidecar_workloads(const Node& document) {
+  Labels out;
+  const Node* node = &document;
+  for (const std::string_view name : {"spec", "workloadSelector", "labels"}) {
+    const Node* const next = node->kind == Node::Kind::mapping ? node->find(name) : nullptr;
+    if (!next) return out;
+    node = next;
+  }
+  if (node->kind != Node::Kind::mapping) return out;
+  for (const Node::Entry& entry : node->entries)
+    if (entry.value->is_scalar()) out.insert_or_assign(entry.key, entry.value->text);
+  return out;
+}
+
 Sidecar decode_sidecar(Metadata metadata, Fields& document) {
   Sidecar sidecar;
   sidecar.metadata = std::move(metadata);

@@ -14,7 +14,10 @@ Pointers pointers(const Resources& all, std::size_t from, std::size_t to) {
 }
 
 bool is_workload(const istio::Resource& resource) {
-  return std::holds_alternative<istio::Workload>(resource);
+  return std::holds_alternative<istio::Workload>(resource) ||
+         std::holds_alternative<istio::Pod>(resource) ||
+         std::holds_alternative<istio::EndpointSlice>(resource) ||
+         std::holds_alternative<istio::PeerAuthentication>(resource);
 }
 
 }  // namespace

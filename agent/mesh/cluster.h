@@ -76,6 +76,9 @@ struct TlsOrigination {
   ResourceRefPtr rule;                                   // the DestinationRule
   int line = 0;                                          // of its tls block
   bool operator==(const TlsOrigination&) const = default;
+  // A rule wraps what the client says in TLS of its own: not Istio's mutual TLS, which carries
+  // everything.
+  bool of_rule() const { return mode == Originate::simple || mode == Originate::mutual; }
 };
 
 // Equal content; refs to resources are compared as pointers.
@@ -104,8 +107,8 @@ struct Cluster {
   ResourceRefPtr rule;     // DestinationRule that applied; null when none
   // Fail closed: nobody may be sent to, and why (a broken rule or resource).
   Boxed<Error> refused;
-  // Made of `service`, `rule` and selected WorkloadEntries alone and without a finding: it holds
-  // for as long as they do.
+  // Made of `service`, `rule` and who serves it alone and without a finding: it holds for as long
+  // as they do.
   bool settled = false;
   bool operator==(const Cluster&) const = default;
 };

@@ -17,12 +17,13 @@ namespace {
 class Compiler {
 public:
   Compiler(const CompileInput& input, const SnapshotPtr& previous)
-      : input_(input), previous_(previous.get()) {}
+      : input_(input), previous_(previous.get()), workloads_(input) {}
 
   Compiled run(uint64_t version);
 
 private:
   ClusterPtr keep(Cluster next);
+  void find_pods_of_headless();
   void add_clusters(const KnownService& service, RuleIndex& rules);
   ClusterPtr unchanged(const std::string& name, const KnownService& service,
                        const RuleChoice& choice, const SubsetChoice* subset) const;
@@ -47,6 +48,7 @@ private:
   std::vector<Served> served_;
   std::shared_ptr<Snapshot> next_ = std::make_shared<Snapshot>();
   std::set<std::string> secrets_;
+  ServiceWorkloads workloads_;
   ByText<std::set<uint16_t>> ports_of_host_;  // made when first asked for
 };
 
@@ -93,6 +95,14 @@ bool Compiler::has_port(const KnownService& service, uint16_t port) {
   return ports_of_host_[service.host].contains(port);
 }
 
+// By resources that are not its own: WorkloadEntries, Pods, EndpointSlices; and what
+// PeerAuthentication says of them.
+bool is_served_by_others(const KnownService& service) {
+  if (service.service) return true;
+  return service.entry->workload_selector ||
+         service.entry->location == istio::Location::mesh_internal;
+}
+
 // Last time's, where it was made of the same objects and nothing else.
 ClusterPtr Compiler::unchanged(const std::string& name, const KnownService& service,
                                const RuleChoice& choice, const SubsetChoice* subset) const {
@@ -101,7 +111,7 @@ ClusterPtr Compiler::unchanged(const std::string& name, const KnownService& serv
   const auto& changes = *input_.changes;
   const auto rule = choice.rule ? choice.rule->metadata.ref : nullptr;
   if (changes.contains(service.metadata->ref) || changes.contains(rule)) return nullptr;
-  if (changes.workloads && service.entry && service.entry->workload_selector) return nullptr;
+  if (changes.workloads && is_served_by_others(service)) return nullptr;
   const auto at = previous_->clusters.find(name);
   if (at == previous_->clusters.end() || !at->second->settled) return nullptr;
   const bool same = at->second->service == service.metadata->ref && at->second->rule == rule;
@@ -117,7 +127,7 @@ ClusterPtr Compiler::add_cluster(const KnownService& service, const KnownPort& p
     next_->clusters.try_emplace(cluster->name, cluster);
   } else {
     const auto found = findings_.size();
-    auto next = compile_cluster(service, port, choice, subset, input_, findings_);
+    auto next = compile_cluster(service, port, choice, subset, workloads_, findings_);
     next.settled = findings_.size() == found && !choice.broken && !service.decorated &&
                    (!subset || subset->rule == choice.rule);
     cluster = keep(std::move(next));
@@ -128,13 +138,31 @@ ClusterPtr Compiler::add_cluster(const KnownService& service, const KnownPort& p
   return cluster;
 }
 
+// Each pod of such a Service is a listener of its own (2.6).
+void Compiler::find_pods_of_headless() {
+  std::vector<istio::Finding> told_later;
+  for (auto& service : services_) {
+    const auto bytes = [](const KnownPort& port) {
+      return port.kind == PortKind::tcp || port.kind == PortKind::detect;
+    };
+    if (!service.headless() || std::none_of(service.ports.begin(), service.ports.end(), bytes))
+      continue;
+    for (const auto& one : workloads_.of(service, told_later).workloads) {
+      const auto ip = IpAddress::parse(one.entry.address);
+      if (ip && one.ready) service.pods.push_back(*ip);
+    }
+  }
+  workloads_.forget();
+}
+
 // Of the whole service, and of each subset of its rules.
 void Compiler::add_clusters(const KnownService& service, RuleIndex& rules) {
   const auto choice = rules.choose(service);
   if (choice.rule) check_port_settings(*choice.rule, service);
   for (const auto& port : service.ports) {
     if (port.kind == PortKind::other) continue;
-    served_.push_back({&service, &port, add_cluster(service, port, choice, nullptr)});
+    const auto cluster = add_cluster(service, port, choice, nullptr);
+    if (!service.only_routed_to) served_.push_back({&service, &port, cluster});
     for (const auto& subset : choice.subsets) add_cluster(service, port, choice, &subset);
   }
 }
@@ -200,7 +228,8 @@ Compiled Compiler::run(uint64_t version) {
   next_->mesh = input_.mesh;
   if (previous_) next_->clusters.reserve(previous_->clusters.size());
   next_->passthrough = keep(passthrough_cluster("PassthroughCluster", input_.mesh));
-  next_->black_hole = keep(black_hole_cluster());
+  const SidecarScope scope(input_);
+  next_->black_hole = keep(black_hole_cluster(scope));
   next_->inbound_passthrough = keep(inbound_passthrough_cluster(input_.mesh));
   const PeerAuthentications modes(input_);
   modes.report(findings_);
@@ -208,14 +237,17 @@ Compiled Compiler::run(uint64_t version) {
                                     [this](Cluster next) { return keep(std::move(next)); }},
                                    findings_);
   RuleIndex rules(input_);
-  services_ = known_services(input_, findings_);
+  VirtualServiceIndex virtual_services(input_, scope, findings_);
+  ServiceScope seen{scope, {}};
+  if (!scope.sees_all()) seen.routed_to = virtual_services.destinations();
+  services_ = known_services(input_, seen, findings_);
+  find_pods_of_headless();
   for (const auto& service : services_) add_clusters(service, rules);
-  VirtualServiceIndex virtual_services(input_, findings_);
   const auto broken = virtual_services.broken();
   for (const auto& [host, refused] : broken)
     virtual_services.close(host, keep(closed_cluster(host, 0, *refused)));
   const RouteCompiler routes(input_, next_->clusters);
-  ListenerBuilder listeners({input_, previous_, virtual_services, routes}, findings_);
+  ListenerBuilder listeners({input_, previous_, virtual_services, routes, scope}, findings_);
   for (const auto& [service, port, cluster] : served_) listeners.add(*service, *port, cluster);
   close_refused(rules, listeners);
   for (const auto& [host, refused] : broken) {

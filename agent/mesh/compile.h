@@ -16,8 +16,10 @@ using Resources = std::vector<std::shared_ptr<const istio::Resource>>;
 // of the others still holds.
 struct Changes {
   std::unordered_set<const ResourceRef*> refs;  // of those that are new or were edited
-  bool workloads = false;                       // a WorkloadEntry came, went or was edited
-  std::size_t gone = 0;                         // that are no more
+  // A WorkloadEntry, Pod or EndpointSlice came, went or was edited; or a PeerAuthentication, which
+  // says what they accept.
+  bool workloads = false;
+  std::size_t gone = 0;  // that are no more
   bool contains(const ResourceRefPtr& ref) const { return ref && refs.contains(ref.get()); }
 };
 // REQUIRES: one that was edited has its old ref, or one of its own.

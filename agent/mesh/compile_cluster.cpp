@@ -26,6 +26,8 @@ struct Selection {
   const istio::Labels* labels = nullptr;
   const istio::DestinationRule* rule = nullptr;  // whose subset it is
   LocalityPlan* localities = nullptr;            // sorts them
+  ServiceWorkloads* workloads = nullptr;
+  const ServedBy* served = nullptr;
   bool takes(const istio::Labels& of) const { return !labels || istio::selects(*labels, of); }
 };
 
@@ -49,8 +51,8 @@ Discovery discovery_of(const KnownService& service) {
   return Discovery::static_;
 }
 
-// Until endpoints are watched, a Service's own addresses stand for them: the kernel balances behind
-// them.
+// Of a Service nobody is known who serves it: its own addresses stand for them, and the kernel
+// balances behind them.
 void add_cluster_ips(const KnownService& service, const istio::ServicePort& port,
                      const CompileInput& input, Cluster& out) {
   const auto reachable = [&](const IpAddress& ip) {
@@ -85,17 +87,13 @@ std::string unusable(const std::string& address, const Cluster& cluster) {
          " other unix sockets and takes no more: restart it";
 }
 
-// Precedence of ports: the endpoint's own by name, targetPort, number (1.1). `metadata`: of the
-// resource that the workload stands in.
-void add_workload(const istio::WorkloadEntry& workload, const istio::Metadata& metadata,
-                  const istio::ServicePort& port, const Selection& selection, Cluster& out,
-                  std::vector<istio::Finding>& findings) {
-  if (!selection.takes(workload.labels)) return;
+void add_workload(const ServiceWorkload& serving, uint16_t port, const Selection& selection,
+                  Cluster& out, std::vector<istio::Finding>& findings) {
+  const auto& workload = serving.entry;
+  if (!serving.ready || !selection.takes(workload.labels)) return;
   Endpoint endpoint;
   endpoint.weight = std::max<uint32_t>(workload.weight, 1);
-  const auto own = workload.ports.find(port.name);
-  const uint16_t usual = port.target_port ? port.target_port : port.number;
-  endpoint.port = own == workload.ports.end() ? usual : own->second;
+  endpoint.port = port;
   if (const auto unix_socket = unix_socket_of(workload.address, out.discovery)) {
     endpoint.unix_socket = *unix_socket;
     endpoint.port = 0;
@@ -103,29 +101,38 @@ void add_workload(const istio::WorkloadEntry& workload, const istio::Metadata& m
     endpoint.ip = *ip;
   } else if (out.discovery == Discovery::static_ || workload.address.starts_with("unix:") ||
              workload.address.empty()) {
-    findings.push_back(finding(istio::Severity::warning, metadata, "address",
+    findings.push_back(finding(istio::Severity::warning, *serving.metadata, "address",
                                unusable(workload.address, out), workload.line));
     return;
   } else {
     endpoint.host = lower(workload.address);
   }
+  if (out.tls.automatic)
+    endpoint.mesh_tls = endpoint_mtls(serving, port, selection.workloads->policies()).on();
   selection.localities->place(workload, endpoint);
   out.endpoints.push_back(std::move(endpoint));
+}
+
+void add_workloads(const KnownService& service, const istio::ServicePort& port,
+                   const Selection& selection, Cluster& out,
+                   std::vector<istio::Finding>& findings) {
+  for (const auto& one : selection.served->workloads) {
+    const auto own = target_port(one, port, service.service != nullptr);
+    if (own) add_workload(one, *own, selection, out, findings);
+  }
 }
 
 void add_entry_endpoints(const KnownService& service, const istio::ServicePort& port,
                          const Selection& selection, Cluster& out,
                          std::vector<istio::Finding>& findings) {
   const auto& entry = *service.entry;
-  for (const auto& workload : entry.endpoints)
-    add_workload(workload, entry.metadata, port, selection, out, findings);
-  for (const auto* workload : service.workloads)
-    add_workload(workload->entry, workload->metadata, port, selection, out, findings);
-  if (entry.workload_selector && service.workloads.empty()) {
+  add_workloads(service, port, selection, out, findings);
+  if (entry.workload_selector && selection.served->workloads.empty()) {
     findings.push_back(finding(istio::Severity::warning, entry.metadata, "spec.workloadSelector",
-                               out.name + " has no endpoints: no WorkloadEntry of namespace " +
-                                   entry.metadata.namespace_name() +
-                                   " has these labels (pods are not watched yet)"));
+                               out.name +
+                                   " has no endpoints: no WorkloadEntry and no Pod of "
+                                   "namespace " +
+                                   entry.metadata.namespace_name() + " has these labels"));
   }
   const bool by_name =
       out.discovery == Discovery::strict_dns || out.discovery == Discovery::logical_dns;
@@ -136,7 +143,7 @@ void add_entry_endpoints(const KnownService& service, const istio::ServicePort& 
 }
 
 void add_endpoints(const KnownService& service, const istio::ServicePort& port,
-                   const Selection& selection, const CompileInput& input, Cluster& out,
+                   const Selection& selection, Cluster& out,
                    std::vector<istio::Finding>& findings) {
   if (out.discovery == Discovery::original_dst) {
     const bool none = service.entry && service.entry->resolution == istio::Resolution::none;
@@ -148,12 +155,15 @@ void add_endpoints(const KnownService& service, const istio::ServicePort& port,
     add_entry_endpoints(service, port, selection, out, findings);
   } else if (out.discovery == Discovery::strict_dns) {
     out.endpoints.push_back({{}, lower(service.service->external_name), port.number, 1});
+  } else if (selection.served->known) {
+    add_workloads(service, port, selection, out, findings);
   } else if (selection.takes({})) {
-    add_cluster_ips(service, port, input, out);
+    add_cluster_ips(service, port, selection.workloads->input(), out);
   } else {
     findings.push_back(finding(istio::Severity::warning, selection.rule->metadata, "spec.subsets",
-                               out.name + " has no endpoints: the pods of a Service are not "
-                                          "watched yet, so that its subsets can't be told apart"));
+                               out.name + " has no endpoints: neither Pods nor EndpointSlices of "
+                                          "the Service are known, so that its subsets can't be "
+                                          "told apart"));
   }
 }
 
@@ -180,7 +190,8 @@ void apply_tls(const TlsQuestion& question, Cluster& out, std::vector<istio::Fin
     return;
   }
   out.tls = std::move(*tls);
-  if (question.port.kind == PortKind::tls && out.tls.mode != Originate::none) {
+  if (out.tls.of_rule()) out.tls.parameters = question.workloads.input().mesh.tls_defaults;
+  if (question.port.kind == PortKind::tls && out.tls.of_rule()) {
     findings.push_back(finding(istio::Severity::warning, question.rule->metadata,
                                field_of(question),
                                "TLS inside TLS: port " + std::to_string(out.port) + " of " +
@@ -198,7 +209,8 @@ std::string outbound_name(uint16_t port, std::string_view host, std::string_view
 
 Cluster compile_cluster(const KnownService& service, const KnownPort& known,
                         const RuleChoice& choice, const SubsetChoice* subset,
-                        const CompileInput& input, std::vector<istio::Finding>& findings) {
+                        ServiceWorkloads& workloads, std::vector<istio::Finding>& findings) {
+  const auto& input = workloads.input();
   const auto& port = *known.port;
   if (choice.broken) {
     auto out = closed_cluster(service.host, port.number, *choice.broken);
@@ -225,15 +237,18 @@ Cluster compile_cluster(const KnownService& service, const KnownPort& known,
                               ? &*rules.load_balancer->locality
                               : nullptr,
                           input.mesh, input.proxy, outlier != nullptr);
-  Selection selection{.localities = &localities};
+  const auto& served = workloads.of(service, findings);
+  Selection selection{.localities = &localities, .workloads = &workloads, .served = &served};
   if (subset) {
     selection.labels = &subset->subset->labels;
     selection.rule = subset->rule;
   }
-  add_endpoints(service, port, selection, input, out, findings);
+  const auto subset_name = subset ? std::string_view(subset->subset->name) : std::string_view();
+  apply_tls(
+      {rules.tls_rule, rules.tls, service, known, subset_name, out.discovery, served, workloads},
+      out, findings);
+  add_endpoints(service, port, selection, out, findings);
   localities.finish(out);
-  apply_tls({rules.tls_rule, rules.tls, service, known, input.proxy}, out, findings);
-  if (out.tls.mode != Originate::none) out.tls.parameters = input.mesh.tls_defaults;
   return out;
 }
 
@@ -276,11 +291,22 @@ Cluster inbound_passthrough_cluster(const istio::MeshConfig& mesh) {
   return out;
 }
 
-Cluster black_hole_cluster() {
+Cluster black_hole_cluster(const SidecarScope& scope) {
   Cluster out;
   out.name = "BlackHoleCluster";
-  out.refused =
-      closed("no service declares this destination and outboundTrafficPolicy is REGISTRY_ONLY", {});
+  if (const auto* broken = scope.refused()) {
+    out.refused = closed(
+        "no service declares this destination, and what the Sidecar would say of "
+        "it is not known: " +
+            broken->finding.text(),
+        broken->ref);
+    return out;
+  }
+  const auto* sidecar = scope.sidecar();
+  out.refused = closed(
+      "no service declares this destination and outboundTrafficPolicy is "
+      "REGISTRY_ONLY",
+      sidecar && sidecar->allow_any ? sidecar->metadata.ref : nullptr);
   return out;
 }
 

@@ -5,6 +5,8 @@
 #include "agent/mesh/cluster.h"
 #include "agent/mesh/known_services.h"
 #include "agent/mesh/rule_choice.h"
+#include "agent/mesh/service_workloads.h"
+#include "agent/mesh/sidecar_scope.h"
 
 namespace sallyport::mesh {
 
@@ -15,7 +17,7 @@ std::string outbound_name(uint16_t port, std::string_view host, std::string_view
 // used, TLS inside TLS, ...) are added to `findings`.
 Cluster compile_cluster(const KnownService& service, const KnownPort& port,
                         const RuleChoice& choice, const SubsetChoice* subset,
-                        const CompileInput& input, std::vector<istio::Finding>& findings);
+                        ServiceWorkloads& workloads, std::vector<istio::Finding>& findings);
 
 // What is closed because a resource was refused: `refused` names it.
 Cluster closed_cluster(std::string_view host, uint16_t port, const istio::Refused& refused);
@@ -25,6 +27,7 @@ ClusterPtr missing_cluster(std::string_view name, const ResourceRefPtr& named_by
 
 Cluster passthrough_cluster(std::string_view name, const istio::MeshConfig& mesh);
 Cluster inbound_passthrough_cluster(const istio::MeshConfig& mesh);
-Cluster black_hole_cluster();
+// Of what no service declares: closed by the Sidecar, or by the mesh.
+Cluster black_hole_cluster(const SidecarScope& scope);
 
 }  // namespace sallyport::mesh

@@ -111,12 +111,14 @@ void ListenerBuilder::add_tcp(const KnownService& service, const KnownPort& port
     for (const auto& ip : service.addresses) add_l4(address_draft(ip, number), service, rule);
     if (service.addresses.empty()) add_l4(port_draft(number), service, rule);
   }
-  for (const auto& ip : service.addresses) set_tcp(address_draft(ip, number), service, port, route);
+  for (const auto* addresses : {&service.addresses, &service.pods}) {
+    for (const auto& ip : *addresses) set_tcp(address_draft(ip, number), service, port, route);
+  }
   for (const auto& block : service.blocks) {
     auto& cidr = cidr_route(port_draft(number), block);
     if (!cidr.tcp) cidr.tcp = route;
   }
-  if (!service.addresses.empty() || !service.blocks.empty()) return;
+  if (!service.addresses.empty() || !service.blocks.empty() || !service.pods.empty()) return;
   if (service.service) {  // It would take the port for every address; its own are not known.
     findings_.push_back(
         finding(istio::Severity::warning, *service.metadata, "spec.ports",

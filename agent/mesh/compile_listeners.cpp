@@ -32,7 +32,8 @@ VirtualHost one_route(std::string name, Route route, ResourceRefPtr from) {
 }
 
 bool guards(const ClusterPtr& cluster) {
-  return cluster && (cluster->refused || cluster->tls.mode != Originate::none);
+  if (!cluster) return false;
+  return cluster->refused || (cluster->tls.mode != Originate::none && !cluster->tls.automatic);
 }
 
 bool guards(const RouteTable& table) {
@@ -61,6 +62,7 @@ ListenerBuilder::ListenerBuilder(const Sources& sources, std::vector<istio::Find
       previous_(sources.previous),
       virtual_services_(sources.virtual_services),
       routes_(sources.routes),
+      scope_(sources.scope),
       findings_(findings) {}
 
 ListenerBuilder::Draft& ListenerBuilder::port_draft(uint16_t port) {
@@ -144,11 +146,13 @@ void ListenerBuilder::add_detected(const KnownService& service, const KnownPort&
                                    const TcpRoute& route) {
   const auto number = port.port->number;
   const auto host = virtual_host(service, port, route.cluster);
-  for (const auto& ip : service.addresses) {
-    auto& draft = address_draft(ip, number);
-    draft.table.name = service.host + ":" + std::to_string(number);
-    add_routes(draft, service, host);
-    set_tcp(draft, service, port, route);
+  for (const auto* addresses : {&service.addresses, &service.pods}) {
+    for (const auto& ip : *addresses) {
+      auto& draft = address_draft(ip, number);
+      draft.table.name = service.host + ":" + std::to_string(number);
+      add_routes(draft, service, host);
+      set_tcp(draft, service, port, route);
+    }
   }
   if (!service.addresses.empty() && service.blocks.empty()) {
     guests_.push_back({&service, number, host});
@@ -165,6 +169,14 @@ void ListenerBuilder::add_detected(const KnownService& service, const KnownPort&
   if (service.entry) set_tcp(draft, service, port, route);
 }
 
+// Where no rule of requests would be passed by: neither of a VirtualService, nor of TLS by Host.
+void ListenerBuilder::add_http2(const KnownService& service, const KnownPort& port,
+                                const TcpRoute& route) {
+  const bool in_mesh = service.service || service.entry->location == istio::Location::mesh_internal;
+  if (!in_mesh || route.cluster->refused || route.cluster->tls.of_rule()) return;
+  for (const auto& ip : service.addresses) http2_.try_emplace({ip, port.port->number}, route);
+}
+
 void ListenerBuilder::add(const KnownService& service, const KnownPort& port,
                           const ClusterPtr& own) {
   served_.insert(service.host);
@@ -175,6 +187,7 @@ void ListenerBuilder::add(const KnownService& service, const KnownPort& port,
     case PortKind::http: {
       auto& draft = port_draft(port.port->number);
       draft.listener.declared_http = true;
+      if (!rules) add_http2(service, port, route);
       return add_routes(draft, service, virtual_host(service, port, cluster));
     }
     case PortKind::tls:
@@ -243,7 +256,7 @@ void ListenerBuilder::add_unserved_hosts() {
 }
 
 void ListenerBuilder::make_fallback(const Snapshot& next) {
-  const bool allow = input_.mesh.outbound_traffic_policy == istio::OutboundMode::allow_any;
+  const bool allow = scope_.allow_any();
   Route route;
   route.name = allow ? "allow_any" : "block_all";
   route.retry.attempts = route.retry.on = 0;
@@ -254,7 +267,7 @@ void ListenerBuilder::make_fallback(const Snapshot& next) {
 }
 
 void ListenerBuilder::finish_unlisted(Snapshot& next) {
-  const bool allow = input_.mesh.outbound_traffic_policy == istio::OutboundMode::allow_any;
+  const bool allow = scope_.allow_any();
   Draft draft;
   draft.listener.name = draft.table.name = "virtualOutbound";
   draft.has_routes = true;
@@ -271,7 +284,7 @@ void ListenerBuilder::finish_unlisted(Snapshot& next) {
 }
 
 void ListenerBuilder::finish(Snapshot& next) {
-  const bool allow = input_.mesh.outbound_traffic_policy == istio::OutboundMode::allow_any;
+  const bool allow = scope_.allow_any();
   next.unmatched = {"", allow ? next.passthrough : next.black_hole};
   make_fallback(next);
   for (const auto& guest : guests_) {
@@ -288,6 +301,7 @@ void ListenerBuilder::finish(Snapshot& next) {
     next.by_address[address] =
         seal(draft, previous_ ? find_or_null(previous_->by_address, address) : nullptr);
   }
+  next.http2 = std::move(http2_);
   finish_unlisted(next);
 }
 

@@ -9,6 +9,7 @@
 #include "agent/mesh/compile.h"
 #include "agent/mesh/compile_routes.h"
 #include "agent/mesh/known_services.h"
+#include "agent/mesh/sidecar_scope.h"
 #include "agent/mesh/virtual_services.h"
 
 namespace sallyport::mesh {
@@ -20,6 +21,7 @@ public:
     const Snapshot* previous;  // may be null
     const VirtualServiceIndex& virtual_services;
     const RouteCompiler& routes;
+    const SidecarScope& scope;
   };
   ListenerBuilder(const Sources& sources, std::vector<istio::Finding>& findings);
 
@@ -69,6 +71,7 @@ private:
   std::vector<L4Rule> l4_rules(const KnownService& service, uint16_t port, bool tls);
   void add_l4(Draft& draft, const KnownService& service, const L4Rule& rule);
   void add_tls_rules(const KnownService& service, uint16_t port, const std::vector<L4Rule>& rules);
+  void add_http2(const KnownService& service, const KnownPort& port, const TcpRoute& route);
   void add_tls(const KnownService& service, const KnownPort& port, const TcpRoute& route);
   void add_tcp(const KnownService& service, const KnownPort& port, const TcpRoute& route);
   void add_detected(const KnownService& service, const KnownPort& port, const TcpRoute& route);
@@ -85,6 +88,7 @@ private:
   const Snapshot* previous_;
   const VirtualServiceIndex& virtual_services_;
   const RouteCompiler& routes_;
+  const SidecarScope& scope_;
   std::vector<istio::Finding>& findings_;
   std::unordered_set<std::string_view> served_;  // hosts of services
   std::map<uint16_t, Draft> ports_;
@@ -93,6 +97,7 @@ private:
   std::vector<Guest> guests_;
   std::vector<std::pair<std::string, HostPtr>> closed_;
   HostPtr fallback_;
+  std::unordered_map<SocketAddress, TcpRoute, AddressHash> http2_;
 };
 
 }  // namespace sallyport::mesh

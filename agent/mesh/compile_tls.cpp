@@ -6,7 +6,8 @@
 namespace sallyport::mesh {
 namespace {
 
-constexpr std::string_view system_roots = "system";
+constexpr std::string_view system_roots = "system", own_identity = "default", mesh_roots = "ROOTCA",
+                           builtin = "builtin://";
 constexpr std::string_view secret_prefix = "kubernetes://";
 constexpr std::string_view map_prefix = "configmap://";
 constexpr std::string_view ca_suffix = "-cacert";
@@ -29,7 +30,7 @@ struct Form {
   std::string_view prefix, reason;
 };
 constexpr Form unavailable[] = {
-    {"builtin://", "it is the workload's own mesh certificate, which this proxy does not have"},
+    {builtin, "nothing comes after this prefix: the workload's own certificate has no name"},
     {"invalid://", "it is the name that never leads to anything"},
     {"sds://", "external SDS servers are not supported; put it in a Secret"},
     {"kubernetes-gateway://", "it is for gateways only"},
@@ -57,14 +58,15 @@ Result<std::string> secret_of(const TlsQuestion& question) {
   if (name.starts_with(secret_prefix)) {
     name.remove_prefix(secret_prefix.size());
     if (const auto slash = name.find('/'); slash != name.npos) {
-      if (name.substr(0, slash) != question.proxy.namespace_name) {
+      if (name.substr(0, slash) != question.workloads.input().proxy.namespace_name) {
         return refusal(question, quoted_name(question) +
                                      " names a Secret of another namespace than the proxy's");
       }
       name.remove_prefix(slash + 1);
     }
   }
-  if (name.empty() || name.find("://") != name.npos || name.find('/') != name.npos) {
+  const bool own = name == builtin;  // the workload's own certificate
+  if (!own && (name.empty() || name.find("://") != name.npos || name.find('/') != name.npos)) {
     return unavailable_form(question);
   }
   if (!question.rule->workload_selector) {
@@ -89,6 +91,11 @@ Result<void> set_config_map(const TlsQuestion& question, TlsOrigination& out) {
 Result<void> set_secret(const TlsQuestion& question, TlsOrigination& out) {
   const auto secret = secret_of(question);
   if (!secret) return secret.error();
+  if (*secret == builtin) {
+    if (out.mode == Originate::mutual) out.certificate = own_identity;
+    if (!out.skip_verify) out.roots = mesh_roots;
+    return {};
+  }
   if (out.mode == Originate::mutual) {
     if (secret->ends_with(ca_suffix)) {
       return refusal(question, quoted_name(question) +
@@ -154,18 +161,49 @@ void set_names(const TlsQuestion& question, TlsOrigination& out) {
   if (!out.sni.empty()) out.names = {out.sni};
 }
 
+TlsOrigination of_mesh(const TlsQuestion& question) {
+  return mesh_origination(question.service, question.port.port->number, question.subset,
+                          question.served, question.workloads.input().mesh);
+}
+
+// No rule says anything: auto mTLS.
+TlsOrigination automatic(const TlsQuestion& question) {
+  const bool dialled = question.discovery == Discovery::original_dst;
+  const auto gate = auto_mtls_gate(question.service, *question.port.port, dialled, question.served,
+                                   question.workloads);
+  if (!gate.open()) return {};
+  auto out = of_mesh(question);
+  out.automatic = gate.answer == AutoMtls::by_endpoint;
+  return out;
+}
+
+// Its own SNI and names come before those of auto mTLS; the certificates are the mesh's.
+TlsOrigination istio_mutual(const TlsQuestion& question) {
+  auto out = of_mesh(question);
+  const auto& tls = *question.tls;
+  if (!tls.subject_alt_names.empty()) out.names = tls.subject_alt_names;
+  if (!tls.sni.empty()) out.sni = tls.sni;
+  if (question.discovery == Discovery::dynamic_dns && tls.sni.empty()) {
+    out.sni.clear();
+    out.auto_sni = true;
+  }
+  out.rule = question.rule->metadata.ref;
+  out.line = tls.line;
+  return out;
+}
+
 }  // namespace
 
 Result<TlsOrigination> compile_tls(const TlsQuestion& question) {
   TlsOrigination out;
-  if (!question.tls) return out;
+  if (!question.tls) return automatic(question);
   out.rule = question.rule->metadata.ref;
   out.line = question.tls->line;
   switch (question.tls->mode) {
     case istio::TlsMode::disable:
       return out;
     case istio::TlsMode::istio_mutual:
-      return refusal(question, "tls.mode ISTIO_MUTUAL is not available yet");
+      return istio_mutual(question);
     case istio::TlsMode::simple:
       out.mode = Originate::simple;
       break;
@@ -182,7 +220,9 @@ Result<TlsOrigination> compile_tls(const TlsQuestion& question) {
 std::vector<std::string> secret_names(const TlsOrigination& tls) {
   std::vector<std::string> out;
   for (const auto* name : {&tls.certificate, &tls.roots}) {
-    if (!name->empty() && *name != system_roots) out.push_back(*name);
+    const bool given =
+        name->empty() || *name == system_roots || *name == own_identity || *name == mesh_roots;
+    if (!given) out.push_back(*name);
   }
   return out;
 }

@@ -141,6 +141,12 @@ ConnectionPlan decide_connection(const Snapshot& snapshot, const Arrival& arriva
   if (const auto match = match_tcp(listener, destination, preface); match.route) {
     return send_to(*match.route, match.why, random);
   }
+  if (listener.http && preface.protocol == sniff::Protocol::http2) {
+    const auto at = snapshot.http2.find(destination);
+    if (at != snapshot.http2.end()) {
+      return send_to(at->second, "HTTP/2 as bytes, by address and port", random);
+    }
+  }
   const bool closed_else = snapshot.unmatched.cluster->refused.has_value();
   if (listener.http && preface.protocol == sniff::Protocol::http2 &&
       (listener.http->guarded || closed_else)) {

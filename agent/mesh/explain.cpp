@@ -308,8 +308,7 @@ void Explainer::target(const ClusterPtr& cluster, const std::string& missing, ui
   } else if (cluster->endpoints.empty() && cluster->discovery != Discovery::original_dst &&
              cluster->discovery != Discovery::dynamic_dns) {
     to.refused = "no endpoint is configured (503 UH)";
-  } else if (question_.preface.protocol == sniff::Protocol::tls &&
-             cluster->tls.mode != Originate::none) {
+  } else if (question_.preface.protocol == sniff::Protocol::tls && cluster->tls.of_rule()) {
     to.tls_inside_tls = true;
     to.refused = tls_inside_tls(*cluster);
   }

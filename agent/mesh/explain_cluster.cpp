@@ -3,6 +3,7 @@
 
 #include "agent/istio/names.h"
 #include "agent/mesh/explain.h"
+#include "agent/mesh/explain_mesh_tls.h"
 #include "agent/mesh/host_names.h"
 
 namespace sallyport::mesh {
@@ -48,12 +49,16 @@ void beware(const TlsOrigination& tls, ExplainedStep& step) {
   }
 }
 
-ExplainedStep tls_step(const Cluster& cluster, std::string_view authority) {
+ExplainedStep tls_step(const CompileInput& input, const Cluster& cluster,
+                       std::string_view authority) {
   const auto& tls = cluster.tls;
   ExplainedStep step{"TLS", "", text_of(tls.rule ? tls.rule : cluster.rule, tls.line), {}};
   if (cluster.refused) {
     step.text = "none: " + cluster.refused->context;
     return step;
+  }
+  if (tls.mode == Originate::istio_mutual || (tls.mode == Originate::none && !tls.rule)) {
+    if (auto mesh = explain_mesh_tls(input, cluster)) return *mesh;
   }
   if (tls.mode == Originate::none) {
     step.text = cluster.rule ? "none is added: the rule says no tls, or DISABLE, for this port"
@@ -188,7 +193,7 @@ ExplainedStep limits_step(const Cluster& cluster) {
 
 std::vector<ExplainedStep> explain_cluster(const CompileInput& input, const Cluster& cluster,
                                            std::string_view authority) {
-  return {rule_step(input, cluster), tls_step(cluster, authority), endpoints_step(cluster),
+  return {rule_step(input, cluster), tls_step(input, cluster, authority), endpoints_step(cluster),
           limits_step(cluster)};
 }
 

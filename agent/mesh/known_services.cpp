@@ -1,11 +1,9 @@
 #include "agent/mesh/known_services.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <unordered_map>
 
-#include "agent/istio/labels.h"
 #include "agent/mesh/host_names.h"
 
 namespace sallyport::mesh {
@@ -30,62 +28,14 @@ void add_ports(KnownService& known, const std::vector<istio::ServicePort>& ports
   for (const auto& port : ports) known.ports.push_back({&port, kind_of(port, known.service)});
 }
 
-using Workloads = std::vector<const istio::Workload*>;
-
-// WorkloadEntries by namespace and by each of their labels: of thousands, a selector asks only
-// those that have its rarest one.
-class WorkloadIndex {
-public:
-  explicit WorkloadIndex(const CompileInput& input);
-  // Of the entry's own namespace (istio-api.md 1.1), oldest first.
-  Workloads selected(const istio::ServiceEntry& entry) const;
-
-private:
-  using Label = std::pair<std::string_view, std::string_view>;
-  struct Space {
-    Workloads all;
-    std::map<Label, Workloads> by_label;
-  };
-  std::map<std::string_view, Space> spaces_;
-};
-
-WorkloadIndex::WorkloadIndex(const CompileInput& input) {
-  for (const auto& resource : input.resources) {
-    const auto* workload = std::get_if<istio::Workload>(resource.get());
-    if (!workload) continue;
-    auto& space = spaces_[workload->metadata.namespace_name()];
-    space.all.push_back(workload);
-    for (const auto& [name, value] : workload->entry.labels)
-      space.by_label[{name, value}].push_back(workload);
-  }
-}
-
-Workloads WorkloadIndex::selected(const istio::ServiceEntry& entry) const {
-  const auto space = spaces_.find(entry.metadata.namespace_name());
-  if (!entry.workload_selector || space == spaces_.end()) return {};
-  const Workloads* fewest = &space->second.all;
-  for (const auto& [name, value] : *entry.workload_selector) {
-    const auto with = space->second.by_label.find({name, value});
-    if (with == space->second.by_label.end()) return {};
-    if (with->second.size() < fewest->size()) fewest = &with->second;
-  }
-  Workloads out;
-  std::copy_if(fewest->begin(), fewest->end(), std::back_inserter(out),
-               [&](const istio::Workload* workload) {
-                 return istio::selects(*entry.workload_selector, workload->entry.labels);
-               });
-  return out;
-}
-
-void add_entry(const istio::ServiceEntry& entry, const Workloads& workloads,
-               std::vector<KnownService>& out, std::vector<istio::Finding>& findings) {
+void add_entry(const istio::ServiceEntry& entry, std::vector<KnownService>& out,
+               std::vector<istio::Finding>& findings) {
   for (const auto& host : entry.hosts) {
     KnownService known;
     known.host = lower(host);
     known.metadata = &entry.metadata;
     known.entry = &entry;
     known.names = entry.subject_alt_names;
-    known.workloads = workloads;
     for (const auto& text : entry.addresses) {
       const auto cidr = Cidr::parse(text);
       if (!cidr) {
@@ -122,22 +72,44 @@ std::vector<std::string> service_export_to(const istio::Service& service) {
   return at == annotations.end() ? std::vector<std::string>() : split_list(at->second);
 }
 
-std::vector<KnownService> visible(const CompileInput& input,
+// What the Sidecar lets this proxy see of the last of `out` from `first` on.
+void limit(std::vector<KnownService>& out, std::size_t first, const ServiceScope& scope) {
+  if (scope.sidecar.sees_all()) return;
+  for (auto i = first; i < out.size(); ++i) {
+    auto& known = out[i];
+    const auto unseen = [&](const KnownPort& port) {
+      return !scope.sidecar.sees_service(known.host, known.metadata->namespace_name(),
+                                         port.port->number);
+    };
+    if (std::all_of(known.ports.begin(), known.ports.end(), unseen)) {
+      known.only_routed_to = true;
+      if (!scope.routed_to.contains(known.host)) known.ports.clear();
+    } else {
+      std::erase_if(known.ports, unseen);
+    }
+  }
+  const auto begin = out.begin() + static_cast<std::ptrdiff_t>(first);
+  out.erase(std::remove_if(begin, out.end(),
+                           [](const auto& one) { return one.only_routed_to && one.ports.empty(); }),
+            out.end());
+}
+
+std::vector<KnownService> visible(const CompileInput& input, const ServiceScope& scope,
                                   std::vector<istio::Finding>& findings) {
   std::vector<KnownService> out;
   const auto& here = input.proxy.namespace_name;
   const auto& usual = input.mesh.default_service_export_to;
-  const WorkloadIndex workloads(input);
   out.reserve(input.resources.size());
   for (const auto& resource : input.resources) {
     const auto& from = istio::metadata_of(*resource).namespace_name();
+    const auto first = out.size();
     if (const auto* entry = std::get_if<istio::ServiceEntry>(resource.get())) {
-      if (exported(entry->export_to, usual, from, here))
-        add_entry(*entry, workloads.selected(*entry), out, findings);
+      if (exported(entry->export_to, usual, from, here)) add_entry(*entry, out, findings);
     } else if (const auto* service = std::get_if<istio::Service>(resource.get())) {
       if (exported(service_export_to(*service), usual, from, here))
         add_service(*service, input, out);
     }
+    limit(out, first, scope);
   }
   return out;
 }
@@ -246,9 +218,9 @@ bool exported(const std::vector<std::string>& export_to,
   });
 }
 
-std::vector<KnownService> known_services(const CompileInput& input,
+std::vector<KnownService> known_services(const CompileInput& input, const ServiceScope& scope,
                                          std::vector<istio::Finding>& findings) {
-  auto all = visible(input, findings);
+  auto all = visible(input, scope, findings);
   auto winners = pick_winners(all, input);  // views the hosts in `all`: nothing of it moves yet
   std::vector<bool> dropped(all.size());
   std::vector<std::size_t> decorations;  // ServiceEntries of a Kubernetes Service's host

@@ -3,11 +3,13 @@
 // outlive it.
 #pragma once
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "agent/core/address.h"
 #include "agent/mesh/compile.h"
 #include "agent/mesh/port_kind.h"
+#include "agent/mesh/sidecar_scope.h"
 
 namespace sallyport::mesh {
 
@@ -23,18 +25,27 @@ struct KnownService {
   const istio::ServiceEntry* entry = nullptr;  // exactly one of entry and service is set
   const istio::Service* service = nullptr;
   std::vector<IpAddress> addresses;
-  std::vector<Cidr> blocks;                       // addresses that are wider than one IP
-  std::vector<std::string> names;                 // subjectAltNames of ServiceEntries for this host
-  std::vector<KnownPort> ports;                   // those that no earlier resource took
-  std::vector<const istio::Workload*> workloads;  // that its workloadSelector selects
-  bool decorated = false;                         // other ServiceEntries add to it
+  std::vector<IpAddress> pods;     // of a headless Service whose bytes only addresses tell apart
+  std::vector<Cidr> blocks;        // addresses that are wider than one IP
+  std::vector<std::string> names;  // subjectAltNames of ServiceEntries for this host
+  std::vector<KnownPort> ports;    // those that no earlier resource took
+  // Not imported by the Sidecar: only a destination of a VirtualService that is. It has clusters
+  // and no listener.
+  bool only_routed_to = false;
+  bool decorated = false;  // other ServiceEntries add to it
   bool headless() const { return service && addresses.empty() && service->external_name.empty(); }
 };
 
 // What a port is declared to speak. `of_service`: of a Kubernetes Service.
 PortKind kind_of(const istio::ServicePort& port, bool of_service);
 
-std::vector<KnownService> known_services(const CompileInput& input,
+// What the proxy's Sidecar lets it see.
+struct ServiceScope {
+  const SidecarScope& sidecar;
+  // Hosts that VirtualServices of its scope lead to; asked only where it does not see everything.
+  std::unordered_set<std::string> routed_to;
+};
+std::vector<KnownService> known_services(const CompileInput& input, const ServiceScope& scope,
                                          std::vector<istio::Finding>& findings);
 
 // True when a resource of `from` with that exportTo is seen in `to`; an empty list means

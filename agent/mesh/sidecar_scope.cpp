@@ -48,9 +48,13 @@ SidecarScope::SidecarScope(const CompileInput& input) : sidecar_(chosen_sidecar(
   if (sidecar_ && sidecar_->allow_any) allow_any_ = *sidecar_->allow_any;
   const bool own = sidecar_ && is_ours(*sidecar_, input);
   for (const auto& refused : input.refused) {
-    const bool asked = refused.namespace_name == input.proxy.namespace_name ||
-                       (!own && refused.namespace_name == input.mesh.root_namespace);
-    if (refused.kind != "Sidecar" || !asked) continue;
+    if (refused.kind != "Sidecar") continue;
+    const istio::Labels selector = refused.selector.value_or(istio::Labels());
+    const bool ours = refused.namespace_name == input.proxy.namespace_name &&
+                      istio::selects(selector, input.proxy.labels);
+    const bool of_mesh =
+        !own && selector.empty() && refused.namespace_name == input.mesh.root_namespace;
+    if (!ours && !of_mesh) continue;
     refused_ = &refused;
     allow_any_ = false;
     break;

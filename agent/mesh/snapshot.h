@@ -94,6 +94,9 @@ struct Snapshot {
   std::unordered_map<SocketAddress, std::shared_ptr<const Listener>, AddressHash>
       by_address;                                                         // IP:port
   std::unordered_map<uint16_t, std::shared_ptr<const Listener>> by_port;  // 0.0.0.0:port
+  // HTTP ports of mesh services by address: where HTTP/2, whose requests are not read yet, goes as
+  // bytes.
+  std::unordered_map<SocketAddress, TcpRoute, AddressHash> http2;
   std::shared_ptr<const Listener> catch_all;  // "virtualOutbound": nothing declared
   ClusterPtr passthrough, black_hole;         // PassthroughCluster, BlackHoleCluster
   ClusterPtr inbound_passthrough;             // InboundPassthroughCluster

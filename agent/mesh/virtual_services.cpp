@@ -18,9 +18,19 @@ bool narrow(istio::HttpRoute& rule, const istio::Proxy& proxy) {
   return always || !rule.match.empty();
 }
 
+bool imported(const istio::VirtualService& service, const SidecarScope& scope,
+              const CompileInput& input) {
+  const auto& space = service.metadata.namespace_name();
+  return scope.sees_all() ||
+         std::any_of(service.hosts.begin(), service.hosts.end(), [&](const std::string& host) {
+           return scope.sees_rules_of(expand_short_name(host, space, input.mesh.cluster_domain),
+                                      space);
+         });
+}
+
 }  // namespace
 
-VirtualServiceIndex::VirtualServiceIndex(const CompileInput& input,
+VirtualServiceIndex::VirtualServiceIndex(const CompileInput& input, const SidecarScope& scope,
                                          std::vector<istio::Finding>& findings)
     : input_(input), findings_(findings) {
   Delegates delegates;
@@ -35,7 +45,8 @@ VirtualServiceIndex::VirtualServiceIndex(const CompileInput& input,
     if (!service || service->hosts.empty() || !istio::is_of_mesh(*service)) continue;
     const auto& from = service->metadata.namespace_name();
     if (exported(service->export_to, input.mesh.default_virtual_service_export_to, from,
-                 input.proxy.namespace_name))
+                 input.proxy.namespace_name) &&
+        imported(*service, scope, input))
       add(*service, delegates);
   }
 }
@@ -107,6 +118,27 @@ void VirtualServiceIndex::close(const std::string& host, ClusterPtr closed) {
   const MeshService* const value = known.get();
   add_host(by_host_, host, value);
   all_.push_back(std::move(known));
+}
+
+std::unordered_set<std::string> VirtualServiceIndex::destinations() const {
+  std::unordered_set<std::string> out;
+  const auto add = [&](const istio::Destination& to, const std::string& space) {
+    out.insert(expand_short_name(to.host, space, input_.mesh.cluster_domain));
+  };
+  for (const auto& known : all_) {
+    if (!known->service) continue;
+    for (std::size_t i = 0; i < known->http.size(); ++i) {
+      const auto& space = known->from[i]->namespace_name;
+      for (const auto& to : known->http[i].route) add(to.destination, space);
+      for (const auto& mirror : known->http[i].mirrors) add(mirror.destination, space);
+    }
+    const auto& space = known->service->metadata.namespace_name();
+    for (const auto* rules : {&known->service->tls, &known->service->tcp}) {
+      for (const auto& rule : *rules)
+        for (const auto& to : rule.route) add(to.destination, space);
+    }
+  }
+  return out;
 }
 
 const MeshService* VirtualServiceIndex::find(std::string_view host) const {

@@ -4,11 +4,13 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "agent/istio/labels.h"
 #include "agent/istio/virtual_service.h"
 #include "agent/mesh/compile.h"
+#include "agent/mesh/sidecar_scope.h"
 
 namespace sallyport::mesh {
 
@@ -32,10 +34,13 @@ struct BrokenHost {
 
 class VirtualServiceIndex {
 public:
-  VirtualServiceIndex(const CompileInput& input, std::vector<istio::Finding>& findings);
+  VirtualServiceIndex(const CompileInput& input, const SidecarScope& scope,
+                      std::vector<istio::Finding>& findings);
   // The one whose host is the most specific for `host` (a service's; may be a wildcard); of equal
   // hosts the oldest. Null: none.
   const MeshService* find(std::string_view host) const;
+  // Hosts of all destinations of their routes, lower case, short names expanded.
+  std::unordered_set<std::string> destinations() const;
   // Hosts that are names, not wildcards: each may be asked for without a service of that name.
   std::vector<std::pair<std::string, const MeshService*>> names() const;
 

@@ -13,7 +13,7 @@ namespace sallyport::proxy {
 namespace {
 
 bool is_tls_inside_tls(const TcpPlan& plan) {
-  return plan.client_tls && plan.cluster->tls.mode != mesh::Originate::none;
+  return plan.client_tls && plan.cluster->tls.of_rule();
 }
 
 // One opaque connection: logs on every way out. Only the record's inputs are kept while it lasts,

@@ -48,11 +48,16 @@ Error Runtime::no_endpoint(const Need& need) const {
 
 // REQUIRES: prepare() has been waited for.
 Result<Runtime::Chosen> Runtime::place_for(const Need& need) {
-  auto identity = identity_for(need.authority);
+  const bool by_endpoint = cluster_->tls.automatic;
+  auto identity = by_endpoint ? Result<IdentityPtr>(IdentityPtr()) : identity_for(need);
   if (!identity) return identity.error();
   if (need.http && load_->full()) return overflow("as many requests as it may have at a time");
   auto endpoint = discovery_ ? choose(need) : original_destination(need, true);
   if (!endpoint) return no_endpoint(need);
+  if (by_endpoint && endpoint->speaks_tls(cluster_->tls)) {
+    identity = identity_for(need);
+    if (!identity) return identity.error();
+  }
   auto pool = endpoint->pool(*cluster_, *identity);
   return Chosen{std::move(endpoint), std::move(pool)};
 }

@@ -185,7 +185,7 @@ void Discovery::rebuild() {
     const auto known = by_address_.find(address);
     at->second = {known != by_address_.end()
                       ? known->second.endpoint
-                      : std::make_shared<Endpoint>(address, as.weight, as.group),
+                      : std::make_shared<Endpoint>(address, as.weight, as.group, as.mesh_tls),
                   name, slow};
     in_order.push_back(&at->second);
   };
@@ -250,7 +250,8 @@ void Discovery::rebuild_logical() {
   for (const auto& endpoint : endpoints_) endpoint->retire();
   endpoints_.clear();
   if (first && ip.is_set()) {
-    endpoints_.push_back(std::make_shared<Endpoint>(SocketAddress(ip, first->port), first->weight));
+    endpoints_.push_back(std::make_shared<Endpoint>(SocketAddress(ip, first->port), first->weight,
+                                                    first->group, first->mesh_tls));
   }
 }
 

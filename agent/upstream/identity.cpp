@@ -9,7 +9,7 @@ namespace {
 constexpr std::string_view system_roots = "system";
 
 std::string rule_of(const mesh::TlsOrigination& tls) {
-  return tls.rule ? tls.rule->text() : std::string("the TLS rule");
+  return tls.rule ? tls.rule->text() : std::string("auto mTLS");
 }
 
 Error refusal(const mesh::TlsOrigination& tls, Fault fault, std::string text) {
@@ -27,7 +27,7 @@ Error missing(const mesh::TlsOrigination& tls, std::string_view what, std::strin
 
 std::optional<Error> set_certificate(const mesh::TlsOrigination& tls, const certs::Vault& vault,
                                      Identity& identity) {
-  if (tls.mode != mesh::Originate::mutual) return std::nullopt;
+  if (tls.mode == mesh::Originate::simple) return std::nullopt;
   if (tls.certificate.empty()) {
     return refusal(tls, Fault::missing_secret, rule_of(tls) + " names no client certificate");
   }
@@ -79,14 +79,22 @@ std::string host_of(const mesh::Cluster& cluster, std::string_view authority) {
   return cluster.host.starts_with('*') ? std::string() : dns::canonical(cluster.host);
 }
 
+// 2.12, without istio-peer-exchange: who offers it has to send a frame of metadata first.
+std::vector<std::string> mesh_alpn(bool http) {
+  if (http) return {"istio-http/1.1", "istio", "http/1.1"};
+  return {"istio"};
+}
+
 }  // namespace
 
-std::string_view identity_key(const mesh::Cluster& cluster, std::string_view authority) {
+std::string_view identity_key(const mesh::Cluster& cluster, std::string_view authority, bool http) {
+  constexpr std::string_view bytes = "\ttcp";  // no authority
+  if (cluster.tls.mode == mesh::Originate::istio_mutual && !http) return bytes;
   return cluster.tls.auto_sni || cluster.tls.auto_san ? authority : std::string_view();
 }
 
 Result<IdentityPtr> make_identity(const mesh::Cluster& cluster, std::string_view authority,
-                                  const certs::Vault& vault) {
+                                  const certs::Vault& vault, bool http) {
   const mesh::TlsOrigination& tls = cluster.tls;
   auto identity = std::make_shared<Identity>();
   identity->skip_verify = tls.skip_verify;
@@ -97,6 +105,7 @@ Result<IdentityPtr> make_identity(const mesh::Cluster& cluster, std::string_view
   identity->sni = tls.sni;
   if (identity->sni.empty() && tls.auto_sni) identity->sni = host;
   identity->names = tls.names;
+  if (tls.mode == mesh::Originate::istio_mutual) identity->alpn = mesh_alpn(http);
   if (tls.auto_san && tls.names.empty() && !tls.skip_verify) {
     if (host.empty()) {
       return refusal(tls, Fault::tls_verify,

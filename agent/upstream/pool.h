@@ -54,7 +54,9 @@ public:
   bool retired() const { return retired_; }
   std::size_t idle() const { return idle_.size(); }
 
-  const IdentityPtr identity;  // null: plaintext, since the cluster has no TLS
+  // Null: plaintext, since the cluster has no TLS, or this endpoint takes no mutual TLS and the
+  // cluster's is automatic.
+  const IdentityPtr identity;
   tls::SessionSlot sessions;
   Clock::time_point last_used{};
   std::size_t open = 0;  // connections, idle ones included
@@ -82,12 +84,17 @@ struct Health {
 class Endpoint {
 public:
   // `in`: index in LoadPolicy::groups.
-  Endpoint(SocketAddress at, uint32_t share, uint16_t in = 0)
-      : address(at), weight(share), group(in) {}
+  // `mesh`: it takes Istio's mutual TLS.
+  Endpoint(SocketAddress at, uint32_t share, uint16_t in = 0, bool mesh = false)
+      : address(at), weight(share), group(in), mesh_tls(mesh) {}
   Endpoint(const Endpoint&) = delete;
-  // REQUIRES: `identity` is null exactly when the cluster has no TLS.
+  // REQUIRES: `identity` is null exactly when speaks_tls() says no.
   const std::shared_ptr<Pool>& pool(const mesh::Cluster& cluster, const IdentityPtr& identity);
   Pool* find(const Identity* identity);
+  // Whether its connections have TLS of ours.
+  bool speaks_tls(const mesh::TlsOrigination& tls) const {
+    return tls.mode != mesh::Originate::none && (!tls.automatic || mesh_tls);
+  }
   void retire();  // all pools, which it forgets
   void retire(const Identity* identity);
   void sweep(Clock::time_point now);  // pools too that were unused for limits::upstream_unused
@@ -97,6 +104,7 @@ public:
   SocketAddress address;  // of a logical one: where new connections go
   uint32_t weight;
   uint16_t group;
+  const bool mesh_tls;
   std::size_t active = 0;          // connections handed out, or being opened
   std::unique_ptr<Health> health;  // null: nobody asks
 

@@ -56,15 +56,13 @@ Connection Runtime::take_idle(const Need& need) {
     return host ? host->take_idle(need) : Connection();
   }
   follow_secrets();
-  const Identity* identity = nullptr;
-  if (cluster_->tls.mode != mesh::Originate::none) {
-    const IdentityPtr* known = known_identity(need.authority);
-    if (!known) return {};
-    identity = known->get();
-  }
+  const bool tls = cluster_->tls.mode != mesh::Originate::none;
+  const IdentityPtr* known = tls ? known_identity(need) : nullptr;
+  if (tls && !known && !cluster_->tls.automatic) return {};
   auto endpoint = discovery_ ? choose(need) : original_destination(need, false);
   if (!endpoint) return {};
-  Pool* const pool = endpoint->find(identity);
+  const bool secured = endpoint->speaks_tls(cluster_->tls);
+  Pool* const pool = secured && !known ? nullptr : endpoint->find(secured ? known->get() : nullptr);
   Connection connection = pool ? pool->take(now) : Connection();
   if (connection) {
     shared_->metrics.upstream_cx_reused.add();
@@ -90,25 +88,26 @@ void Runtime::follow_secrets() {
   each_endpoint([](Endpoint& endpoint) { endpoint.retire(); });
 }
 
-const IdentityPtr* Runtime::known_identity(std::string_view authority) {
-  const auto at = identities_.find(identity_key(*cluster_, authority));
+const IdentityPtr* Runtime::known_identity(const Need& need) {
+  const auto at = identities_.find(identity_key(*cluster_, need.authority, need.http));
   if (at == identities_.end()) return nullptr;
   at->second.last_used = shared_->loop.now();
   return &at->second.identity;
 }
 
-Result<IdentityPtr> Runtime::identity_for(std::string_view authority) {
+Result<IdentityPtr> Runtime::identity_for(const Need& need) {
   if (cluster_->tls.mode == mesh::Originate::none) return IdentityPtr();
   follow_secrets();
-  if (const IdentityPtr* known = known_identity(authority)) return *known;
-  auto made = make_identity(*cluster_, authority, *vault_);
+  if (const IdentityPtr* known = known_identity(need)) return *known;
+  auto made = make_identity(*cluster_, need.authority, *vault_, need.http);
   problem_.reset();
   if (!made) {
     problem_ = made.error();
     return made;
   }
   make_room_for_identity();
-  identities_.emplace(identity_key(*cluster_, authority), Named{*made, shared_->loop.now()});
+  identities_.emplace(identity_key(*cluster_, need.authority, need.http),
+                      Named{*made, shared_->loop.now()});
   return made;
 }
 

@@ -47,8 +47,8 @@ private:
   };
   void set_policy();
   void follow_secrets();
-  const IdentityPtr* known_identity(std::string_view authority);
-  Result<IdentityPtr> identity_for(std::string_view authority);
+  const IdentityPtr* known_identity(const Need& need);
+  Result<IdentityPtr> identity_for(const Need& need);
   void forget_unused_identities();
   void make_room_for_identity();
   void retire(const Identity* identity);

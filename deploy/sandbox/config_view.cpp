@@ -149,4 +149,57 @@ std::string services_with_addresses(const std::vector<Service>& services,
   return text;
 }
 
+namespace {
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+// A flow sequence: a label's "true" or "1" has to stay a string.
+std::string list_of(const std::vector<std::string>& items) {
+  std::string out;
+  for (const auto& item : items) out += (out.empty() ? "" : ", ") + item;
+  return "[" + out + "]";
+}
+
+std::string container_text(const Container& container) {
+  std::vector<std::string> ports;
+  for (const auto& port : container.ports) {
+    ports.push_back("{containerPort: " + std::to_string(port.number) +
+                    (port.name.empty() ? "" : ", name: " + quoted(port.name)) +
+                    (port.tcp ? "" : ", protocol: UDP") + "}");
+  }
+  return "{name: " + quoted(container.name) + ", ports: " + list_of(ports) +
+         (container.stays ? ", restartPolicy: Always}" : "}");
+}
+
+}  // namespace
+
+std::string pods_with_addresses(const std::vector<PodState>& pods) {
+  std::string text;
+  for (const PodState& state : pods) {
+    const Pod& pod = *state.pod;
+    std::string labels;
+    for (const auto& [key, value] : pod.meta.labels)
+      labels += (labels.empty() ? "" : ", ") + quoted(key) + ": " + quoted(value);
+    std::vector<std::string> containers, inits, ips;
+    for (const auto& one : pod.containers) containers.push_back(container_text(one));
+    for (const auto& one : pod.init_containers) inits.push_back(container_text(one));
+    for (const auto& ip : state.ips) ips.push_back("{ip: " + quoted(ip) + "}");
+    text += "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: " + quoted(pod.meta.name) +
+            "\n  namespace: " + quoted(pod.meta.namespace_name) + "\n  labels: {" + labels +
+            "}\nspec:\n  serviceAccountName: " + quoted(pod.service_account) +
+            "\n  containers: " + list_of(containers) + "\n  initContainers: " + list_of(inits) +
+            "\nstatus:\n  phase: Running\n  podIPs: " + list_of(ips) +
+            "\n  conditions: [{type: Ready, status: " + (state.ready ? "'True'" : "'False'") +
+            "}]\n";
+  }
+  return text;
+}
+
 }  // namespace sallyport::sandbox

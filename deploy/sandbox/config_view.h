@@ -2,9 +2,9 @@
 // not for it left out. A document is left out by blanking its lines, so that a sidecar's findings
 // name the line the author wrote.
 //
-// Left out: workloads, Namespaces, ServiceAccounts, Services (they are written anew, with their
-// cluster addresses), and Secrets and ConfigMaps of other namespaces than the pod's: a pod must not
-// read those.
+// Left out: workloads and Services (Services and Pods are written anew, with their addresses),
+// Namespaces, ServiceAccounts, and Secrets and ConfigMaps of other namespaces than the pod's: a pod
+// must not read those.
 #pragma once
 #include <map>
 #include <string>
@@ -32,5 +32,14 @@ void supersede(Files& sources, const std::string& newer_text);
 // ExternalName.
 std::string services_with_addresses(const std::vector<Service>& services,
                                     const std::map<std::string, ServiceAddresses>& addresses);
+
+struct PodState {
+  const Pod* pod = nullptr;
+  std::vector<std::string> ips;
+  bool ready = true;
+};
+// The same of all Pods, with their addresses in status: whom the sidecars send to, and who of them
+// takes mutual TLS.
+std::string pods_with_addresses(const std::vector<PodState>& pods);
 
 }  // namespace sallyport::sandbox

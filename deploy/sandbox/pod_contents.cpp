@@ -57,6 +57,7 @@ Result<Files> PodRunner::files_of(const Volume& volume) const {
     *files = config_view(machine_.sources, pod_.meta.namespace_name);
     (*files)["sandbox-services.yaml"] =
         services_with_addresses(machine_.manifests.services, texts_of(machine_.service_ips));
+    (*files)["sandbox-pods.yaml"] = machine_.pods_text;
   } else if (volume.name == mesh_volume) {
     const DataObject* mesh = find(machine_.manifests.config_maps, "istio-system", "istio");
     const bool given = mesh && mesh->data.count("mesh");

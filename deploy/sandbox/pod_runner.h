@@ -28,6 +28,7 @@ struct Machine {
   Manifests manifests;    // everything applied so far
   Files sources;          // the text it came from, for the sidecars' configuration
   ServiceIps service_ips;
+  std::string pods_text;  // all pods with their addresses, for the sidecars too
   Images images;
   TokenSigner tokens = {};
   std::function<void(const std::string&)> say;  // progress, for people

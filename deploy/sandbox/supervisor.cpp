@@ -146,9 +146,31 @@ std::vector<Backend> Supervisor::backends() const {
   return backends;
 }
 
+// The sidecars learn of pods as they come and go. One that was never ready counts as ready: a
+// client that is faster than the file is refused by nobody then, and the pod itself says whether it
+// serves.
+void Supervisor::tell_pods() {
+  std::vector<PodState> states;
+  for (const auto& pod : pods_) {
+    const std::string key = pod->pod().meta.key();
+    if (pod->ready()) were_ready_.insert(key);
+    PodState state{&pod->pod(), {}, pod->ready() || !were_ready_.contains(key)};
+    for (const IpAddress& ip : {pod->link().ipv4, pod->link().ipv6})
+      if (ip.is_set()) state.ips.push_back(ip.text());
+    states.push_back(std::move(state));
+  }
+  std::string text = pods_with_addresses(states);
+  if (text == machine_.pods_text) return;
+  machine_.pods_text = std::move(text);
+  for (const auto& pod : pods_) {
+    if (const auto done = pod->refresh_volumes(); !done) network_error_ = done.error().context;
+  }
+}
+
 void Supervisor::update_network() {
   network_stale_ = false;
   network_error_.clear();
+  tell_pods();
   const std::vector<Backend> pods = backends();
   const Manifests& manifests = machine_.manifests;
   auto zone = dns_zone(manifests, machine_.service_ips, pods);

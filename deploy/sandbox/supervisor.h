@@ -43,6 +43,7 @@ private:
   Result<void> refresh();  // Services, DNS, volumes
   void tick();
   void update_network();
+  void tell_pods();
   std::vector<Backend> backends() const;
   bool all_ready() const;
   void stop(std::chrono::milliseconds grace);
@@ -76,7 +77,8 @@ private:
   std::vector<std::unique_ptr<PodRunner>> pods_;
   std::vector<EndingPod> ending_;  // deleted or replaced, in their grace period
   std::size_t next_pod_ = 0, next_service_ = 0;
-  std::string rules_v4_, rules_v6_;  // as installed
+  std::string rules_v4_, rules_v6_;   // as installed
+  std::set<std::string> were_ready_;  // pods, by key
   bool network_stale_ = true, stopping_ = false;
   std::string network_error_;
   static constexpr std::size_t said_max = 50;

@@ -38,6 +38,7 @@ public:
   struct Seen {
     std::string sni, client;  // client: the certificate's common name
     bool resumed = false;
+    std::string alpn = {};  // as offered, with commas; none is chosen
   };
 
   explicit TlsServer(Options options, SocketAddress at = {*IpAddress::parse("127.0.0.1"), 0})
@@ -98,6 +99,7 @@ private:
     const detail::Key key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr),
                           EVP_PKEY_free);
     SSL_CTX_use_PrivateKey(context, key.get());
+    SSL_CTX_set_alpn_select_cb(context, note_alpn, nullptr);
     static const unsigned char id[] = "test";
     SSL_CTX_set_session_id_context(context, id, sizeof id);
     if (!options_.client_ca_pem.empty()) {
@@ -143,7 +145,21 @@ private:
     std::erase(open_, fd);
     close(fd);
   }
+  static std::string& offered() {  // in the handshake of this thread
+    thread_local std::string text;
+    return text;
+  }
+  static int note_alpn(SSL*, const unsigned char**, unsigned char*, const unsigned char* names,
+                       unsigned size, void*) {
+    offered().clear();
+    for (unsigned at = 0; at < size; at += names[at] + 1u) {
+      if (!offered().empty()) offered() += ",";
+      offered().append(reinterpret_cast<const char*>(names + at + 1), names[at]);
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+  }
   void serve_tls(int fd) {
+    offered().clear();
     SSL* ssl = SSL_new(context_);
     SSL_set_fd(ssl, fd);
     if (SSL_accept(ssl) == 1) {
@@ -157,6 +173,7 @@ private:
   void remember(SSL* ssl) {
     Seen seen;
     if (const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) seen.sni = sni;
+    seen.alpn = offered();
     seen.resumed = SSL_session_reused(ssl) == 1;
     if (X509* client = SSL_get0_peer_certificate(ssl)) {
       char name[256] = {};

@@ -94,6 +94,38 @@ TEST(ConfigDump, ShowsClustersWithTheirOrigin) {
              R"("name":"PassthroughCluster","type":"ORIGINAL_DST")"});
 }
 
+TEST(ConfigDump, ShowsAutoMtlsAsIstiodWritesIt) {
+  auto config = snapshot();
+  auto in_mesh = std::make_shared<mesh::Cluster>();
+  in_mesh->name = "outbound|80||web";
+  in_mesh->tls.mode = mesh::Originate::istio_mutual;
+  in_mesh->tls.automatic = true;
+  in_mesh->tls.sni = "outbound_.80_._.web";
+  in_mesh->tls.names = {"spiffe://td/ns/a/sa/b"};
+  in_mesh->tls.certificate = "default";
+  in_mesh->tls.roots = "ROOTCA";
+  for (const char* ip : {"10.0.0.1", "10.0.0.2"}) {
+    auto& endpoint = in_mesh->endpoints.emplace_back();
+    endpoint.ip = *IpAddress::parse(ip);
+    endpoint.port = 8080;
+  }
+  in_mesh->endpoints[0].mesh_tls = true;
+  config.clusters[in_mesh->name] = in_mesh;
+  const std::string endpoint = R"({"endpoint":{"address":{"socket_address":{"address":")";
+  expect_in(compact(config_dump(config, {})),
+            {R"("transport_socket_matches":[{"name":"tlsMode-istio","match":{"tlsMode":"istio"},)"
+             R"("transport_socket":{"name":"envoy.transport_sockets.tls")",
+             R"("alpn_protocols":["istio"])",
+             R"("sni":"outbound_.80_._.web"}}},)"
+             R"({"name":"tlsMode-disabled","match":{},"transport_socket":)"
+             R"({"name":"envoy.transport_sockets.raw_buffer")",
+             R"("tls_certificate_sds_secret_configs":[{"name":"default"}])",
+             R"("match_subject_alt_names":[{"exact":"spiffe://td/ns/a/sa/b"}])",
+             endpoint + R"(10.0.0.1","port_value":8080}}},"metadata":{"filter_metadata":)"
+                        R"({"envoy.transport_socket_match":{"tlsMode":"istio"}}})",
+             endpoint + R"(10.0.0.2","port_value":8080}}},"load_balancing_weight":1})"});
+}
+
 TEST(ConfigDump, ShowsWhatAConnectionPoolAndALoadBalancerAskFor) {
   auto config = snapshot();
   auto tuned = std::make_shared<mesh::Cluster>(*cluster());

@@ -24,7 +24,9 @@ spec:
     ports: [{containerPort: 8080, name: http}, {containerPort: 53, name: dns, protocol: UDP}]
     env: [{name: A, value: b}]
   initContainers:
-  - {name: istio-proxy, restartPolicy: Always, ports: [{containerPort: 15090, name: http-envoy-prom}]}
+  - name: istio-proxy
+    restartPolicy: Always
+    ports: [{containerPort: 15090, name: http-envoy-prom}]
   - {name: once, ports: [{containerPort: 1}]}
   tolerations: [{operator: Exists}]
 status:
@@ -88,10 +90,16 @@ std::string slice(const std::string& body) {
 TEST(EndpointSliceDecoding, ReadsAddressesPortsAndReadiness) {
   const auto web = only<EndpointSlice>(slice(R"(addressType: IPv4
 endpoints:
-- {addresses: [10.0.0.1], conditions: {ready: true, serving: true}, targetRef: {kind: Pod, name: web-1}, zone: z1, nodeName: n}
+- addresses: [10.0.0.1]
+  conditions: {ready: true, serving: true}
+  targetRef: {kind: Pod, name: web-1}
+  zone: z1
+  nodeName: n
 - {addresses: [10.0.0.2], conditions: {ready: false}, targetRef: {kind: Node, name: n}}
 - {addresses: [10.0.0.3], conditions: {}}
-ports: [{name: http, port: 8080, protocol: TCP, appProtocol: http}, {name: dns, port: 53, protocol: UDP}]
+ports:
+- {name: http, port: 8080, protocol: TCP, appProtocol: http}
+- {name: dns, port: 53, protocol: UDP}
 )"));
   EXPECT_EQ(web.service, "web");
   ASSERT_EQ(web.endpoints.size(), 3u);
@@ -117,7 +125,12 @@ TEST(EndpointSliceDecoding, TakesNoNamesForEndpoints) {
 TEST(WorkloadGroupDecoding, ReadsTheTemplate) {
   const auto group = only<WorkloadGroup>(document("WorkloadGroup", R"(
 metadata: {labels: {app: vm}, annotations: {a: b}}
-template: {serviceAccount: vm-account, ports: {http: 8080}, network: n1, locality: r/z, labels: {app: other, version: v1}}
+template:
+  serviceAccount: vm-account
+  ports: {http: 8080}
+  network: n1
+  locality: r/z
+  labels: {app: other, version: v1}
 )"));
   EXPECT_EQ(group.labels.at("app"), "vm");
   EXPECT_EQ(group.labels.at("version"), "v1");

@@ -8,7 +8,8 @@ namespace sallyport::mesh {
 namespace {
 
 using Names = std::vector<std::string>;
-constexpr auto none = Originate::none, simple = Originate::simple, mutual = Originate::mutual;
+constexpr auto none = Originate::none, simple = Originate::simple, mutual = Originate::mutual,
+               istio_mutual = Originate::istio_mutual;
 
 // The parts of TlsOrigination that a rule decides; `reason` instead of all where the cluster is
 // closed.
@@ -95,7 +96,23 @@ const Case http_cases[] = {
     {"a CRL has no say where nothing is checked",
      "mode: SIMPLE, caCrl: /crl.pem, insecureSkipVerify: true",
      {simple, "", true, {}, false, "", ""}},
-    {"ISTIO_MUTUAL: not available, so closed", "mode: ISTIO_MUTUAL", {.reason = "ISTIO_MUTUAL"}},
+    {"ISTIO_MUTUAL: the workload's own certificate, the mesh's roots, the SNI of 2.12",
+     "mode: ISTIO_MUTUAL",
+     {istio_mutual, "outbound_.80_._.api.example.com", false, {}, false, "default", "ROOTCA"}},
+    {"ISTIO_MUTUAL: sni and names of the rule count",
+     "mode: ISTIO_MUTUAL, sni: s.example, subjectAltNames: [a]",
+     {istio_mutual, "s.example", false, {"a"}, false, "default", "ROOTCA"}},
+    {"ISTIO_MUTUAL: names of the ServiceEntry count where the rule has none",
+     "mode: ISTIO_MUTUAL",
+     {istio_mutual,
+      "outbound_.80_._.api.example.com",
+      false,
+      {"of-entry"},
+      false,
+      "default",
+      "ROOTCA"},
+     "80 HTTP",
+     "  subjectAltNames: [of-entry]\n"},
     {"GRPC ports are HTTP", "mode: SIMPLE", {simple, "", true, {}, true, "", "system"}, "80 GRPC"},
 };
 
@@ -161,9 +178,24 @@ const Case secret_cases[] = {
      "80 HTTP",
      "",
      selector},
-    {"builtin:// is the mesh's certificate",
+    {"builtin:// is the workload's own certificate",
      "mode: MUTUAL, credentialName: 'builtin://'",
-     {.reason = "the workload's own mesh certificate"},
+     {mutual, "", true, {}, true, "default", "ROOTCA"},
+     "80 HTTP",
+     "",
+     selector},
+    {"builtin:// of SIMPLE: the mesh's roots",
+     "mode: SIMPLE, credentialName: 'builtin://'",
+     {simple, "", true, {}, true, "", "ROOTCA"},
+     "80 HTTP",
+     "",
+     selector},
+    {"builtin:// on a rule without a workloadSelector",
+     "mode: SIMPLE, credentialName: 'builtin://'",
+     {.reason = "needs a workloadSelector"}},
+    {"builtin:// with a name after it",
+     "mode: MUTUAL, credentialName: 'builtin://x'",
+     {.reason = "the workload's own certificate has no name"},
      "80 HTTP",
      "",
      selector},

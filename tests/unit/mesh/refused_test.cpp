@@ -230,12 +230,14 @@ TEST(RefusedResource, WithoutAReadableHostIsSaidAloud) {
 TEST(UnavailableTls, IsAnsweredWithItsReasonNeverPlaintext) {
   World world;
   world.add(entry({"api.example.com", "default", "DNS", {"80 HTTP", "9000 TCP"}}))
-      .add(rule({"api.example.com", "r", "default", "tls: {mode: ISTIO_MUTUAL}"}))
+      .add(rule({"api.example.com", "r", "default", "tls: {mode: SIMPLE, credentialName: x}"}))
       .compile();
   EXPECT_EQ(world.http("203.0.113.1:80", "api.example.com").status, 503);
   const auto plan = world.connect("203.0.113.1:9000", {});
   EXPECT_EQ(plan.action, Action::refuse);
-  EXPECT_EQ(plan.why, "tls.mode ISTIO_MUTUAL is not available yet");
+  EXPECT_EQ(plan.why,
+            "credentialName on a sidecar needs a workloadSelector in the DestinationRule (Istio "
+            "sends plaintext here)");
   EXPECT_FALSE(find_listener(world.snapshot(), at("203.0.113.1:9000")).silent_client)
       << "nothing is opened for it";
   EXPECT_NE(world.findings().find("outbound|80||api.example.com is closed"), std::string::npos)

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/istio/decode.h"
+
 #include <algorithm>
 
 namespace sallyport::sandbox {
@@ -68,6 +70,26 @@ TEST(ConfigView, ServicesAreWrittenWithTheirClusterAddresses) {
       services_with_addresses(read->services, {{"default/s", {{"198.19.0.1"}}}});
   EXPECT_NE(text.find("clusterIP: 198.19.0.1"), std::string::npos) << text;
   EXPECT_NE(text.find("targetPort: 80"), std::string::npos) << text;
+}
+
+TEST(ConfigView, PodsAreWrittenWithTheirAddressesForTheDecoderOfResources) {
+  const auto read = parse_manifests(
+      "kind: Pod\nmetadata: {name: p, namespace: n, labels: {app: web, flag: 'true'}}\nspec: "
+      "{serviceAccountName: s, containers: [{name: a, image: i, ports: [{containerPort: 80, name: "
+      "http}]}]}\n",
+      "p");
+  ASSERT_TRUE(read) << read.error().context;
+  const auto text = pods_with_addresses({{&read->pods.at(0), {"198.18.0.7"}, false}});
+  const auto decoded = istio::decode(text, "sandbox-pods.yaml");
+  ASSERT_EQ(decoded.resources.size(), 1u) << text;
+  const auto& pod = std::get<istio::Pod>(decoded.resources[0]);
+  EXPECT_EQ(pod.metadata.namespace_name(), "n");
+  EXPECT_EQ(pod.metadata.labels.at("flag"), "true");
+  EXPECT_EQ(pod.ips, std::vector<std::string>{"198.18.0.7"});
+  EXPECT_EQ(pod.service_account, "s");
+  EXPECT_EQ(pod.ports.at(0).number, 80);
+  EXPECT_FALSE(pod.ready);
+  EXPECT_TRUE(decoded.findings.empty());
 }
 
 }  // namespace

@@ -78,9 +78,12 @@ TEST(Identity, MutualBringsTheCertificate) {
 
 TEST(Identity, HostsShareAnIdentityUnlessItIsMadeFromThem) {
   auto to = cluster(Originate::simple);
-  EXPECT_EQ(identity_key(to, "b.test"), "");
+  EXPECT_EQ(identity_key(to, "b.test", true), "");
   to.tls.auto_sni = true;
-  EXPECT_EQ(identity_key(to, "b.test"), "b.test");
+  EXPECT_EQ(identity_key(to, "b.test", true), "b.test");
+  to = cluster(Originate::istio_mutual);
+  EXPECT_NE(identity_key(to, "b.test", true), identity_key(to, "b.test", false))
+      << "requests and bytes have an ALPN of their own";
 }
 
 struct Failing {
