@@ -1,5 +1,7 @@
 #include "agent/cli/ca.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -16,12 +18,13 @@ namespace {
 
 struct Flags {
   ca::CaServerOptions options;
-  std::string listen = "[::]:15012", ttl = "24h", ttl_max = "2160h", log_level = "info";
+  std::string listen = ":15012", ttl = "24h", ttl_max = "2160h", log_level = "info";
 };
 
 void add_options(CLI::App& app, Flags& f) {
   ca::CaServerOptions& o = f.options;
-  app.add_option("--listen", f.listen, "address:port of the certificate service")
+  app.add_option("--listen", f.listen,
+                 "address:port of the certificate service; without an address: all of them")
       ->capture_default_str();
   app.add_option("--ca-dir", o.directory,
                  "directory of the CA in Istio's plug-in form: ca-cert.pem, ca-key.pem, "
@@ -87,7 +90,9 @@ void add_own_names(ca::CaServerOptions& options) {
 
 std::optional<std::string> to_options(Flags& f) {
   ca::CaServerOptions& o = f.options;
-  const auto listen = SocketAddress::parse(f.listen);
+  const bool has_ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
+  const auto listen = SocketAddress::parse(
+      f.listen.starts_with(':') ? (has_ipv6 ? "[::]" : "0.0.0.0") + f.listen : f.listen);
   if (!listen) return "--listen: \"" + f.listen + "\" is not address:port";
   o.listen = *listen;
   if (o.directory.empty() && !o.self_signed) return "either --ca-dir or --self-signed";

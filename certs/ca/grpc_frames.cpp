@@ -41,10 +41,10 @@ std::string grpc_frame(std::string_view message) {
   return frame.append(message);
 }
 
-std::optional<std::size_t> GrpcReader::length() const {
-  if (buffer_.size() < prefix_bytes) return std::nullopt;
+std::optional<std::size_t> GrpcReader::length_at(std::size_t at) const {
+  if (buffer_.size() < at + prefix_bytes) return std::nullopt;
   std::size_t size = 0;
-  for (std::size_t i = 1; i < prefix_bytes; ++i)
+  for (std::size_t i = at + 1; i < at + prefix_bytes; ++i)
     size = size << 8 | static_cast<unsigned char>(buffer_[i]);
   return size;
 }
@@ -54,17 +54,21 @@ Result<void> GrpcReader::feed(std::string_view bytes) {
   if (buffer_.size() + bytes.size() > 2 * (bytes_max_ + prefix_bytes))
     return Error{.fault = Fault::overflow, .context = "more bytes than messages are taken"};
   buffer_.append(bytes);
-  if (buffer_.empty()) return {};
-  if (buffer_[0] != 0) return Error{.fault = Fault::protocol, .context = "a compressed message"};
-  if (const auto size = length(); size && *size > bytes_max_) {
-    return Error{.fault = Fault::overflow,
-                 .context = "a message of more than " + std::to_string(bytes_max_) + " bytes"};
+  for (std::size_t at = 0; at < buffer_.size();) {  // each message that has begun
+    if (buffer_[at] != 0) return Error{.fault = Fault::protocol, .context = "a compressed message"};
+    const auto size = length_at(at);
+    if (!size) break;
+    if (*size > bytes_max_) {
+      return Error{.fault = Fault::overflow,
+                   .context = "a message of more than " + std::to_string(bytes_max_) + " bytes"};
+    }
+    at += prefix_bytes + *size;
   }
   return {};
 }
 
 std::optional<std::string> GrpcReader::take() {
-  const auto size = length();
+  const auto size = length_at(0);
   if (!size || buffer_.size() - prefix_bytes < *size) return std::nullopt;
   std::string message = buffer_.substr(prefix_bytes, *size);
   buffer_.erase(0, prefix_bytes + *size);

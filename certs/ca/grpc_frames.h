@@ -39,7 +39,8 @@ public:
   bool in_message() const { return !buffer_.empty(); }  // cut off if the stream ends now
 
 private:
-  std::optional<std::size_t> length() const;  // of the next message; empty: not known yet
+  // Of the message that begins there; empty: not known yet.
+  std::optional<std::size_t> length_at(std::size_t at) const;
   std::size_t bytes_max_;
   std::string buffer_;
 };

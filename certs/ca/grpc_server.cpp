@@ -3,6 +3,7 @@
 #include <openssl/ssl.h>
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <map>
@@ -42,6 +43,16 @@ struct GrpcServer::State : std::enable_shared_from_this<State> {
 };
 
 namespace {
+
+// An IPv4 client of an IPv6 socket as what it is.
+std::string text_of(const Tcp::endpoint& endpoint) {
+  const auto ip = endpoint.address();
+  const bool mapped = ip.is_v6() && ip.to_v6().is_v4_mapped();
+  const auto text = mapped ? asio::ip::make_address_v4(asio::ip::v4_mapped, ip.to_v6()).to_string()
+                           : ip.to_string();
+  return (text.find(':') == text.npos ? text : "[" + text + "]") + ":" +
+         std::to_string(endpoint.port());
+}
 
 int select_h2(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
               unsigned in_size, void*) {
@@ -88,6 +99,7 @@ Result<void> GrpcServer::State::listen(const SocketAddress& address) {
   acceptor.open(ip.is_v4() ? Tcp::v4() : Tcp::v6(), error);
   if (error) return failed(error);
   acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
+  if (ip.is_v6()) acceptor.set_option(asio::ip::v6_only(!ip.is_unspecified()), error);
   acceptor.bind(Tcp::endpoint(ip, address.port()), error);
   if (error) return failed(error);
   acceptor.listen(asio::socket_base::max_listen_connections, error);
@@ -116,8 +128,7 @@ void GrpcServer::State::accept() {
 void GrpcServer::State::serve(Tcp::socket socket) {
   boost::system::error_code error;
   const auto endpoint = socket.remote_endpoint(error);
-  const std::string peer =
-      error ? "?" : endpoint.address().to_string() + ":" + std::to_string(endpoint.port());
+  const std::string peer = error ? "?" : text_of(endpoint);
   const int number = ++last;
   auto connection = std::make_shared<ServerConnection>(
       io, handler, peer,

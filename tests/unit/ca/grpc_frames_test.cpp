@@ -29,7 +29,11 @@ TEST(GrpcFrames, LongAndCompressedMessagesAreRefused) {
   EXPECT_EQ(GrpcReader(4).feed(grpc_frame("hello")).error().fault, Fault::overflow);
   EXPECT_EQ(GrpcReader(4).feed(std::string("\0\xff\xff\xff\xff", 5)).error().fault,
             Fault::overflow);
-  EXPECT_EQ(GrpcReader(4).feed(std::string("\1\0\0\0\0", 5)).error().fault, Fault::protocol);
+  const std::string compressed("\1\0\0\0\0", 5);
+  EXPECT_EQ(GrpcReader(4).feed(compressed).error().fault, Fault::protocol);
+  EXPECT_EQ(GrpcReader(4).feed(grpc_frame("ok") + compressed).error().fault, Fault::protocol);
+  EXPECT_EQ(GrpcReader(4).feed(grpc_frame("ok") + grpc_frame("hello").substr(0, 5)).error().fault,
+            Fault::overflow);
 }
 
 TEST(GrpcFrames, TextsOfErrorsAreEscaped) {
