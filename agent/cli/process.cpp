@@ -152,9 +152,10 @@ Result<void> Process::start() {
   await_end();
   await_requests();
   started_ = true;
-  log_info((has_certificate() ? "ready: " : "serving, not ready before there is a workload certificate: ") +
-           std::to_string(workers_.size()) + " workers, proxy " + options_.proxy.name + "." +
-           options_.proxy.namespace_name + ", configuration " + options_.config_directory);
+  const char* const state =
+      has_certificate() ? "ready: " : "serving, not ready before there is a workload certificate: ";
+  log_info(state + std::to_string(workers_.size()) + " workers, proxy " + options_.proxy.name +
+           "." + options_.proxy.namespace_name + ", configuration " + options_.config_directory);
   return {};
 }
 

@@ -233,9 +233,10 @@ Compiled Compiler::run(uint64_t version) {
   next_->inbound_passthrough = keep(inbound_passthrough_cluster(input_.mesh));
   const PeerAuthentications modes(input_);
   modes.report(findings_);
-  next_->inbound = compile_inbound({input_, modes, chosen_sidecar(input_), previous_,
-                                    [this](Cluster next) { return keep(std::move(next)); }},
-                                   findings_);
+  next_->inbound =
+      compile_inbound({input_, modes, chosen_sidecar(input_), previous_, next_->inbound_passthrough,
+                       [this](Cluster next) { return keep(std::move(next)); }},
+                      findings_);
   RuleIndex rules(input_);
   VirtualServiceIndex virtual_services(input_, scope, findings_);
   ServiceScope seen{scope, {}};

@@ -202,7 +202,7 @@ InboundPort Builder::undeclared(uint16_t port) const {
   InboundPort out;
   out.name = port ? "0.0.0.0_" + std::to_string(port) : "virtualInbound";
   out.port = port;
-  out.cluster = parts_.keep(inbound_passthrough_cluster(parts_.input.mesh));
+  out.cluster = parts_.passthrough;
   return out;
 }
 

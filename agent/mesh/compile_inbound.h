@@ -15,6 +15,7 @@ struct InboundParts {
   const PeerAuthentications& modes;
   const istio::Sidecar* sidecar;  // that applies to this proxy; null: none
   const Snapshot* previous;       // may be null
+  ClusterPtr passthrough;         // InboundPassthroughCluster
   // Enters a cluster; gives the previous one where nothing changed.
   std::function<ClusterPtr(Cluster)> keep;
 };

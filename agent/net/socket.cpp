@@ -151,7 +151,8 @@ void Socket::shutdown_write() {
 }
 
 Error Socket::failure(Side side) const {
-  const auto who = (peer.is_set() ? peer : peer_of(fd)).text() + ": ";
+  const SocketAddress known = peer.is_set() ? peer : peer_of(fd);
+  const auto who = known.is_set() ? known.text() + ": " : std::string();  // unknown after a reset
   if (error != 0) {
     Error out = error_of(error, who, side);
     out.side = side;

@@ -100,8 +100,9 @@ net::Task<Answered> Exchange::relay_answer_body() {
   const bool switched = response_.status == 101;
   if (!switched) batch_records();
   framing_ = http::framing_of(response_, answer_body_, request_.minor);
-  close_ = !switched && (!request_.persistent() || framing_ != http::Framing::as_is ||
-                         !body_.over() || worker_.draining(client_.inbound != nullptr));
+  close_ =
+      !switched && (!request_.persistent() || framing_ != http::Framing::as_is || !body_.over() ||
+                    outdated_ || worker_.draining(client_.inbound != nullptr));
   const auto behind = answer_.bytes().substr(response_.size);
   const auto first = switched ? Piece{} : take_piece(behind);
   if (answer_body_.bad()) co_return Answered::malformed;

@@ -2,6 +2,7 @@
 #include "agent/mesh/decide.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/log_facts.h"
+#include "agent/proxy/reason.h"
 #include "agent/proxy/worker.h"
 
 namespace sallyport::proxy {
@@ -14,22 +15,24 @@ void Exchange::describe_inbound() {
   keep_downstream_tls(worker_.log(), record_, client_.stream.ssl());
 }
 
-// Decided on the newest snapshot: a port that has become STRICT lets no plaintext in on connections
-// that are open, either.
+// Decided on the newest snapshot.
 std::optional<Refusal> Exchange::route_inbound() {
   const auto& config = *worker_.snapshot();
   const auto& port = mesh::inbound_port(config.inbound, client_.destination.port());
-  const bool closed =
-      port.mutual_tls.refused ||
-      (port.mutual_tls.mode == istio::MutualTls::strict && !client_.inbound->mutual_tls);
-  if (closed) {
+  if (port.mutual_tls.refused) {
     worker_.metrics().no_route.add();
+    denied_by_ = reason_of(*port.mutual_tls.refused);
     return Refusal{.status = 403,
                    .flags = observe::NR,
-                   .details = "filter_chain_not_found",
-                   .body = "only mutual TLS of the mesh is let in",
+                   .details = denied_by_,
+                   .body = "a PeerAuthentication for this port can't be read",
                    .close = true};
   }
+  // A connection that the port would no longer take serves its last request, as Envoy drains one:
+  // no request fails because a mode was changed.
+  using istio::MutualTls;
+  const auto mode = port.mutual_tls.mode;
+  outdated_ = client_.inbound->mutual_tls ? mode == MutualTls::disable : mode == MutualTls::strict;
   const auto plan = mesh::decide_inbound_request(port);
   follow(plan, mesh::delivery_of(*plan.route, nullptr));
   return authorize();

@@ -270,6 +270,8 @@ net::Task<std::optional<Error>> Runtime::handshake(Connection& connection, Pool&
   if (done < 0) {
     Error error = stream.failure(Side::upstream);
     error.retryable = true;
+    // A server that resets in the handshake could not be connected to: UF, as Envoy has it.
+    if (error.fault == Fault::reset) error.fault = Fault::tls_handshake;
     metrics.tls_failures.add();
     if (error.fault == Fault::tls_verify) metrics.tls_verify_failures.add();
     co_return no_tls(connection.host, *pool.identity, std::move(error));

@@ -162,12 +162,21 @@ metadata: {name: app}
 spec:
   selector: {app: app}
   ports: [{port: 8080, name: tcp}]
+)"},
+                      {"mesh.yaml", R"(
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    accessLogFile: /dev/stdout
+    enableAutoMtls: false  # nobody has a certificate here
 )"}});
   const auto result = exec("sleep", {"socat", "-t5", "-", "TCP:app.default.svc.cluster.local:8080"},
                            "through both proxies\n");
   EXPECT_TRUE(has(result.out, "through both proxies")) << result.out << result.err;
   EXPECT_TRUE(has(result.out, "127.0.0.6")) << "the source that the redirects let pass";
-  EXPECT_TRUE(logged("app", "istio-proxy", " InboundPassthroughCluster 127.0.0.6:"));
+  EXPECT_TRUE(logged("app", "istio-proxy", " inbound|8080|| 127.0.0.6:"));
 }
 
 }  // namespace

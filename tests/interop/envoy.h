@@ -5,21 +5,69 @@
 
 namespace sallyport::interop {
 
+// `"@type": ...` of an extension's configuration.
+inline std::string type_of(const std::string& extension) {
+  return "\"@type\": type.googleapis.com/envoy.extensions." + extension;
+}
+
 inline const std::string access_log = R"(
           access_log:
           - name: stdout
             typed_config:
-              "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+              )" + type_of("access_loggers.stream.v3.StdoutAccessLog") +
+                                      R"(
               log_format:
                 text_format_source:
-                  inline_string: "envoy %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% reason=%UPSTREAM_TRANSPORT_FAILURE_REASON% peer=%DOWNSTREAM_PEER_URI_SAN% upstream=%UPSTREAM_PEER_URI_SAN% sni=%REQUESTED_SERVER_NAME%\n"
+                  inline_string: "envoy %RESPONSE_CODE% %RESPONSE_FLAGS%
+                    reason=%UPSTREAM_TRANSPORT_FAILURE_REASON% peer=%DOWNSTREAM_PEER_URI_SAN%
+                    upstream=%UPSTREAM_PEER_URI_SAN% sni=%REQUESTED_SERVER_NAME%\n"
 )";
 
-inline const std::string own_certificate = R"(
-        tls_certificates:
-        - certificate_chain: {filename: /etc/identity/certificates.pem}
-          private_key: {filename: /etc/identity/private_key.pem}
+inline const std::string identity_files = R"(
+          tls_certificates:
+          - certificate_chain: {filename: /etc/identity/certificates.pem}
+            private_key: {filename: /etc/identity/private_key.pem}
+          validation_context:
+            trusted_ca: {filename: /etc/identity/ca_certificates.pem}
 )";
+
+// What both ends do with a connection: HTTP requests or bytes to the cluster.
+inline std::string filter(const std::string& cluster, bool http) {
+  if (!http) {
+    return R"(      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          )" +
+           type_of("filters.network.tcp_proxy.v3.TcpProxy") + R"(
+          stat_prefix: tcp
+          cluster: )" +
+           cluster + access_log;
+  }
+  return R"(      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          )" +
+         type_of("filters.network.http_connection_manager.v3.HttpConnectionManager") + R"(
+          stat_prefix: http
+          forward_client_cert_details: APPEND_FORWARD
+          set_current_client_cert_details: {subject: true, uri: true, dns: true}
+          route_config:
+            virtual_hosts:
+            - {name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: )" +
+         cluster + R"(}}]}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {)" +
+         type_of("filters.http.router.v3.Router") + "}" + access_log;
+}
+
+inline std::string address(const std::string& host, int port) {
+  return "{socket_address: {address: " + host + ", port_value: " + std::to_string(port) + "}}";
+}
+
+inline std::string endpoints(const std::string& host, int port) {
+  return "\n    load_assignment:\n      cluster_name: x\n      endpoints:\n      - lb_endpoints: "
+         "[{endpoint: {address: " +
+         address(host, port) + "}}]\n";
+}
 
 // The client's end: plaintext on 127.0.0.1:`port` goes to server:`to` by mutual TLS.
 struct Outbound {
@@ -32,53 +80,25 @@ struct Outbound {
 
 inline std::string listener(const Outbound& out) {
   const std::string name = "out_" + std::to_string(out.port);
-  const std::string head = "  - name: " + name +
-                           "\n    address: {socket_address: {address: 127.0.0.1, port_value: " +
-                           std::to_string(out.port) + "}}\n    filter_chains:\n    - filters:\n";
-  if (!out.http) {
-    return head + R"(      - name: envoy.filters.network.tcp_proxy
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
-          stat_prefix: tcp
-          cluster: )" +
-           name + access_log;
-  }
-  return head + R"(      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: http
-          route_config: {virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: )" +
-         name + R"(}}]}]}
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router})" +
-         access_log;
+  return "  - name: " + name + "\n    address: " + address("127.0.0.1", out.port) +
+         "\n    filter_chains:\n    - filters:\n" + filter(name, out.http);
 }
 
 inline std::string cluster(const Outbound& out) {
-  const std::string to = std::to_string(out.to);
-  return "  - name: out_" + std::to_string(out.port) + R"(
-    type: STRICT_DNS
-    load_assignment:
-      cluster_name: x
-      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: )" +
-         out.server + ", port_value: " + to + R"(}}}}]}]
-    transport_socket:
+  return "  - name: out_" + std::to_string(out.port) + "\n    type: STRICT_DNS" +
+         endpoints(out.server, out.to) + R"(    transport_socket:
       name: envoy.transport_sockets.tls
       typed_config:
-        "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        )" +
+         type_of("transport_sockets.tls.v3.UpstreamTlsContext") + R"(
         sni: outbound_.)" +
-         to + "_._." + out.server + R"(
+         std::to_string(out.to) + "_._." + out.server + R"(
         common_tls_context:
           alpn_protocols: [)" +
-         (out.http ? "istio-http/1.1, istio, http/1.1" : "istio-peer-exchange, istio") + R"(]
-          tls_certificates:
-          - certificate_chain: {filename: /etc/identity/certificates.pem}
-            private_key: {filename: /etc/identity/private_key.pem}
-          validation_context:
-            trusted_ca: {filename: /etc/identity/ca_certificates.pem}
-            match_typed_subject_alt_names: [{san_type: URI, matcher: {exact: ")" +
-         out.san + "\"}}]\n";
+         (out.http ? "istio-http/1.1, istio, http/1.1" : "istio-peer-exchange, istio") + "]" +
+         identity_files + R"(            match_typed_subject_alt_names:
+            - {san_type: URI, matcher: {exact: ")" +
+         out.san + "\"}}\n";
 }
 
 // The server's end: mutual TLS of the mesh on 0.0.0.0:`port` becomes plaintext to 127.0.0.1:`app`.
@@ -89,57 +109,35 @@ struct Inbound {
 
 inline std::string listener(const Inbound& in) {
   const std::string name = "in_" + std::to_string(in.port);
-  std::string filter = R"(      - name: envoy.filters.network.tcp_proxy
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
-          stat_prefix: tcp
-          cluster: )" + name;
-  if (in.http) {
-    filter = R"(      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: http
-          forward_client_cert_details: APPEND_FORWARD
-          set_current_client_cert_details: {subject: true, uri: true, dns: true}
-          route_config: {virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: )" +
-             name + R"(}}]}]}
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router})";
-  }
-  return "  - name: " + name + "\n    address: {socket_address: {address: 0.0.0.0, port_value: " +
-         std::to_string(in.port) + R"(}}
+  return "  - name: " + name + "\n    address: " + address("0.0.0.0", in.port) + R"(
     listener_filters:
     - name: envoy.filters.listener.tls_inspector
-      typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector}
+      typed_config:
+        )" +
+         type_of("filters.listener.tls_inspector.v3.TlsInspector") + R"(
     filter_chains:
-    - filter_chain_match: {transport_protocol: tls, application_protocols: [istio, istio-peer-exchange, istio-http/1.0, istio-http/1.1, istio-h2]}
+    - filter_chain_match:
+        transport_protocol: tls
+        application_protocols:
+          [istio, istio-peer-exchange, istio-http/1.0, istio-http/1.1, istio-h2]
       transport_socket:
         name: envoy.transport_sockets.tls
         typed_config:
-          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
-          require_client_certificate: true
-          common_tls_context:
-            alpn_protocols: [)" +
-         (in.http ? "h2, http/1.1" : "istio-peer-exchange, h2, http/1.1") + R"(]
-            tls_certificates:
-            - certificate_chain: {filename: /etc/identity/certificates.pem}
-              private_key: {filename: /etc/identity/private_key.pem}
-            validation_context:
-              trusted_ca: {filename: /etc/identity/ca_certificates.pem}
-              match_typed_subject_alt_names: [{san_type: URI, matcher: {prefix: "spiffe://cluster.local/"}}]
+         )" +
+         type_of("transport_sockets.tls.v3.DownstreamTlsContext") + R"(
+         require_client_certificate: true
+         common_tls_context:
+          alpn_protocols: [)" +
+         (in.http ? "h2, http/1.1" : "istio-peer-exchange, h2, http/1.1") + "]" + identity_files +
+         R"(            match_typed_subject_alt_names:
+            - {san_type: URI, matcher: {prefix: "spiffe://cluster.local/"}}
       filters:
-)" + filter +
-         access_log;
+)" + filter(name, in.http);
 }
 
 inline std::string cluster(const Inbound& in) {
-  return "  - name: in_" + std::to_string(in.port) + R"(
-    type: STATIC
-    load_assignment:
-      cluster_name: x
-      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: )" +
-         std::to_string(in.app) + "}}}}]}]\n";
+  return "  - name: in_" + std::to_string(in.port) + "\n    type: STATIC" +
+         endpoints("127.0.0.1", in.app);
 }
 
 inline std::string configuration(const std::string& listeners, const std::string& clusters) {

@@ -57,7 +57,8 @@ data:
     class Web(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         def do_GET(self):
-            body = ("hello from behind Envoy\nxfcc=%s\n" % self.headers.get("x-forwarded-client-cert")).encode()
+            xfcc = self.headers.get("x-forwarded-client-cert")
+            body = ("hello from behind Envoy\nxfcc=%s\n" % xfcc).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()

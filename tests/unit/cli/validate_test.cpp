@@ -171,7 +171,7 @@ data:
 }
 
 TEST_F(Validate, NothingOfIstiosIsSaid) {
-  const auto path = file("pod.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n");
+  const auto path = file("node.yaml", "apiVersion: v1\nkind: Node\nmetadata: {name: x}\n");
   const auto outcome = run_command(run_validate, {path});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_TRUE(outcome.output.ends_with(

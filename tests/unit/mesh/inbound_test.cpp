@@ -114,8 +114,9 @@ TEST(Inbound, PortAndAlpnSayWhatMutualTlsCarries) {
   for (const auto& [kind, offered, inner, expect] : inside_cases) {
     const auto of = port(MutualTls::strict, kind);
     EXPECT_EQ(inside(of, offered, preface(inner)), expect) << int(kind) << " " << int(inner);
-    if (!must_sniff_inside(of, offered))
+    if (!must_sniff_inside(of, offered)) {
       EXPECT_EQ(inside(of, offered, {}), expect) << "decided without a byte";
+    }
   }
 }
 

@@ -114,12 +114,12 @@ TEST_F(InboundTest, StrictResetsPlaintextAndSaysWhichPolicyDoes) {
   client.send(get);
   EXPECT_EQ(client.read_all(), "");
   const auto log = log_text();
-  EXPECT_TRUE(has(log, "NR filter_chain_not_found STRICT: only mutual TLS of the mesh is let in"))
+  EXPECT_TRUE(has(log, "NR filter_chain_not_found STRICT:_only_mutual_TLS_of_the_mesh_is_let_in"))
       << log;
-  EXPECT_TRUE(has(log, "PeerAuthentication default/default (test.yaml:")) << log;
+  EXPECT_TRUE(has(log, "PeerAuthentication_default/default_(test.yaml:")) << log;
 }
 
-TEST_F(InboundTest, APortThatBecomesStrictServesNoMorePlaintextOnOpenConnections) {
+TEST_F(InboundTest, APlaintextConnectionServesItsLastRequestWhenThePortBecomesStrict) {
   auto client = enter();
   client.send(get);
   auto server = accept_request();
@@ -127,7 +127,22 @@ TEST_F(InboundTest, APortThatBecomesStrictServesNoMorePlaintextOnOpenConnections
   client.read_until("hello");
   use(app("http", mode("STRICT")));
   client.send(get);
-  EXPECT_TRUE(has(client.read_all(), "403 Forbidden"));
+  server.read_head();
+  server.send(hello);
+  const auto last = client.read_all();
+  EXPECT_TRUE(has(last, "200 OK") && has(last, "connection: close\r\n")) << last;
+}
+
+TEST_F(InboundTest, ABrokenPeerAuthenticationEndsOpenConnections) {
+  auto client = enter();
+  client.send(get);
+  accept_request().send(hello);
+  client.read_until("hello");
+  use_broken(app("http") + mode("STRIKT"));
+  client.send(get);
+  const auto answer = client.read_all();
+  EXPECT_TRUE(has(answer, "403 Forbidden")) << answer;
+  EXPECT_TRUE(has(log_text(), "PeerAuthentication default/default"));
 }
 
 TEST_F(InboundTest, ForeignTlsToAnHttpPortIsReset) {

@@ -59,11 +59,19 @@ protected:
   }
 
   void use(const std::string& resources, istio::MeshConfig mesh = {}) {
+    auto decoded = istio::decode(resources, "test.yaml");
+    for (const auto& finding : decoded.findings) ADD_FAILURE() << finding.text();
+    use(std::move(decoded), std::move(mesh));
+  }
+  // With a resource that is refused and has no good version.
+  void use_broken(const std::string& resources) {
+    use(istio::decode(resources, "test.yaml"), istio::MeshConfig());
+  }
+  void use(istio::Decoded decoded, istio::MeshConfig mesh) {
     mesh::CompileInput input;
     input.mesh = std::move(mesh);
     input.proxy = proxy_;
-    auto decoded = istio::decode(resources, "test.yaml");
-    for (const auto& finding : decoded.findings) ADD_FAILURE() << finding.text();
+    input.refused = std::move(decoded.refused);
     for (auto& resource : decoded.resources)
       input.resources.push_back(std::make_shared<const istio::Resource>(std::move(resource)));
     auto compiled = mesh::compile(input, nullptr, ++version_);
