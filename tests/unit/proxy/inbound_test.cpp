@@ -127,8 +127,7 @@ TEST_F(InboundTest, APlaintextConnectionServesItsLastRequestWhenThePortBecomesSt
   client.read_until("hello");
   use(app("http", mode("STRICT")));
   client.send(get);
-  server.read_head();
-  server.send(hello);
+  accept_request().send(hello);
   const auto last = client.read_all();
   EXPECT_TRUE(has(last, "200 OK") && has(last, "connection: close\r\n")) << last;
 }
@@ -142,7 +141,7 @@ TEST_F(InboundTest, ABrokenPeerAuthenticationEndsOpenConnections) {
   client.send(get);
   const auto answer = client.read_all();
   EXPECT_TRUE(has(answer, "403 Forbidden")) << answer;
-  EXPECT_TRUE(has(log_text(), "PeerAuthentication default/default"));
+  EXPECT_TRUE(has(log_text(), "PeerAuthentication_default/default"));
 }
 
 TEST_F(InboundTest, ForeignTlsToAnHttpPortIsReset) {

@@ -123,8 +123,8 @@ std::vector<Case> revocation_cases() {
 std::vector<Case> negotiation_cases() {
   TestServerSettings old{good(), TLS1_VERSION, TLS1_1_VERSION};
   old.ciphers = "ALL:@SECLEVEL=0";
-  TestServerSettings plain_rsa{root().issue({.dns = {"a.example.com"}, .rsa = true}), TLS1_2_VERSION,
-                           TLS1_2_VERSION};
+  TestServerSettings plain_rsa{root().issue({.dns = {"a.example.com"}, .rsa = true}),
+                               TLS1_2_VERSION, TLS1_2_VERSION};
   plain_rsa.ciphers = "AES128-SHA";
   TestServerSettings h2{good()};
   h2.alpn = "h2";
