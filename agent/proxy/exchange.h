@@ -223,7 +223,7 @@ private:
   net::RelayCounts relayed_;  // after an upgrade
   bool started_ = false;      // a head was there: it is logged
   bool upgrade_ = false, close_ = false;
-  bool outdated_ = false;  // the port no longer takes connections such as this one
+  bool outdated_ = false;        // the port no longer takes connections such as this one
   bool head_forwarded_ = false;  // the final answer's head has gone to the client
   // False also while a write is under way: bytes that are not out must not be counted as sent.
   bool upstream_took_all_ = true;

@@ -163,7 +163,7 @@ spec:
   selector: {app: app}
   ports: [{port: 8080, name: tcp}]
 )"},
-                      {"mesh.yaml", R"(
+                     {"mesh.yaml", R"(
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: istio, namespace: istio-system}

@@ -66,6 +66,62 @@ std::string client(const std::string& name, const std::string& ttl) {
          "infinity]}\n";
 }
 
+// What M6 asks for: a server in pod `b`, and requests to it for so many seconds.
+const std::string web_service = R"(---
+apiVersion: v1
+kind: Service
+metadata: {name: b}
+spec:
+  selector: {app: b}
+  ports: [{name: http, port: 80, targetPort: 8080}]
+)";
+const char* const web_server = R"(
+import http.server, socketserver
+class Web(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+    def log_message(self, *words): pass
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address, daemon_threads, request_queue_size = True, True, 128
+Server(("0.0.0.0", 8080), Web).serve_forever()
+)";
+// Half of the requests come on kept connections, half on new ones.
+const char* const load = R"(
+import http.client, sys, threading, time
+end, lock, counts, failures = time.time() + float(sys.argv[1]), threading.Lock(), [0], []
+def ask(kept):
+    connection = None
+    while time.time() < end:
+        try:
+            connection = connection or http.client.HTTPConnection("b", timeout=20)
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status != 200: raise Exception("%d %s" % (answer.status, body))
+        except Exception as failure:
+            failures.append("%.1f s before the end: %s" % (end - time.time(), failure))
+            connection = None
+        with lock: counts[0] += 1
+        if connection and not kept:
+            connection.close()
+            connection = None
+        time.sleep(0.02)
+threads = [threading.Thread(target=ask, args=(n % 2 == 0,)) for n in range(4)]
+for t in threads: t.start()
+for t in threads: t.join()
+print("%d requests, %d failed" % (counts[0], len(failures)), *failures[:5], sep="\n")
+)";
+// Two minutes see the certificates of 60 seconds change three or four times on both sides; in
+// release builds SALLYPORT_M6_SECONDS=300.
+std::string m6_seconds() {
+  const char* const seconds = std::getenv("SALLYPORT_M6_SECONDS");
+  return seconds ? seconds : "120";
+}
+
 class WorkloadIdentity : public Scenario {
 protected:
   void up_with(const std::string& ttl) {
@@ -81,7 +137,7 @@ protected:
               {"cert-chain.pem", ca.pem() + root.pem()},
               {"root-cert.pem", root.pem()}}) +
         data("ConfigMap", "default", "istio-ca-root-cert", {{"root-cert.pem", root.pem()}}) +
-        client("a", ttl) + client("b", ttl);
+        client("a", ttl) + client("b", ttl) + web_service;
     sandbox::Options options;
     static int number = 0;
     options.name = "test-identity-" + std::to_string(getpid()) + "-" + std::to_string(++number);
@@ -118,6 +174,20 @@ TEST_F(WorkloadIdentity, PodsGetCertificatesOfTheirOwnAndRotateThem) {
   }
   const auto metrics = curl("a", {"http://127.0.0.1:15000/stats/prometheus"}).out;
   EXPECT_TRUE(has(metrics, "istio_agent_cert_expiry_seconds{resource_name=\"default\"")) << metrics;
+}
+
+TEST_F(WorkloadIdentity, M6_CertificatesOf60SecondsRotateUnderLoadAndNoRequestFails) {
+  ASSERT_NO_FATAL_FAILURE(up_with("60s"));
+  exec("b", {"sh", "-c", "python3 -c \"$0\" >/dev/null 2>&1 &", web_server});
+  ASSERT_TRUE(soon([&] { return has(curl("a", {"http://b/"}).out, "ok"); }));
+  const std::string first_of_a = serial("a"), first_of_b = serial("b");
+  const auto result = exec("a", {"python3", "-c", load, m6_seconds()});
+  EXPECT_TRUE(has(result.out, " requests, 0 failed\n")) << result.out << result.err;
+  EXPECT_NE(serial("a"), first_of_a);
+  EXPECT_NE(serial("b"), first_of_b);
+  EXPECT_GE(count(logs("b", "istio-proxy"), "workload certificate spiffe://"), 3);
+  RecordProperty("load", result.out);
+  std::cout << result.out;
 }
 
 TEST_F(WorkloadIdentity, OpensslVerifiesTheChain) {

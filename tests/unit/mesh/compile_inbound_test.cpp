@@ -79,6 +79,39 @@ TEST(CompileInbound, InboundTrafficPolicyLocalhostGoesToLoopback) {
   EXPECT_EQ(cluster.endpoints[0].address().text(), "127.0.0.1:8080");
 }
 
+TEST(CompileInbound, ASidecarsIngressReplacesWhatServicesSay) {
+  auto world = server();
+  world.add(selecting("server", "app: server", "{name: tcp, port: 8080}"))
+      .add(R"(
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: server}
+spec:
+  workloadSelector: {labels: {app: server}}
+  ingress:
+  - {port: {number: 9080, protocol: HTTP, name: http}, defaultEndpoint: "127.0.0.1:8080"}
+  - {port: {number: 9081, protocol: TCP, name: tcp}, defaultEndpoint: "unix:///run/app.sock"}
+  - {port: {number: 9082, protocol: TCP, name: own}, defaultEndpoint: "0.0.0.0:8082"}
+)")
+      .compile();
+  EXPECT_EQ(port_of(world, 9080).kind, PortKind::http);
+  EXPECT_EQ(port_of(world, 9080).cluster->endpoints.at(0).address().text(), "127.0.0.1:8080");
+  EXPECT_EQ(port_of(world, 9081).cluster->endpoints.at(0).address().text(), "/run/app.sock");
+  EXPECT_EQ(port_of(world, 9082).cluster->discovery, Discovery::original_dst);
+  EXPECT_EQ(port_of(world, 9082).cluster->original_dst_port, 8082);
+  EXPECT_EQ(port_of(world, 8080).cluster->name, "InboundPassthroughCluster");
+}
+
+TEST(CompileInbound, ANamedTargetPortIsThisPodsOwn) {
+  auto world = server();
+  world.add(selecting("server", "app: server", "{name: http, port: 80, targetPort: web}"))
+      .add(
+          "apiVersion: v1\nkind: Pod\nmetadata: {name: server-1, labels: {app: server}}\nspec:\n"
+          "  containers: [{name: c, ports: [{name: web, containerPort: 8088}]}]\n")
+      .compile();
+  EXPECT_EQ(port_of(world, 8088).kind, PortKind::http) << world.findings();
+}
+
 TEST(CompileInbound, EveryHostIsTheApplications) {
   auto world = server();
   world.add(selecting("server", "app: server", "{name: http, port: 8080}")).compile();
