@@ -28,6 +28,7 @@ void dump_findings(JsonWriter& json, const std::vector<istio::Finding>& findings
 
 // Shared by the parts.
 void dump_cluster_options(JsonWriter& json, const mesh::Cluster& cluster);
+void dump_inbound(JsonWriter& json, const mesh::Snapshot& snapshot);  // 15006, of dump_listeners
 void dump_address(JsonWriter& json, std::string_view key, const std::string& host, uint16_t port);
 void dump_address(JsonWriter& json, std::string_view key, const SocketAddress& address);
 void dump_origin(JsonWriter& json, const ResourceRefPtr& origin);  // metadata of Istio

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "agent/admin/config_dump.h"
+#include "agent/admin/dump_filter.h"
 #include "agent/admin/json.h"
 
 namespace sallyport::admin {
@@ -27,20 +28,6 @@ void dump_match(JsonWriter& json, const Match& match) {
         for (const auto& name : match.server_names) json.value(name);
       });
     }
-  });
-}
-
-void dump_filter(JsonWriter& json, std::string_view kind, std::string_view type,
-                 auto typed_config) {
-  json.array("filters", [&] {
-    json.object([&] {
-      json.field("name", "envoy.filters.network." + std::string(kind));
-      json.object("typed_config", [&] {
-        json.field("@type", "type.googleapis.com/envoy.extensions.filters.network." +
-                                std::string(kind) + ".v3." + std::string(type));
-        typed_config();
-      });
-    });
   });
 }
 
@@ -114,22 +101,6 @@ void dump_listener(JsonWriter& json, const mesh::Snapshot& snapshot, const mesh:
   });
 }
 
-// What arrives from outside of the pod: the app behind 15006, as it dialled.
-void dump_inbound(JsonWriter& json, const mesh::Snapshot& snapshot) {
-  json.object("listener", [&] {
-    json.field("@type", "type.googleapis.com/envoy.config.listener.v3.Listener");
-    json.field("name", "virtualInbound");
-    dump_address(json, "address", "0.0.0.0", snapshot.mesh.proxy_inbound_listen_port);
-    json.array("filter_chains", [&] {
-      const auto& cluster = snapshot.inbound_passthrough->name;
-      json.object([&] {
-        dump_filter(json, "tcp_proxy", "TcpProxy", [&] { json.field("cluster", cluster); });
-      });
-    });
-    json.field("traffic_direction", "INBOUND");
-  });
-}
-
 struct Bound {
   const mesh::Listener* listener;
   std::string host;
@@ -174,7 +145,7 @@ void dump_listeners(JsonWriter& json, const mesh::Snapshot& snapshot) {
           dump_listener(json, snapshot, *bound.listener, bound.host, bound.port);
         });
       }
-      if (snapshot.inbound_passthrough) {
+      if (snapshot.inbound.other) {
         dump_active("virtualInbound", [&] { dump_inbound(json, snapshot); });
       }
     });

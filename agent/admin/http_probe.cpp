@@ -40,7 +40,7 @@ bool is_of_connection(const std::string& name) {
 
 // Kubelet names the status port where it names no host of its own: the application sees its own.
 std::string authority_for(const ProbeCall& call) {
-  const std::string given = header_of(call.request, "Host");
+  std::string given = header_of(call.request, "Host");
   const std::string suffix = ":" + std::to_string(call.options.status_port);
   if (!given.ends_with(suffix)) return given;
   return given.substr(0, given.size() - suffix.size()) + ":" + std::to_string(call.probe.port);

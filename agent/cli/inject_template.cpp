@@ -236,7 +236,7 @@ std::string lifecycle(const PodProxyConfig& config, uint16_t status_port, bool n
 std::string own_probes(const TemplateFacts& facts, uint16_t status_port) {
   if (status_port == 0) return {};
   const auto number = [&](const char* name, const char* otherwise) {
-    const std::string text =
+    std::string text =
         annotation(facts, std::string("readiness.status.sidecar.istio.io/") + name, otherwise);
     if (text.empty() || text.size() > 6 || text.find_first_not_of("0123456789") != text.npos)
       throw BadAnnotation{std::string("readiness.status.sidecar.istio.io/") + name + ": \"" + text +

@@ -11,7 +11,7 @@ using NamePtr = std::unique_ptr<GENERAL_NAME, certs::OpensslFree<GENERAL_NAME_fr
 
 bool push(GENERAL_NAMES& names, NamePtr name) {
   if (!name || sk_GENERAL_NAME_push(&names, name.get()) == 0) return false;
-  name.release();
+  static_cast<void>(name.release());  // the list has it
   return true;
 }
 
