@@ -59,8 +59,8 @@ std::string der_signature(std::string_view raw) {
   certs::BignumPtr r(BN_bin2bn(bytes, 32, nullptr)), s(BN_bin2bn(bytes + 32, 32, nullptr));
   const SignaturePtr signature(ECDSA_SIG_new());
   if (!signature || ECDSA_SIG_set0(signature.get(), r.get(), s.get()) != 1) return {};
-  r.release();
-  s.release();
+  static_cast<void>(r.release());  // the signature has both
+  static_cast<void>(s.release());
   unsigned char* der = nullptr;
   const int size = i2d_ECDSA_SIG(signature.get(), &der);
   const std::unique_ptr<char, certs::OpensslTextFree> own(reinterpret_cast<char*>(der));

@@ -246,7 +246,7 @@ bool PodRunner::run_post_start(ContainerRun& run) {
   const pid_t pid = start_handler(*run.container.post_start, run);
   if (pid < 0) return false;
   run.hook_pid = pid;
-  machine_.loop.when_ended(pid, [this, &run, container = run.pid](int status) {
+  machine_.loop.when_ended(pid, [&run, container = run.pid](int status) {
     run.hook_pid = -1;
     if (!runs(run) || run.pid != container) return;
     run.post_start_due = false;

@@ -43,7 +43,7 @@ struct TokenSigner::Key {
     BIGNUM* number = nullptr;
     if (EVP_PKEY_get_bn_param(pkey.get(), name, &number) != 1)
       throw std::runtime_error("the signing key of the sandbox");
-    const std::string text = base64url(padded(*number));
+    std::string text = base64url(padded(*number));
     BN_free(number);
     return text;
   }
