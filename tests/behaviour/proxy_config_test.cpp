@@ -103,7 +103,7 @@ const PartCase part_cases[] = {
      R"(\nmy-nginx\.mesh-external\.svc\.cluster\.local +80 +- +outbound +STRICT_DNS +originate)"},
     {{"listener", "--port", "80"},
      R"(\n0\.0\.0\.0 +80 +Trans: raw_buffer; App: http/1\.1,h2c +Route: 80\n)"},
-    {{"listener", "--port", "15006"}, R"(\n0\.0\.0\.0 +15006 +ALL +InboundPassthroughCluster\n)"},
+    {{"listener", "--port", "15006"}, R"(\n0\.0\.0\.0 +15006 +Trans: raw_buffer +InboundPassthroughCluster\n)"},
     {{"route", "--name", "80"},
      R"(\n80 +my-nginx\.mesh-external\.svc\.cluster\.local:80 +my-nginx\.mesh-ext[^ ]*.* +/\*)"},
     {{"endpoint", "--port", "443"},
