@@ -185,8 +185,10 @@ std::string pods_with_addresses(const std::vector<PodState>& pods) {
   for (const PodState& state : pods) {
     const Pod& pod = *state.pod;
     std::string labels;
-    for (const auto& [key, value] : pod.meta.labels)
-      labels += (labels.empty() ? "" : ", ") + quoted(key) + ": " + quoted(value);
+    for (const auto& [key, value] : pod.meta.labels) {
+      if (!labels.empty()) labels += ", ";
+      labels.append(quoted(key)).append(": ").append(quoted(value));
+    }
     std::vector<std::string> containers, inits, ips;
     for (const auto& one : pod.containers) containers.push_back(container_text(one));
     for (const auto& one : pod.init_containers) inits.push_back(container_text(one));
