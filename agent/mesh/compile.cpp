@@ -231,7 +231,7 @@ Compiled Compiler::run(uint64_t version) {
   const SidecarScope scope(input_);
   next_->black_hole = keep(black_hole_cluster(scope));
   next_->inbound_passthrough = keep(inbound_passthrough_cluster(input_.mesh));
-  const PeerAuthentications modes(input_);
+  const PeerAuthentications& modes = workloads_.policies();
   modes.report(findings_);
   next_->inbound =
       compile_inbound({input_, modes, chosen_sidecar(input_), previous_, next_->inbound_passthrough,

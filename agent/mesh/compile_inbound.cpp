@@ -1,6 +1,7 @@
 #include "agent/mesh/compile_inbound.h"
 
 #include <algorithm>
+#include <set>
 
 #include "agent/istio/labels.h"
 #include "agent/istio/names.h"
@@ -24,7 +25,11 @@ std::string inbound_name(uint16_t port) { return "inbound|" + std::to_string(por
 class Builder {
 public:
   Builder(const InboundParts& parts, std::vector<istio::Finding>& findings)
-      : parts_(parts), findings_(findings), proxy_(parts.input.proxy) {}
+      : parts_(parts), findings_(findings), proxy_(parts.input.proxy) {
+    for (const auto& text : proxy_.addresses)
+      if (const auto ip = IpAddress::parse(text)) own_.push_back(*ip);
+    find_slices();
+  }
   Inbound build();
 
 private:
@@ -33,6 +38,7 @@ private:
   void add_service(const istio::Service& service, std::vector<Declared>& out);
   void add_entry(const istio::ServiceEntry& entry, std::vector<Declared>& out) const;
   bool is_here(const std::string& address) const;
+  void find_slices();
   bool is_endpoint_of(const istio::Service& service) const;
   uint16_t target_of(const istio::ServicePort& port, const istio::Service& service);
   ClusterPtr cluster_of(const Declared& declared) const;
@@ -42,29 +48,31 @@ private:
   const InboundParts& parts_;
   std::vector<istio::Finding>& findings_;
   const istio::Proxy& proxy_;
+  std::vector<IpAddress> own_;
+  std::set<std::string> sliced_;  // Services whose slices name this pod
 };
 
 bool Builder::is_here(const std::string& address) const {
   const auto ip = IpAddress::parse(address);
-  return ip && std::any_of(proxy_.addresses.begin(), proxy_.addresses.end(),
-                           [&](const std::string& mine) { return IpAddress::parse(mine) == ip; });
+  return ip && std::find(own_.begin(), own_.end(), *ip) != own_.end();
 }
 
-// A Service without a selector has its EndpointSlices from somebody else than Kubernetes.
+// Services of this namespace without a selector have their EndpointSlices from somebody else than
+// Kubernetes: those that name this pod.
+void Builder::find_slices() {
+  for (const auto& resource : parts_.input.resources) {
+    const auto* slice = std::get_if<istio::EndpointSlice>(resource.get());
+    if (!slice || slice->metadata.namespace_name() != proxy_.namespace_name) continue;
+    for (const auto& endpoint : slice->endpoints)
+      for (const auto& address : endpoint.addresses)
+        if (is_here(address)) sliced_.insert(slice->service);
+  }
+}
+
 bool Builder::is_endpoint_of(const istio::Service& service) const {
   if (service.metadata.namespace_name() != proxy_.namespace_name) return false;
   if (!service.selector.empty()) return istio::selects(service.selector, proxy_.labels);
-  for (const auto& resource : parts_.input.resources) {
-    const auto* slice = std::get_if<istio::EndpointSlice>(resource.get());
-    if (!slice || slice->service != service.metadata.name()) continue;
-    if (slice->metadata.namespace_name() != proxy_.namespace_name) continue;
-    for (const auto& endpoint : slice->endpoints) {
-      if (std::any_of(endpoint.addresses.begin(), endpoint.addresses.end(),
-                      [this](const std::string& address) { return is_here(address); }))
-        return true;
-    }
-  }
-  return false;
+  return sliced_.contains(service.metadata.name());
 }
 
 // A named targetPort is a port of this pod's containers. 0: it has none of that name.

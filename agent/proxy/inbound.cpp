@@ -145,7 +145,8 @@ net::Task<bool> terminate(Worker& worker, Client& client, int64_t start_us) {
 net::Task<void> look_inside(Worker& worker, Client& client, Way& way) {
   FirstBytes inner;
   if (mesh::must_sniff_inside(port_of(worker, client), way.offered)) {
-    inner = co_await first_bytes(client, worker, {});
+    Expected anything;
+    inner = co_await first_bytes(client, worker, std::move(anything));
     way.over = inner.gone;
     if (inner.gone) co_return;
   }

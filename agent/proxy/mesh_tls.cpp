@@ -1,11 +1,10 @@
 #include "agent/proxy/mesh_tls.h"
 
+#include "agent/upstream/identity.h"
 #include "tls/session_facts.h"
 
 namespace sallyport::proxy {
 namespace {
-
-constexpr std::string_view own_certificate = "default", mesh_roots = "ROOTCA";
 
 Error missing(std::string_view what, const certs::VaultEntry* entry) {
   const bool told = entry && !entry->problem.empty();
@@ -13,12 +12,6 @@ Error missing(std::string_view what, const certs::VaultEntry* entry) {
           "the workload has no " + std::string(what) + ": " +
               (told ? entry->problem : std::string("no source of identities is configured")),
           ""};
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string out;
-  for (const std::string& name : names) out += (out.empty() ? "" : ":") + name;
-  return out;
 }
 
 // Envoy quotes what it can't tell from its own separators.
@@ -35,9 +28,9 @@ void add_quoted(std::string& out, std::string_view name, std::string_view value)
 
 Result<tls::ServerSettingsPtr> MeshTls::settings(const mesh::Snapshot& snapshot) {
   const certs::Vault& vault = *vault_.get();
-  const auto* own = vault.find(own_certificate);
+  const auto* own = vault.find(certs::identity_name);
   if (!own || !own->pair) return missing("certificate (default)", own);
-  const auto* roots = vault.find(mesh_roots);
+  const auto* roots = vault.find(certs::mesh_roots_name);
   if (!roots || !roots->roots) return missing("roots (ROOTCA)", roots);
   const auto& parameters = snapshot.mesh.mesh_mtls;
   const bool holds = settings_ && settings_->certificate == own->pair &&
@@ -47,16 +40,12 @@ Result<tls::ServerSettingsPtr> MeshTls::settings(const mesh::Snapshot& snapshot)
   auto made = std::make_shared<tls::ServerSettings>();
   made->certificate = own->pair;
   made->roots = roots->roots;
-  made->roots_name = mesh_roots;
+  made->roots_name = certs::mesh_roots_name;
   made->trust_domains = snapshot.inbound.trust_domains;
   // Istio's servers offer h2, too: agreed on once HTTP/2 is read here. A client that begins with it
   // unasked (istio-h2) is carried as bytes.
   made->alpn = {"http/1.1"};
-  if (parameters) {
-    made->only_tls_1_3 = parameters->only_tls_1_3;
-    made->ciphers = joined(parameters->cipher_suites);
-    made->curves = joined(parameters->ecdh_curves);
-  }
+  if (parameters) static_cast<tls::Parameters&>(*made) = upstream::parameters_of(*parameters);
   parameters_ = parameters;
   settings_ = std::move(made);
   return settings_;

@@ -66,13 +66,6 @@ std::string joined(const std::vector<std::string>& names) {
   return out;
 }
 
-void set_parameters(const mesh::TlsOrigination& tls, Identity& identity) {
-  if (!tls.parameters) return;
-  identity.only_tls_1_3 = tls.parameters->only_tls_1_3;
-  identity.ciphers = joined(tls.parameters->cipher_suites);
-  identity.curves = joined(tls.parameters->ecdh_curves);
-}
-
 // The request's host, or the service's where a request gives none (HTTP/1.0).
 std::string host_of(const mesh::Cluster& cluster, std::string_view authority) {
   if (!authority.empty()) return dns::canonical(authority);
@@ -87,6 +80,10 @@ std::vector<std::string> mesh_alpn(bool http) {
 
 }  // namespace
 
+tls::Parameters parameters_of(const istio::TlsDefaults& defaults) {
+  return {defaults.only_tls_1_3, joined(defaults.cipher_suites), joined(defaults.ecdh_curves)};
+}
+
 std::string_view identity_key(const mesh::Cluster& cluster, std::string_view authority, bool http) {
   constexpr std::string_view bytes = "\ttcp";  // no authority
   if (cluster.tls.mode == mesh::Originate::istio_mutual && !http) return bytes;
@@ -98,7 +95,7 @@ Result<IdentityPtr> make_identity(const mesh::Cluster& cluster, std::string_view
   const mesh::TlsOrigination& tls = cluster.tls;
   auto identity = std::make_shared<Identity>();
   identity->skip_verify = tls.skip_verify;
-  set_parameters(tls, *identity);
+  if (tls.parameters) static_cast<tls::Parameters&>(*identity) = parameters_of(*tls.parameters);
   if (auto error = set_certificate(tls, vault, *identity)) return *error;
   if (auto error = set_roots(tls, vault, *identity)) return *error;
   const std::string host = host_of(cluster, authority);

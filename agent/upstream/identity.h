@@ -29,6 +29,9 @@ std::string_view identity_key(const mesh::Cluster& cluster, std::string_view aut
 Result<IdentityPtr> make_identity(const mesh::Cluster& cluster, std::string_view authority,
                                   const certs::Vault& vault, bool http = true);
 
+// What meshConfig.tlsDefaults or meshMTLS say, in OpenSSL's words.
+tls::Parameters parameters_of(const istio::TlsDefaults& defaults);
+
 // The generations of the secrets that the cluster names; 0 for one that is absent. Connections and
 // sessions made under other generations are not to be used again.
 struct SecretIds {

@@ -5,13 +5,6 @@
 
 namespace sallyport::behaviour {
 
-inline std::string indented(const std::string& text) {
-  std::istringstream lines(text);
-  std::string out;
-  for (std::string line; std::getline(lines, line);) out += "    " + line + "\n";
-  return out;
-}
-
 inline std::string secret(const std::string& name,
                           const std::vector<std::pair<std::string, std::string>>& files) {
   std::string out = "apiVersion: v1\nkind: Secret\nmetadata: {name: " + name + "}\nstringData:\n";

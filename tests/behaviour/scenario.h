@@ -33,6 +33,14 @@ inline int count(const std::string& text, std::string_view part) {
   return found;
 }
 
+// As the text of a YAML block scalar, four deep.
+inline std::string indented(const std::string& text) {
+  std::istringstream lines(text);
+  std::string out;
+  for (std::string line; std::getline(lines, line);) out += "    " + line + "\n";
+  return out;
+}
+
 class Scenario : public testing::Test {
 protected:
   // `sample`: a folder of deploy/samples. `more`: further manifests, or other text for a file of

@@ -8,13 +8,6 @@
 namespace sallyport::behaviour {
 namespace {
 
-std::string indented(const std::string& text) {
-  std::string out;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) out += "    " + line + "\n";
-  return out;
-}
-
 std::string data(const std::string& kind, const std::string& namespace_name,
                  const std::string& name,
                  const std::vector<std::pair<std::string, std::string>>& values) {

@@ -50,6 +50,23 @@ TEST(CompileInbound, OtherPodsAndNamespacesServicesDeclareNothingHere) {
   EXPECT_EQ(port_of(world, 8081).kind, PortKind::detect);
 }
 
+TEST(CompileInbound, ASlicesAddressesSayWhoServesAServiceWithoutSelector) {
+  const auto slice = [](const std::string& service, const std::string& address) {
+    return "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: " + service +
+           "-1\n  labels: {kubernetes.io/service-name: " + service +
+           "}\naddressType: IPv4\nendpoints: [{addresses: [" + address +
+           "]}]\nports: [{name: http, port: 8080}]\n---\n";
+  };
+  auto world = server();
+  world.add(selecting("mine", "", "{name: http, port: 8080}"))
+      .add(selecting("theirs", "", "{name: http, port: 8081}"))
+      .add(slice("mine", "198.18.0.9"))
+      .add(slice("theirs", "198.18.0.10"))
+      .compile();
+  EXPECT_EQ(port_of(world, 8080).kind, PortKind::http);
+  EXPECT_EQ(port_of(world, 8081).kind, PortKind::detect);
+}
+
 TEST(CompileInbound, TheOlderOfTwoServicesDeclaresAPort) {
   auto world = server();
   world.add(selecting("one", "app: server", "{name: tcp, port: 80, targetPort: 8080}"))

@@ -256,13 +256,11 @@ TEST_F(InboundTest, ADeniedConnectionIsClosedAndTheAppNeverSeesIt) {
 }
 
 TEST_F(InboundTest, AnAppThatIsNotThereIsA503) {
-  const auto port = upstream_address().port();
   upstream_.close();
   auto client = enter();
   client.send(get);
   EXPECT_TRUE(has(client.read_head(), "503 Service Unavailable"));
   EXPECT_TRUE(has(log_text(), "503 URX,UF "));
-  EXPECT_NE(port, 0);
 }
 
 }  // namespace
