@@ -34,10 +34,10 @@ def tree(pid):
     return found
 
 
-def cpu_ns(pid):
-    """(exact, by ticks) nanoseconds on the CPU of every thread of the tree. Threads that have ended are only in the second."""
+def cpu_ns(pids):
+    """(exact, by ticks) nanoseconds on the CPU of every thread of the trees. Threads that have ended are only in the second."""
     exact = ticks = 0
-    for p in tree(pid):
+    for p in [x for pid in pids for x in tree(pid)]:
         exact += sum(int(x.split()[0]) for t in threads(p) if (x := read(f"/proc/{p}/task/{t}/schedstat")))
         if stat := read(f"/proc/{p}/stat"):
             fields = stat.rsplit(")", 1)[1].split()
@@ -50,10 +50,10 @@ def waited_ns(pid):
     return {t: int(x.split()[1]) for t in threads(pid) if (x := read(f"/proc/{pid}/task/{t}/schedstat"))}
 
 
-def memory_kib(pid):
-    """(RSS, Pss) of the tree."""
+def memory_kib(pids):
+    """(RSS, Pss) of the trees."""
     rss = pss = 0
-    for p in tree(pid):
+    for p in [x for pid in pids for x in tree(pid)]:
         if m := re.search(r"VmRSS:\s+(\d+)", read(f"/proc/{p}/status")):
             rss += int(m.group(1))
         if m := re.search(r"^Pss:\s+(\d+)", read(f"/proc/{p}/smaps_rollup"), re.M):
@@ -72,10 +72,10 @@ def children_ns():
     return int((r.ru_utime + r.ru_stime) * 1e9)
 
 
-def during(proxy_pid, upstream_pid, load):
-    """Runs load() -> dict and adds what the proxy spent meanwhile; `foreign`: cores' worth of work that was not ours."""
+def during(proxies, upstream_pid, load):
+    """Runs load() -> dict and adds what the proxies (pids) spent meanwhile; `foreign`: cores' worth of work that was not ours."""
     def now():
-        return cpu_ns(proxy_pid), cpu_ns(upstream_pid)[0], children_ns(), machine_ns(), time.monotonic()
+        return cpu_ns(proxies), cpu_ns([upstream_pid])[0], children_ns(), machine_ns(), time.monotonic()
     (exact0, ticks0), up0, load0, all0, t0 = now()
     result = load()
     (exact1, ticks1), up1, load1, all1, t1 = now()
@@ -85,5 +85,5 @@ def during(proxy_pid, upstream_pid, load):
     result["cpu_ns"] = spent
     result["proxy_busy"] = round(spent / seconds_ns, 3)
     result["foreign"] = round(((all1 - all0) - spent - (up1 - up0) - (load1 - load0)) / seconds_ns, 3)
-    result["rss_kib"], result["pss_kib"] = memory_kib(proxy_pid)
+    result["rss_kib"], result["pss_kib"] = memory_kib(proxies)
     return result

@@ -6,12 +6,15 @@ It writes its configuration with c.write(name, text) -> path. The harness runs t
 on one core, until SIGTERM. One worker each. Binaries: NAME_BIN (ENVOY_BIN, HAPROXY_BIN, NGINX_BIN, SALLYPORT_BIN) or the PATH.
 
 c: dir (writable, fresh), bin, ext (the outside server's address), sni (its name), uid, threads, ca,
-   client_crt, client_key, client_pem
+   client_crt, client_key, client_pem, mesh_crt, mesh_key, mesh_pem (two names: sni, and a SPIFFE id)
 
-Roles, all on 0.0.0.0:15001, to which the pod's connections are REDIRECTed:
+Roles, all but the last on 0.0.0.0:15001, to which the pod's connections are REDIRECTed:
   egress_mtls      HTTP/1.1 in; out: TLS 1.3 MUTUAL to ext:443 (client_*; verify ca and the name sni), pooled
   egress_mtls_log  the same, and one line of access log a request into a file
   tcp              opaque TCP to ext:8080
+  mesh_client      HTTP/1.1 in; out: TLS 1.3 to ext:8000 (mesh_*; verify ca and the name), pooled
+  mesh_server      on ext's 0.0.0.0:15006, where what comes to its port 8000 is REDIRECTed: TLS 1.3 in (mesh_*; a client certificate
+                   of ca is required), HTTP/1.1 out to 127.0.0.1:8080, pooled
 """
 import json
 import os
@@ -39,18 +42,29 @@ ISTIO_LOG = (
     '%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n')
 
 
-def envoy_tls(c):
+def envoy_tls(crt, key, validation):
+    return {"tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
+            "tls_certificates": [{"certificate_chain": {"filename": crt}, "private_key": {"filename": key}}],
+            "validation_context": validation}
+
+
+def envoy_tls_out(c, crt, key):
+    name = {"san_type": "DNS", "matcher": {"exact": c.sni}}
+    validation = {"trusted_ca": {"filename": c.ca}, "match_typed_subject_alt_names": [name]}
     return {"name": "envoy.transport_sockets.tls", "typed_config": {
-        "@type": TYPE + "transport_sockets.tls.v3.UpstreamTlsContext", "sni": c.sni, "common_tls_context": {
-            "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
-            "tls_certificates": [{"certificate_chain": {"filename": c.client_crt}, "private_key": {"filename": c.client_key}}],
-            "validation_context": {"trusted_ca": {"filename": c.ca}, "match_typed_subject_alt_names": [
-                {"san_type": "DNS", "matcher": {"exact": c.sni}}]}}}}
+        "@type": TYPE + "transport_sockets.tls.v3.UpstreamTlsContext", "sni": c.sni,
+        "common_tls_context": envoy_tls(crt, key, validation)}}
 
 
-def envoy_cluster(c, port):
+def envoy_tls_in(c):
+    return {"name": "envoy.transport_sockets.tls", "typed_config": {
+        "@type": TYPE + "transport_sockets.tls.v3.DownstreamTlsContext", "require_client_certificate": True,
+        "common_tls_context": envoy_tls(c.mesh_crt, c.mesh_key, {"trusted_ca": {"filename": c.ca}})}}
+
+
+def envoy_cluster(ip, port):
     limits = {"max_connections": MANY, "max_pending_requests": MANY, "max_requests": MANY}
-    address = {"socket_address": {"address": c.ext, "port_value": port}}
+    address = {"socket_address": {"address": ip, "port_value": port}}
     return {"name": "up", "type": "STATIC", "connect_timeout": "5s", "circuit_breakers": {"thresholds": [limits]},
             "load_assignment": {"cluster_name": "up",
                                 "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]}}
@@ -72,19 +86,26 @@ def envoy_http(log):
 
 @proxy("envoy", "envoy")
 def envoy(role, c):
+    port, chain = 15001, {}
     if role == "tcp":
-        cluster = envoy_cluster(c, 8080)
+        cluster = envoy_cluster(c.ext, 8080)
         network = {"name": "envoy.filters.network.tcp_proxy", "typed_config": {
             "@type": TYPE + "filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "t", "cluster": "up"}}
     elif role in ("egress_mtls", "egress_mtls_log"):
-        cluster = dict(envoy_cluster(c, 443), transport_socket=envoy_tls(c))
+        cluster = dict(envoy_cluster(c.ext, 443), transport_socket=envoy_tls_out(c, c.client_crt, c.client_key))
         network = envoy_http(c.dir + "/access.log" if role.endswith("log") else None)
+    elif role == "mesh_client":
+        cluster = dict(envoy_cluster(c.ext, 8000), transport_socket=envoy_tls_out(c, c.mesh_crt, c.mesh_key))
+        network = envoy_http(None)
+    elif role == "mesh_server":
+        port, cluster, network = 15006, envoy_cluster("127.0.0.1", 8080), envoy_http(None)
+        chain = {"transport_socket": envoy_tls_in(c)}
     else:
         return None
     original = {"name": "envoy.filters.listener.original_dst",
                 "typed_config": {"@type": TYPE + "filters.listener.original_dst.v3.OriginalDst"}}
-    listener = {"name": "l", "address": {"socket_address": {"address": "0.0.0.0", "port_value": 15001}},
-                "listener_filters": [original], "filter_chains": [{"filters": [network]}]}
+    listener = {"name": "l", "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},
+                "listener_filters": [original], "filter_chains": [{"filters": [network], **chain}]}
     config = c.write("envoy.json", json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}}, indent=1))
     return [c.bin, "-c", config, "--concurrency", str(c.threads), "--disable-hot-restart", "-l", "error"]
 
@@ -94,19 +115,27 @@ SPLICE = "  option splice-request\n  option splice-response\n"  # forced; HAProx
 
 
 def haproxy_config(role, c, options=""):
-    log = role == "egress_mtls_log"
+    log, bind = role == "egress_mtls_log", ":15001"
+    mode = "  mode http\n  http-reuse always\n" + ("  log global\n  option httplog\n" if log else "")
+    def tls(pem): return (f"ssl verify required ca-file {c.ca} crt {pem} sni str({c.sni}) verifyhost {c.sni} "
+                          "ssl-min-ver TLSv1.3 pool-max-conn -1")
     if role == "tcp":
         mode, server = "  mode tcp\n" + options, f"{c.ext}:8080"
     elif role in ("egress_mtls", "egress_mtls_log"):
-        mode = "  mode http\n  http-reuse always\n" + ("  log global\n  option httplog\n" if log else "")
-        server = (f"{c.ext}:443 ssl verify required ca-file {c.ca} crt {c.client_pem} sni str({c.sni}) verifyhost {c.sni} "
-                  "ssl-min-ver TLSv1.3 pool-max-conn -1")
+        server = f"{c.ext}:443 {tls(c.client_pem)}"
+    elif role == "mesh_client":
+        server = f"{c.ext}:8000 {tls(c.mesh_pem)}"
+    elif role == "mesh_server":
+        bind = f":15006 ssl crt {c.mesh_pem} ca-file {c.ca} verify required ssl-min-ver TLSv1.3"
+        server = "127.0.0.1:8080 pool-max-conn -1"
     else:
         return None
     return c.write("haproxy.cfg", f"""global
   nbthread {c.threads}
   maxconn 6000
   maxpipes 1000
+  ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256
+  ssl-default-bind-curves X25519:P-256
   ssl-default-server-ciphersuites TLS_AES_128_GCM_SHA256
   {"log stdout format raw local0" if log else ""}
 defaults
@@ -115,7 +144,7 @@ defaults
   timeout server 1h
   timeout http-keep-alive 1h
 {mode}frontend f
-  bind :15001
+  bind {bind}
   default_backend b
 backend b
   server s {server}
@@ -143,19 +172,35 @@ def stream_module(binary):
     return f"load_module {path};\n" if os.path.exists(path) else None
 
 
+def nginx_tls_out(c, crt, key):
+    return f"""proxy_ssl_certificate {crt}; proxy_ssl_certificate_key {key};
+    proxy_ssl_verify on; proxy_ssl_verify_depth 2; proxy_ssl_trusted_certificate {c.ca};
+    proxy_ssl_name {c.sni}; proxy_ssl_server_name on; proxy_ssl_protocols TLSv1.3;"""
+
+
+def nginx_tls_in(c):
+    return f"""ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256; ssl_ecdh_curve X25519:P-256;
+    ssl_certificate {c.mesh_crt}; ssl_certificate_key {c.mesh_key}; ssl_verify_client on; ssl_client_certificate {c.ca};"""
+
+
 def nginx_http(role, c):
+    """The http block of a role; None when it is none of HTTP."""
+    roles = {"egress_mtls": (f"{c.ext}:443", "15001", "https", nginx_tls_out(c, c.client_crt, c.client_key)),
+             "mesh_client": (f"{c.ext}:8000", "15001", "https", nginx_tls_out(c, c.mesh_crt, c.mesh_key)),
+             "mesh_server": ("127.0.0.1:8080", "15006 ssl", "http", nginx_tls_in(c))}
+    if not (known := roles.get(role.removesuffix("_log"))):
+        return None
+    server, listen, scheme, tls = known
     temporary = "".join(f"  {k}_temp_path {c.dir}/{k};\n" for k in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     return f"""http {{
 {temporary}  access_log {c.dir + "/access.log" if role.endswith("log") else "off"};
   keepalive_timeout 3600s; keepalive_requests {MANY}; client_header_timeout 3600s;
-  upstream up {{ server {c.ext}:443; keepalive 512; keepalive_requests {MANY}; keepalive_timeout 3600s; }}
+  upstream up {{ server {server}; keepalive 512; keepalive_requests {MANY}; keepalive_timeout 3600s; }}
   server {{
-    listen 15001 backlog=4096;
-    proxy_ssl_certificate {c.client_crt}; proxy_ssl_certificate_key {c.client_key};
-    proxy_ssl_verify on; proxy_ssl_verify_depth 2; proxy_ssl_trusted_certificate {c.ca};
-    proxy_ssl_name {c.sni}; proxy_ssl_server_name on; proxy_ssl_protocols TLSv1.3;
+    listen {listen} backlog=4096;
+    {tls}
     location / {{
-      proxy_pass https://up; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
+      proxy_pass {scheme}://up; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
     }}
   }}
 }}
@@ -170,9 +215,7 @@ def nginx(role, c):
         if load is None:
             return None
         body = f"stream {{\n  server {{ listen 15001 backlog=4096; proxy_timeout 1h; proxy_pass {c.ext}:8080; }}\n}}\n"
-    elif role in ("egress_mtls", "egress_mtls_log"):
-        body = nginx_http(role, c)
-    else:
+    elif not (body := nginx_http(role, c)):
         return None
     head = (f"worker_processes {c.threads};\ndaemon off;\npid {c.dir}/nginx.pid;\nerror_log stderr error;\n"
             "events { worker_connections 16000; }\n")

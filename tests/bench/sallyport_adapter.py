@@ -1,7 +1,8 @@
 """Sallyport for the paired benchmark: tests/bench/bench.py takes it, and so does any harness with the same `proxy` decorator
 (--adapters). SALLYPORT_BIN names the binary, by default that of the release build.
 
-It is configured as a user would: a directory with a ServiceEntry and a DestinationRule, and a MeshConfig file.
+It is configured as a user would: a directory with a ServiceEntry and a DestinationRule, and a MeshConfig file. In the mesh roles
+nothing names TLS: the endpoint's label makes the client speak mutual TLS, and a PeerAuthentication makes the server want it.
 """
 import os
 
@@ -43,9 +44,45 @@ spec:
         caCertificates: {ca}
 """
 
+MESH_SERVICE = """apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: app
+spec:
+  hosts: [{sni}]
+  addresses: [{ext}]
+  location: MESH_INTERNAL
+  ports:
+  - {{number: 8000, name: http, protocol: HTTP}}
+  resolution: STATIC
+  subjectAltNames: ["spiffe://bench.test/ns/a/sa/app"]
+  endpoints:
+  - address: {ext}
+    labels: {{security.istio.io/tlsMode: istio}}
+"""
+MESH_SERVER = """apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata:
+  name: app
+  namespace: a
+spec:
+  ingress:
+  - port: {number: 8000, name: http, protocol: HTTP}
+    defaultEndpoint: 127.0.0.1:8080
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata:
+  name: default
+  namespace: a
+spec:
+  mtls: {mode: STRICT}
+"""
+
 
 @proxy("sallyport", "sallyport")
 def sallyport(role, c):
+    flags = []
     resources = os.path.join(c.dir, "resources")
     os.makedirs(resources, exist_ok=True)
     mesh = "outboundTrafficPolicy: {mode: ALLOW_ANY}\n"
@@ -54,10 +91,16 @@ def sallyport(role, c):
                 SERVICE_ENTRY.format(sni=c.sni, ext=c.ext, crt=c.client_crt, key=c.client_key, ca=c.ca))
         if role.endswith("log"):
             mesh += f"accessLogFile: {c.dir}/access.log\n"
+    elif role in ("mesh_client", "mesh_server"):
+        text = MESH_SERVER if role == "mesh_server" else MESH_SERVICE.format(sni=c.sni, ext=c.ext)
+        c.write("resources/mesh.yaml", text)
+        mesh += "trustDomain: bench.test\n"
+        flags = ["--namespace", "a", "--service-account", "app", "--identity-cert", c.mesh_crt, "--identity-key", c.mesh_key,
+                 "--identity-root", c.ca]
     elif role != "tcp":
         return None
     return [c.bin, "sidecar", "--config", resources, "--mesh-config", c.write("mesh.yaml", mesh),
-            "--concurrency", str(c.threads), "--log-level", "warning"]
+            "--concurrency", str(c.threads), "--log-level", "warning", *flags]
 
 
 @proxy("sallyport-grown", "sallyport")

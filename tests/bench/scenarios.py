@@ -9,15 +9,15 @@ import time
 
 import account
 import growth
-from testbed import EXT, SNI, Failed, run
+from testbed import EXT, OUTSIDE, SNI, Failed, run
 
-URL = f"http://{EXT}:80/"
 RATE, CLIENTS, DOWNLOADS, IDLE = 4000, 64, 4, (1000, 5000)
+HOP_RATE, HOP_CLIENTS, HANDSHAKES = 2000, 32, 16
 
 
 def wrk(bed, seconds, *headers):
     headers = [x for h in (f"Host: {SNI}", *headers) for x in ("-H", h)]
-    r = run(*bed.inside("pod"), "wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "--timeout", "5s", "-s", bed.lua, *headers, URL,
+    r = run(*bed.inside("pod"), "wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "--timeout", "5s", "-s", bed.lua, *headers, OUTSIDE,
             check=False)
     m = re.search(r"JSON(\{.*\})", r.stdout)
     if not m:
@@ -25,16 +25,20 @@ def wrk(bed, seconds, *headers):
     return json.loads(m.group(1))
 
 
-def loaded(bed, name, binary, role, warm, load):
-    """The figures of load() on a proxy that warm() has used."""
-    p = bed.start(name, binary, role)
-    if not p:
-        return None
+def loaded(bed, name, binary, roles, warm, load):
+    """The figures of load() on the proxies, one a role, that warm() has used."""
+    started = []
     try:
+        for role in roles:
+            p = bed.start(name, binary, role)
+            if not p:
+                return None
+            started.append(p)
         warm()
-        r = account.during(p.pid, bed.upstream.pid, load)
+        r = account.during([p.pid for p in started], bed.upstream.pid, load)
     finally:
-        bed.stop(p)
+        for p in reversed(started):
+            bed.stop(p)
     if r.get("requests"):
         r["rps"], r["cpu_us"] = r["requests"] / r["secs"], r["cpu_ns"] / 1e3 / r["requests"]
     if r.get("bytes"):
@@ -44,13 +48,13 @@ def loaded(bed, name, binary, role, warm, load):
 
 def http(role, *headers):
     def scenario(bed, name, binary, seconds):
-        return loaded(bed, name, binary, role, lambda: wrk(bed, 1, *headers), lambda: wrk(bed, seconds, *headers))
+        return loaded(bed, name, binary, [role], lambda: wrk(bed, 1, *headers), lambda: wrk(bed, seconds, *headers))
     return scenario
 
 
 def rate(bed, name, binary, seconds):
     def load(s): return bed.tool("rate", EXT, 80, SNI, CLIENTS, RATE, s)
-    return loaded(bed, name, binary, "egress_mtls", lambda: load(1), lambda: load(seconds))
+    return loaded(bed, name, binary, ["egress_mtls"], lambda: load(1), lambda: load(seconds))
 
 
 def changing(bed, name, binary, seconds):
@@ -92,25 +96,47 @@ def changing(bed, name, binary, seconds):
 
 def bulk(bed, name, binary, seconds):
     def load(n): return bed.tool("dl", EXT, 80, "/big", n)
-    return loaded(bed, name, binary, "tcp", lambda: load(1), lambda: load(DOWNLOADS))
+    return loaded(bed, name, binary, ["tcp"], lambda: load(1), lambda: load(DOWNLOADS))
+
+
+def hop(bed, name, binary, seconds):
+    """From the app through its sidecar, mutual TLS, and the other pod's sidecar to the app there: both are of one kind."""
+    def load(s): return bed.tool("rate", EXT, 8000, SNI, HOP_CLIENTS, HOP_RATE, s)
+    return loaded(bed, name, binary, ["mesh_server", "mesh_client"], lambda: load(1), lambda: load(seconds))
+
+
+def handshakes(kind, path):
+    """Mutual TLS handshakes, the proxy as server. With a path, one request on each connection."""
+    def scenario(bed, name, binary, seconds):
+        def load(s): return json.loads(run(*bed.tls_tool("handshakes", HANDSHAKES, s, kind, path)).stdout)
+        return loaded(bed, name, binary, ["mesh_server"], lambda: load(0.5), lambda: load(seconds))
+    return scenario
 
 
 def idle(bed, name, binary, seconds):
     if name == "haproxy-splice":  # nothing to splice
         return None
-    p = bed.start(name, binary, "tcp")
+    return held(bed, name, binary, "tcp", lambda n: bed.inside("pod") + [bed.load, "idle", EXT, "80", str(n), SNI])
+
+
+def idle_mesh(bed, name, binary, seconds):
+    return held(bed, name, binary, "mesh_server", lambda n: bed.tls_tool("idle", n))
+
+
+def held(bed, name, binary, role, command):
+    """Memory at start, and for each of the connections that command(n) opens, uses once and holds until its stdin closes."""
+    p = bed.start(name, binary, role)
     if not p:
         return None
     try:
-        rss, pss = account.memory_kib(p.pid)
+        rss, pss = account.memory_kib([p.pid])
         r = {"rss0_kib": rss, "pss0_kib": pss, "errors": 0}
         for n in IDLE:
-            holder = subprocess.Popen(bed.inside("pod") + [bed.load, "idle", EXT, "80", str(n), SNI], text=True,
-                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            holder = subprocess.Popen(command(n), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             bed.running.append(holder)
             said = holder.stdout.readline().split()  # READY n bad m
             time.sleep(1)
-            r[f"conn{n}_kib"] = (account.memory_kib(p.pid)[0] - rss) / n
+            r[f"conn{n}_kib"] = (account.memory_kib([p.pid])[0] - rss) / n
             r["errors"] += int(said[3]) if len(said) > 3 else n
             holder.stdin.close()
             holder.wait()
@@ -139,6 +165,12 @@ SCENARIOS = {
     "S2": http("egress_mtls", "Connection: close"),
     "S3": bulk,
     "S6": idle,
+    "S6M": idle_mesh,
     "S8": cold,
+    "S9": hop,
+    "S9F": handshakes("full", "-"),
+    "S9R": handshakes("resumed", "-"),
+    "S9F1": handshakes("full", "/"),
+    "S9R1": handshakes("resumed", "/"),
     "S1C": changing,
 }

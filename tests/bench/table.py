@@ -29,8 +29,22 @@ ROWS = [
     ("S6", "Pss MiB at start", "pss0_kib", 1 / 1024, 1, "haproxy"),
     ("S6", "KiB/connection, 1,000 idle", "conn1000_kib", 1, 2, "haproxy"),
     ("S6", "KiB/connection, 5,000 idle", "conn5000_kib", 1, 2, "haproxy"),
+    ("S6M", "RSS MiB at start, with a certificate", "rss0_kib", 1 / 1024, 1, "haproxy"),
+    ("S6M", "KiB/connection, 1,000 idle", "conn1000_kib", 1, 2, "haproxy"),
+    ("S6M", "KiB/connection, 5,000 idle", "conn5000_kib", 1, 2, "haproxy"),
     ("S8", "ms", "ms", 1, 1, "haproxy"),
+    ("S9", "CPU µs/request, both proxies", "cpu_us", 1, 1, "haproxy"),
+    ("S9", "p99 µs", "p99_us", 1, 0, "haproxy"),
+    ("S9", "p50 µs", "p50_us", 1, 0, "haproxy"),
+    ("S9", "RSS MiB under load, both proxies", "rss_kib", 1 / 1024, 1, "haproxy"),
+    ("S9F", "CPU µs/full handshake", "cpu_us", 1, 0, "haproxy"),
+    ("S9R", "CPU µs/resumed handshake", "cpu_us", 1, 0, "haproxy"),
+    ("S9R", "CPU over own S9F", "over_full", 1, 2, "haproxy"),
+    ("S9F1", "CPU µs/full handshake and request", "cpu_us", 1, 0, "haproxy"),
+    ("S9R1", "CPU µs/resumed handshake and request", "cpu_us", 1, 0, "haproxy"),
 ]
+# scenario -> the one over whose CPU the same proxy's is set, in the same repetition, and the key of that ratio
+OVER_OWN = {"S1L": ("S1", "over_s1"), "S9R": ("S9F", "over_full")}
 
 
 def output(*argv):
@@ -73,10 +87,10 @@ class Results:
                         failed = f"{d['errors']} failed requests in repetition {d['rep'] + 1}"
                         self.failures.append((d["scenario"], d["proxy"], failed))
         for (scenario, name), runs in self.runs.items():
+            over, key = OVER_OWN.get(scenario, (None, None))
             for rep, d in runs.items():
-                plain = self.runs.get(("S1", name), {}).get(rep)
-                if scenario == "S1L" and plain:
-                    d["over_s1"] = d["cpu_us"] / plain["cpu_us"]
+                if own := self.runs.get((over, name), {}).get(rep):
+                    d[key] = d["cpu_us"] / own["cpu_us"]
 
     def quiet(self, *runs):
         """The repetitions that all have; without the noisy ones where at least half of them are quiet."""
@@ -125,7 +139,7 @@ def row(results, scenario, label, key, scale, decimals, haproxy):
         return None
     cells, pairs = [spread(values["sallyport"], decimals)], []
     for p in peers:
-        ratios = results.ratios(scenario, p, key) if p and key != "over_s1" else []
+        ratios = results.ratios(scenario, p, key) if p and not key.startswith("over_") else []
         pairs += [len(ratios)] if ratios else []
         ratio = f"{spread(ratios, 2, bold=True)} of " if ratios else ""
         cells.append(ratio + middle(values[p], decimals) if p and values[p] else "")

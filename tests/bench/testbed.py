@@ -16,7 +16,8 @@ import proxies
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 POD, EXT, SNI, UID = "198.18.0.1", "198.18.0.2", "ext.bench.test", 1337
-CURL = ["curl", "-sS", "-m2", "-w", "%{http_code} %{size_download}", "-o", "/dev/null", f"http://{EXT}:80/"]
+CURL = ["curl", "-sS", "-m2", "-w", "%{http_code} %{size_download}", "-o", "/dev/null"]
+OUTSIDE, APP, APP_BY_TLS = f"http://{EXT}:80/", f"http://{EXT}:8000/", f"https://{EXT}:8000/"  # APP: of a pod in the mesh
 SYSCTLS = {"net.ipv4.ip_local_port_range": "20000 65000", "net.ipv4.tcp_tw_reuse": "1", "net.ipv4.tcp_max_tw_buckets": "20000",
            "net.core.somaxconn": "8192", "net.ipv4.tcp_max_syn_backlog": "8192", "net.ipv4.tcp_syncookies": "0",
            # conntrack would otherwise keep every closed connection for two minutes
@@ -55,7 +56,9 @@ class Testbed:
             print(f"note: at most {hard} file descriptors here, S6 wants 12,000")
         run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", directory)  # the downloaded file is in memory
         self.load = directory + "/load"
+        self.tls_load = directory + "/tls_load"
         run("cc", "-O2", "-o", self.load, HERE + "/tools/load.c")
+        run("cc", "-O2", "-o", self.tls_load, HERE + "/tools/tls_load.c", "-lssl", "-lcrypto")
         self.lua = self.file("wrk.lua", WRK_LUA)
         self.make_certificates()
         self.make_namespaces()
@@ -78,9 +81,10 @@ class Testbed:
         for ns, address in (("pod", POD), ("ext", EXT)):
             run("ip", "-n", ns, "addr", "add", address + "/30", "dev", "eth0")
             run("ip", "-n", ns, "link", "set", "eth0", "up")
-        nat = ["ip", "netns", "exec", "pod", "iptables", "-w", "-t", "nat", "-A", "OUTPUT"]
-        run(*nat, "-m", "owner", "--uid-owner", str(UID), "-j", "RETURN")
-        run(*nat, "-p", "tcp", "-d", EXT, "-j", "REDIRECT", "--to-ports", "15001")
+        def nat(ns, *rule): run("ip", "netns", "exec", ns, "iptables", "-w", "-t", "nat", "-A", *rule)
+        nat("pod", "OUTPUT", "-m", "owner", "--uid-owner", str(UID), "-j", "RETURN")
+        nat("pod", "OUTPUT", "-p", "tcp", "-d", EXT, "-j", "REDIRECT", "--to-ports", "15001")
+        nat("ext", "PREROUTING", "-p", "tcp", "--dport", "8000", "-j", "REDIRECT", "--to-ports", "15006")
         for ns in ("pod", "ext"):
             for key, value in SYSCTLS.items():
                 run("ip", "netns", "exec", ns, "sysctl", "-qw", f"{key}={value}", check=False)
@@ -91,7 +95,8 @@ class Testbed:
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         def openssl(*argv): run("openssl", *argv, cwd=where)
         openssl("req", "-x509", *key, "-days", "30", "-subj", "/CN=bench ca", "-keyout", "ca.key", "-out", "ca.crt")
-        for name, san in (("ext", "DNS:" + SNI), ("client", "URI:spiffe://bench.test/ns/a/sa/client")):
+        for name, san in (("ext", "DNS:" + SNI), ("client", "URI:spiffe://bench.test/ns/a/sa/client"),
+                          ("mesh", f"DNS:{SNI},URI:spiffe://bench.test/ns/a/sa/app")):
             openssl("req", "-new", *key, "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".csr")
             extensions = self.file(f"certs/{name}.ext", f"subjectAltName={san}\nextendedKeyUsage=serverAuth,clientAuth\n"
                                                         "keyUsage=digitalSignature\n")
@@ -128,7 +133,7 @@ http {{
         nginx = os.environ.get("NGINX_BIN") or shutil.which("nginx")
         p = self.spawn(self.inside("ext") + [nginx, "-c", config, "-p", d, "-e", "stderr"], d + "/log")
         for _ in range(100):
-            if run(*self.inside("pod"), *as_uid(), *CURL, check=False).stdout == "200 1024":
+            if run(*self.inside("pod"), *as_uid(), *CURL, OUTSIDE, check=False).stdout == "200 1024":
                 return p
             time.sleep(0.05)
         raise Failed("the outside server does not answer: " + account.read(d + "/log")[-300:])
@@ -164,8 +169,12 @@ http {{
 
     def tool(self, *argv):
         """The load generator, in the pod; what it prints is JSON."""
-        r = run(*self.inside("pod"), self.load, *map(str, argv))
-        return json.loads(r.stdout)
+        return json.loads(run(*self.inside("pod"), self.load, *map(str, argv)).stdout)
+
+    def tls_tool(self, mode, *argv):
+        """The command of the load that speaks mutual TLS itself, past the pod's proxy to the app's."""
+        who = [EXT, 8000, SNI, self.certs + "/mesh.crt", self.certs + "/mesh.key"]
+        return [*self.inside("pod"), *as_uid(), self.tls_load, mode, *map(str, [*who, *argv])]
 
     # ------------------------------------------------------------ proxies
     def executable(self, binary):
@@ -188,26 +197,34 @@ http {{
         def write(file, text): return self.file(f"{os.path.basename(d)}/{file}", text)
         c = SimpleNamespace(dir=d, bin=self.executable(binary), ext=EXT, pod=POD, sni=SNI, uid=UID, threads=1, write=write,
                             ca=self.certs + "/ca.crt", client_crt=self.certs + "/client.crt",
-                            client_key=self.certs + "/client.key", client_pem=self.certs + "/client.pem")
+                            client_key=self.certs + "/client.key", client_pem=self.certs + "/client.pem",
+                            mesh_crt=self.certs + "/mesh.crt", mesh_key=self.certs + "/mesh.key",
+                            mesh_pem=self.certs + "/mesh.pem")
         return proxies.PROXIES[name][1](role, c), d
 
     def newest(self, name):
         """The directory of the proxy of that name that was started last."""
         return f"{self.dir}/{self.count}.{name}"
 
+    def by_tls(self):
+        """What a client in the pod needs to reach the app past the pod's own proxy, whose uid is not redirected."""
+        return [*as_uid(), *CURL, "-k", "--cert", self.certs + "/mesh.crt", "--key", self.certs + "/mesh.key", APP_BY_TLS]
+
     def start(self, name, binary, role):
         """Starts it and waits until a request passes through it. None when it does not do the role."""
         argv, d = self.command(name, binary, role)
         if not argv:
             return None
-        p = self.spawn(["ip", "netns", "exec", "pod"] + self.proxy_prefix() + argv, d + "/log")
+        ns = "ext" if role == "mesh_server" else "pod"
+        ask = {"mesh_server": self.by_tls(), "mesh_client": [*CURL, APP]}.get(role, [*CURL, OUTSIDE])
+        p = self.spawn(["ip", "netns", "exec", ns] + self.proxy_prefix() + argv, d + "/log")
         answer = None
         for _ in range(100):
             if p.poll() is not None:
                 break
-            answer = run(*self.inside("pod"), *CURL, check=False)
+            answer = run(*self.inside("pod"), *ask, check=False)
             if answer.stdout == "200 1024":
                 return p
             time.sleep(0.05)
         self.stop(p)
-        raise Failed(f"not ready: {answer.stderr.strip() if answer else ''} {account.read(d + '/log').strip()[-300:]}")
+        raise Failed(f"not ready: {(answer.stdout + answer.stderr).strip() if answer else ''} {account.read(d + '/log').strip()[-300:]}")
