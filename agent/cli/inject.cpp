@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "agent/cli/command_line.h"
+#include "agent/cli/inject_mesh.h"
 #include "agent/cli/injector.h"
 
 namespace sallyport::cli {
@@ -31,49 +32,78 @@ bool write_output(const std::string& path, const std::string& text) {
   return static_cast<bool>(file << text << std::flush);
 }
 
+struct Flags {
+  std::vector<std::string> files;
+  std::string output, mesh_config;
+  bool verbose = false;
+  InjectOptions options;
+};
+
+int failed(const std::string& reason) {
+  std::fprintf(stderr, "sallyport inject: %s\n", reason.c_str());
+  return 1;
+}
+
+// The mesh's defaultConfig: of the file that a flag names, else of the ConfigMap istio-system/istio
+// among the manifests. Why not, if not.
+std::optional<std::string> find_default_config(Flags& flags,
+                                               const std::vector<std::string>& texts) {
+  if (!flags.mesh_config.empty()) {
+    std::string text;
+    if (!read_input(flags.mesh_config, text)) return flags.mesh_config + " can't be read";
+    auto found = default_config_of_file(text, flags.mesh_config);
+    if (!found) return found.error().context;
+    flags.options.default_config = std::move(*found);
+    return std::nullopt;
+  }
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    auto found = default_config_among(texts[i], flags.files[i]);
+    if (!found) return found.error().context;
+    if (*found) flags.options.default_config = std::move(**found);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 int run_inject(int argc, char** argv) {
   CLI::App app(
       "Adds the init container and the sidecar to the pod templates of Kubernetes manifests.",
       "sallyport inject");
-  std::vector<std::string> files;
-  std::string output;
-  InjectOptions options;
-  bool verbose = false;
-  app.add_option("-f,--filename", files, "manifests; - is stdin")->required();
-  app.add_option("-o,--output", output, "a file instead of stdout");
-  app.add_option("--image", options.image, "the sidecar's image")->capture_default_str();
-  app.add_flag("-v,--verbose", verbose, "say for each pod template what was done");
+  Flags flags;
+  app.add_option("-f,--filename", flags.files, "manifests; - is stdin")->required();
+  app.add_option("-o,--output", flags.output, "a file instead of stdout");
+  app.add_option("--image", flags.options.image, "the sidecar's image")->capture_default_str();
+  app.add_option(
+      "--meshConfigFile", flags.mesh_config,
+      "MeshConfig, or the ConfigMap istio with key mesh: its defaultConfig lies under the "
+      "pods' proxy.istio.io/config (else of the ConfigMap istio-system/istio, if that is "
+      "among the manifests)");
+  app.add_flag("-v,--verbose", flags.verbose, "say for each pod template what was done");
   app.footer(
       "\nExamples:\n"
       "    sallyport inject -f deployment.yaml | kubectl apply -f -\n"
+      "    sallyport inject --meshConfigFile mesh.yaml -f deployment.yaml | kubectl apply -f -\n"
       "    kubectl get deployment sleep -o yaml | sallyport inject -v -f - -o injected.yaml");
   if (const auto code = parse(app, argc, argv)) return *code;
 
+  std::vector<std::string> texts(flags.files.size());
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (!read_input(flags.files[i], texts[i])) return failed(flags.files[i] + " can't be read");
+  }
+  if (const auto problem = find_default_config(flags, texts)) return failed(*problem);
   std::string all;
-  for (const std::string& file : files) {
-    std::string text;
-    if (!read_input(file, text)) {
-      std::fprintf(stderr, "sallyport inject: %s can't be read\n", file.c_str());
-      return 1;
-    }
-    auto injected = inject(text, file, options);
-    if (!injected) {
-      std::fprintf(stderr, "sallyport inject: %s\n", injected.error().context.c_str());
-      return 1;
-    }
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    auto injected = inject(texts[i], flags.files[i], flags.options);
+    if (!injected) return failed(injected.error().context);
     for (const std::string& note : injected->notes) {
-      if (verbose) std::fprintf(stderr, "%s\n", note.c_str());
+      if (flags.verbose) std::fprintf(stderr, "%s\n", note.c_str());
     }
-    if (!all.empty() && files.size() > 1)
+    if (!all.empty() && texts.size() > 1)
       all += (all.ends_with('\n') ? "" : "\n") + std::string("---\n");
     all += injected->text;
   }
-  if (!write_output(output, all)) {
-    std::fprintf(stderr, "sallyport inject: the output can't be written\n");
-    return 1;
-  }
+  if (!write_output(flags.output, all)) return failed("the output can't be written");
   return 0;
 }
 

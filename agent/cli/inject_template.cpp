@@ -11,9 +11,11 @@ namespace {
 
 constexpr const char* capture = "traffic.sidecar.istio.io/";
 
-// proxy.istio.io/config, as far as it says something about the pod itself.
+// proxy.istio.io/config over meshConfig.defaultConfig, as far as it says something about the pod
+// itself.
 struct PodProxyConfig {
-  std::string text, mode, concurrency, status_port;
+  std::string text;  // of the annotation
+  std::string mode, concurrency, status_port;
   bool hold = false;  // holdApplicationUntilProxyStarts
   std::map<std::string, std::string> metadata;
 };
@@ -28,20 +30,29 @@ std::string annotation(const TemplateFacts& facts, const std::string& name,
   return found == facts.annotations.end() ? fallback : found->second;
 }
 
+// Field by field over what is there already; proxyMetadata name by name.
+void overlay(PodProxyConfig& config, const std::string& text) {
+  const YAML::Node node = YAML::Load(text);
+  if (!node.IsMap()) return;
+  config.mode = node["interceptionMode"].as<std::string>(config.mode);
+  config.concurrency = node["concurrency"].as<std::string>(config.concurrency);
+  config.status_port = node["statusPort"].as<std::string>(config.status_port);
+  config.hold = node["holdApplicationUntilProxyStarts"].as<bool>(config.hold);
+  for (const auto& [name, value] : node["proxyMetadata"].as<std::map<std::string, std::string>>(
+           std::map<std::string, std::string>()))
+    config.metadata[name] = value;
+}
+
 PodProxyConfig proxy_config(const TemplateFacts& facts) {
   PodProxyConfig config{.text = annotation(facts, "proxy.istio.io/config", "")};
-  try {
-    const YAML::Node node = YAML::Load(config.text);
-    if (node.IsMap()) {
-      config.mode = node["interceptionMode"].as<std::string>("");
-      config.concurrency = node["concurrency"].as<std::string>("");
-      config.status_port = node["statusPort"].as<std::string>("");
-      config.hold = node["holdApplicationUntilProxyStarts"].as<bool>(false);
-      config.metadata =
-          node["proxyMetadata"].as<std::map<std::string, std::string>>(config.metadata);
+  const std::pair<const char*, std::string> layers[] = {
+      {"meshConfig.defaultConfig", facts.default_config}, {"proxy.istio.io/config", config.text}};
+  for (const auto& [name, text] : layers) {
+    try {
+      overlay(config, text);
+    } catch (const YAML::Exception& error) {
+      throw BadAnnotation{std::string(name) + ": " + error.msg};
     }
-  } catch (const YAML::Exception& error) {
-    throw BadAnnotation{"proxy.istio.io/config: " + error.msg};
   }
   config.mode = annotation(facts, "sidecar.istio.io/interceptionMode",
                            config.mode.empty() ? "REDIRECT" : config.mode);

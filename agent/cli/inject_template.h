@@ -14,7 +14,8 @@ struct TemplateFacts {  // about the pod
   std::string namespace_name, workload, workload_kind;  // "Deployment"; "Pod" for a lone one
   std::map<std::string, std::string> labels, annotations;
   std::vector<std::string> container_names;
-  std::string app_probers;  // ISTIO_KUBE_APP_PROBERS; empty: none
+  std::string default_config;  // meshConfig.defaultConfig, as YAML
+  std::string app_probers;     // ISTIO_KUBE_APP_PROBERS; empty: none
 };
 
 // Where the pod's annotations put the status port; 0: nowhere. Error: no port.

@@ -106,7 +106,7 @@ std::string left_alone(const Template& each, const std::set<std::string>& disabl
 
 TemplateFacts facts_of(const Template& each, const YAML::Node& spec, const InjectOptions& options) {
   const YAML::Node metadata = below(each.pod, {"metadata"});
-  TemplateFacts facts{.image = options.image};
+  TemplateFacts facts{.image = options.image, .default_config = options.default_config};
   facts.namespace_name = each.namespace_name;
   facts.workload = each.name;
   facts.workload_kind = each.kind;
@@ -235,10 +235,11 @@ std::size_t count_injected(const std::vector<Template>& templates) {
 }
 
 // Probes of all pods that ask the status port which their own annotations name.
-std::size_t count_probes(const std::vector<Template>& templates) {
+std::size_t count_probes(const std::vector<Template>& templates, const InjectOptions& options) {
   std::size_t count = 0;
   for (const Template& each : templates) {
-    const TemplateFacts facts{.annotations = map_of(below(each.pod, {"metadata"}), "annotations")};
+    const TemplateFacts facts{.annotations = map_of(below(each.pod, {"metadata"}), "annotations"),
+                              .default_config = options.default_config};
     const auto port = status_port(facts);
     if (port) count += count_rewritten(below(each.pod, {"spec"}), *port);
   }
@@ -257,7 +258,7 @@ Injected inject_or_throw(std::string_view text, const InjectOptions& options) {
   YamlEdit edit(text);
   Injected injected;
   std::size_t expected = count_injected(templates);
-  std::size_t probes = count_probes(templates);
+  std::size_t probes = count_probes(templates, options);
   for (const Template& each : templates) {
     const std::string why_not = left_alone(each, disabled);
     const std::string name = each.kind + " " + each.namespace_name + "/" + each.name;
@@ -271,7 +272,7 @@ Injected inject_or_throw(std::string_view text, const InjectOptions& options) {
   // The edited text must be what was meant; a layout too clever for the editor is refused rather
   // than spoilt.
   const std::vector<Template> edited = templates_in(injected.text, disabled);
-  if (count_injected(edited) != expected || count_probes(edited) != probes) {
+  if (count_injected(edited) != expected || count_probes(edited, options) != probes) {
     throw Refusal{1, "this text is laid out in a way that inject can't edit"};
   }
   return injected;

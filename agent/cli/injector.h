@@ -18,6 +18,7 @@ namespace sallyport::cli {
 struct InjectOptions {
   std::string image =
       "sallyport:" SALLYPORT_VERSION;  // annotation sidecar.istio.io/proxyImage wins
+  std::string default_config;          // meshConfig.defaultConfig, as YAML (inject_mesh.h)
 };
 
 struct Injected {

@@ -53,3 +53,17 @@ leaf outside-ca unlisted.example.net
   object Secret outside unlisted-certs tls.crt=unlisted.example.net.crt tls.key=unlisted.example.net.key
   object ConfigMap default outside-ca ca.crt=outside-ca.crt
 } > egress-plain/certificates.yaml
+
+# Istio's plug-in CA: the root alone has signed the CA that signs the workloads.
+ca mesh-root
+openssl req -newkey rsa:2048 -nodes -subj '/O=example Inc./CN=mesh-ca' -keyout "$work/mesh-ca.key" -out "$work/mesh-ca.csr" 2> /dev/null
+printf 'basicConstraints=critical,CA:true,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n' > "$work/mesh-ca.ext"
+openssl x509 -req -days $days -in "$work/mesh-ca.csr" -CA "$work/mesh-root.crt" -CAkey "$work/mesh-root.key" -CAcreateserial \
+  -extfile "$work/mesh-ca.ext" -out "$work/mesh-ca.crt" 2> /dev/null
+cat "$work/mesh-ca.crt" "$work/mesh-root.crt" > "$work/mesh-chain.crt"
+{
+  echo "$heading"
+  object Secret istio-system cacerts ca-cert.pem=mesh-ca.crt ca-key.pem=mesh-ca.key cert-chain.pem=mesh-chain.crt \
+    root-cert.pem=mesh-root.crt
+  object ConfigMap default istio-ca-root-cert root-cert.pem=mesh-root.crt
+} > mesh/certificates.yaml

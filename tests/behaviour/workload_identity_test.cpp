@@ -214,5 +214,19 @@ TEST_F(WorkloadIdentity, OutlivesItsCaAndFindsItAgain) {
   })) << secrets("a");
 }
 
+class MeshSample : public Scenario {};
+
+TEST_F(MeshSample, IsWhatItsReadmeSays) {
+  up("mesh");
+  sandbox::CommandResult result;
+  const auto wire = captured("sleep", [&] { result = curl("sleep", {"http://web"}); });
+  EXPECT_TRUE(has(result.out, "hello from web")) << result.out << result.err;
+  EXPECT_TRUE(has(result.out, "URI=spiffe://cluster.local/ns/default/sa/sleep\n")) << result.out;
+  EXPECT_FALSE(has(wire, "hello from web")) << "encrypted on the wire";
+  EXPECT_EQ(curl("sleep", {"-X", "POST", "http://web"}).out, "RBAC: access denied");
+  EXPECT_TRUE(has(curl("legacy", {"http://web"}).err, "reset")) << "STRICT";
+  EXPECT_TRUE(has(in_sidecar("sleep", "sallyport proxy-config secret").out, "ROOTCA"));
+}
+
 }  // namespace
 }  // namespace sallyport::behaviour

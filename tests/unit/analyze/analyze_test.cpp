@@ -39,6 +39,8 @@ TEST(Analyze, TheSamplesAreClean) {
   EXPECT_EQ(codes_of(plain), (Codes{})) << listed(plain);
   const auto simple = analysis_of(sample("egress-simple"));
   EXPECT_EQ(codes_of(simple), (Codes{"IST0129"})) << listed(simple);
+  const auto mesh = analysis_of(sample("mesh"));
+  EXPECT_EQ(codes_of(mesh), (Codes{})) << listed(mesh);
 }
 
 constexpr const char* unknown_host = R"(apiVersion: networking.istio.io/v1

@@ -1,5 +1,6 @@
 // `sallyport inject`: what it adds, what it leaves alone, and that the author's text stays.
 #include "agent/cli/injector.h"
+#include "agent/cli/inject_mesh.h"
 
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
@@ -37,6 +38,51 @@ std::string injected(const std::string& text) {
   const auto result = inject(text, "t.yaml");
   EXPECT_TRUE(result) << result.error().context;
   return result ? result->text : std::string();
+}
+
+std::string mesh_of(const std::string& default_config) {
+  return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n"
+         "data:\n  mesh: |\n    trustDomain: here\n    defaultConfig: " +
+         default_config + "\n";
+}
+
+TEST(Inject, TheMeshsDefaultConfigLiesUnderThePodsOwn) {
+  const auto found = default_config_among(
+      std::string(deployment) + "---\n" +
+          mesh_of("{proxyMetadata: {CA_ADDR: \"ca:15012\", A: mesh, B: mesh}, statusPort: 15099}"),
+      "all.yaml");
+  ASSERT_TRUE(found && *found);
+  std::string text = deployment;
+  const std::string labels = "      labels:\n";
+  text.insert(text.find(labels),
+              "      annotations: {proxy.istio.io/config: \"proxyMetadata: {B: pod}\"}\n");
+  const auto result = inject(text, "t.yaml", {.default_config = **found});
+  ASSERT_TRUE(result) << result.error().context;
+  const auto pod = YAML::LoadAll(result->text)[0]["spec"]["template"]["spec"];
+  std::map<std::string, std::string> environment;
+  for (const auto& container : pod["containers"]) {
+    if (container["name"].as<std::string>() != "istio-proxy") continue;
+    for (const auto& each : container["env"])
+      environment[each["name"].as<std::string>()] = each["value"].as<std::string>("");
+  }
+  EXPECT_EQ(environment["A"], "mesh");
+  EXPECT_EQ(environment["B"], "pod");
+  EXPECT_EQ(environment["CA_ADDR"], "ca:15012");
+  EXPECT_EQ(environment["PROXY_CONFIG"], "proxyMetadata: {B: pod}") << "the annotation's alone";
+  EXPECT_NE(result->text.find("15099"), std::string::npos) << "the status port";
+  EXPECT_NE(result->text.find("istio-token"), std::string::npos);
+}
+
+TEST(Inject, TheMeshsSettingsComeFromAFileOfEitherForm) {
+  EXPECT_EQ(*default_config_of_file("defaultConfig: {statusPort: 1}", "m.yaml"),
+            *default_config_of_file(mesh_of("{statusPort: 1}"), "m.yaml"));
+  EXPECT_EQ(*default_config_of_file("trustDomain: here", "m.yaml"), "{}");
+  const auto broken = default_config_of_file("defaultConfig: {statusPort: 1", "m.yaml");
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().context.rfind("m.yaml:", 0), 0u) << broken.error().context;
+  const auto other = default_config_among(
+      "kind: ConfigMap\nmetadata: {name: istio, namespace: other}\ndata: {mesh: \"{}\"}\n", "m");
+  EXPECT_FALSE(*other) << "another namespace's";
 }
 
 TEST(Inject, APodThatNamesACaGetsItsTokenAndTheCasRoot) {

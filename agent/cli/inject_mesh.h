@@ -1,0 +1,21 @@
+// What the injector takes from the mesh's settings: meshConfig.defaultConfig, over which a pod's
+// annotation proxy.istio.io/config lies. Pure.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "agent/core/error.h"
+
+namespace sallyport::cli {
+
+// meshConfig.defaultConfig as YAML, "{}" when there is none, of the ConfigMap
+// `istio-system/istio` (key `mesh`) among the documents of `text`. Nothing when that isn't there.
+// Error: its `mesh` is no YAML; `file` is named.
+Result<std::optional<std::string>> default_config_among(const std::string& text,
+                                                        const std::string& file);
+
+// The same of a file that is a MeshConfig itself, or has that ConfigMap under any name and
+// namespace (istioctl's --meshConfigFile).
+Result<std::string> default_config_of_file(const std::string& text, const std::string& file);
+
+}  // namespace sallyport::cli
