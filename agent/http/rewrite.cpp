@@ -1,6 +1,7 @@
 #include "agent/http/rewrite.h"
 
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 
 namespace sallyport::http {
@@ -22,6 +23,9 @@ public:
         return;
       }
     }
+    // One is kept for the body that a caller puts behind the head. A head that needs more was
+    // counted wrongly in pieces_max: better no process than one that writes past its memory.
+    if (out_.count + 1 >= Outgoing::pieces_max) std::abort();
     out_.pieces[out_.count++] = {const_cast<char*>(bytes.data()), bytes.size()};
   }
 

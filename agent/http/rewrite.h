@@ -20,8 +20,9 @@ namespace sallyport::http {
 
 // The head that goes out. Reused from message to message; its arrays are not cleared.
 struct Outgoing {
-  // Each dropped field splits a run; and a few more for the start line and what is added.
-  static constexpr std::size_t pieces_max = limits::http_headers + 16;
+  // Each dropped field splits a run, or (x-forwarded-client-cert) is two pieces of its own; and a
+  // few more for the start line, what is added, and a body behind it.
+  static constexpr std::size_t pieces_max = 2 * limits::http_headers + 32;
   std::array<iovec, pieces_max> pieces;
   std::size_t count = 0;
   std::size_t bytes = 0;  // sum of the pieces

@@ -19,6 +19,27 @@ constexpr std::string_view id = "586f6569-86b0-40dc-abbd-f4488efc6ce1";
 const std::string added = "x-forwarded-proto: http\r\nx-request-id: " + std::string(id) +
                           "\r\nx-envoy-attempt-count: 1\r\n\r\n";
 
+// Each is two pieces between runs of what stays.
+TEST(ARequestFullOfForwardedCerts, FitsWhatGoesOut) {
+  for (const std::size_t every : {std::size_t{1}, std::size_t{2}, std::size_t{3}}) {
+    std::string in = "GET / HTTP/1.1\r\nHost: a\r\n", values;
+    for (std::size_t i = 1; i < limits::http_headers; i++) {
+      const bool is_cert = i % every == 0;
+      in += is_cert ? "X-Forwarded-Client-Cert: v\r\n" : "X-A: b\r\n";
+      if (is_cert) values += "v,";
+    }
+    in += "\r\n";
+    Head head;
+    ASSERT_EQ(parse_request(in, head), Parse::done) << head.refuse_reason;
+    ASSERT_EQ(head.count, limits::http_headers);
+    Outgoing out;
+    write_request(head, {.request_id = id, .forwarded_cert = "By=own"}, out);
+    EXPECT_LT(out.count, Outgoing::pieces_max);
+    EXPECT_NE(joined(out).find("x-forwarded-client-cert: " + values + "By=own\r\n"),
+              std::string::npos);
+  }
+}
+
 struct RequestCase {
   const char* name;
   std::string in;
