@@ -100,23 +100,31 @@ void decode_spec(AuthorizationPolicy& policy, Fields& spec) {
   check_action(policy, has_provider, spec);
 }
 
+void decode_dry_run(AuthorizationPolicy& policy, Fields& document) {
+  const auto dry_run = policy.metadata.annotations.find("istio.io/dry-run");
+  if (dry_run == policy.metadata.annotations.end()) return;
+  if (policy.action != AuthorizationAction::allow && policy.action != AuthorizationAction::deny) {
+    return document.error("metadata",
+                          "the annotation istio.io/dry-run currently only supports action "
+                          "ALLOW/DENY");
+  }
+  const auto value = go_boolean(dry_run->second);
+  if (!value) {
+    document.error("metadata",
+                   "annotation istio.io/dry-run: " + quoted(dry_run->second) + " is no boolean");
+  }
+  policy.dry_run = value.value_or(false);
+}
+
 }  // namespace
 
 // An unknown field refuses the whole spec: a misspelt `action` would turn a DENY into an ALLOW.
 AuthorizationPolicy decode_authorization_policy(Metadata metadata, Fields& document) {
   AuthorizationPolicy policy;
   policy.metadata = std::move(metadata);
-  const auto dry_run = policy.metadata.annotations.find("istio.io/dry-run");
-  if (dry_run != policy.metadata.annotations.end()) {
-    const auto value = go_boolean(dry_run->second);
-    policy.dry_run = value.value_or(false);
-    if (!value) {
-      document.warn("metadata", "annotation istio.io/dry-run: " + quoted(dry_run->second) +
-                                    " is no boolean: the policy is enforced");
-    }
-  }
   document.object(
       "spec", [&](Fields& spec) { decode_spec(policy, spec); }, Unknown::refuse);
+  decode_dry_run(policy, document);
   document.ignore({"status"});
   return policy;
 }

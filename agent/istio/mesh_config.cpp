@@ -73,9 +73,12 @@ void decode_listening(MeshConfig& config, Fields& fields) {
 }
 
 void decode_identity(MeshConfig& config, Fields& fields) {
-  if (fields.has("rootNamespace")) config.root_namespace = fields.text("rootNamespace");
-  if (fields.has("trustDomain")) config.trust_domain = fields.text("trustDomain");
+  // Empty is not given, as in a protobuf message.
+  if (auto text = fields.text("rootNamespace"); !text.empty()) config.root_namespace = text;
+  if (auto text = fields.text("trustDomain"); !text.empty()) config.trust_domain = text;
   config.trust_domain_aliases = fields.texts("trustDomainAliases");
+  if (std::erase(config.trust_domain_aliases, "") != 0)
+    fields.error("trustDomainAliases", "an alias may not be empty");
   config.default_destination_rule_export_to = fields.texts("defaultDestinationRuleExportTo");
   config.default_service_export_to = fields.texts("defaultServiceExportTo");
   for (const auto& [name, entries] :

@@ -1,5 +1,7 @@
 // Sidecar (istio-api.md 1.6), with Istio's validation.
+#include <map>
 #include <set>
+#include <tuple>
 
 #include "agent/core/address.h"
 #include "agent/istio/kinds.h"
@@ -10,7 +12,7 @@ namespace sallyport::istio {
 namespace {
 
 constexpr Choice capture_modes[] = {{"DEFAULT", 0}, {"IPTABLES", 1}, {"NONE", 2}};
-constexpr int capture_none = 2;
+constexpr int capture_iptables = 1, capture_none = 2;
 constexpr Choice outbound_modes[] = {
     {"REGISTRY_ONLY", 0}, {"ALLOW_ANY", 1}, {"ALLOW_ANY_DYNAMIC_DNS", 2}};
 constexpr Choice tls_modes[] = {{"PASSTHROUGH", 0},  {"SIMPLE", 1},
@@ -41,17 +43,18 @@ void check_bind(const std::string& bind, Fields& fields) {
   }
 }
 
+void check_unix_path(const std::string& given, const std::string& field, Fields& fields) {
+  const auto path = std::string_view(given).substr(unix_prefix.size());
+  const bool rooted = path.starts_with('/') || path.starts_with('@');
+  if (!rooted || path.ends_with('/'))
+    fields.error(field, quoted(path) + " is not an absolute path to a file");
+}
+
 // 127.0.0.1:8080, 0.0.0.0:8080, [::1]:8080, [::]:8080, :8080, or a unix socket.
 void check_default_endpoint(const std::string& endpoint, Fields& fields) {
   if (endpoint.empty()) return;
-  if (endpoint.starts_with(unix_prefix)) {
-    const auto path = std::string_view(endpoint).substr(unix_prefix.size());
-    const bool rooted = path.starts_with('/') || path.starts_with('@');
-    if (!rooted || path.ends_with('/')) {
-      fields.error("defaultEndpoint", quoted(path) + " is not an absolute path to a file");
-    }
-    return;
-  }
+  if (endpoint.starts_with(unix_prefix))
+    return check_unix_path(endpoint, "defaultEndpoint", fields);
   const auto colon = endpoint.rfind(':');
   const auto host = endpoint.substr(0, std::min(colon, endpoint.size()));
   const std::set<std::string_view> taken = {"", "127.0.0.1", "0.0.0.0", "[::1]", "[::]"};
@@ -84,6 +87,14 @@ void check_tls(const SidecarPort& port, Fields& tls) {
   if (protocol_class(port.protocol) != ProtocolClass::tls) {
     tls.error("", "server cannot have TLS settings for non HTTPS/TLS ports");
   }
+  const bool simple = mode == 1, mutual = mode == 2 || mode == 5;
+  const std::string needs = std::string(mutual ? "MUTUAL" : "SIMPLE") + " TLS requires a ";
+  if ((simple || mutual) && tls.text("serverCertificate").empty())
+    tls.error("serverCertificate", needs + "server certificate");
+  if ((simple || mutual) && tls.text("privateKey").empty())
+    tls.error("privateKey", needs + "private key");
+  if (mutual && tls.text("caCertificates").empty())
+    tls.error("caCertificates", needs + "client CA bundle");
   tls.ignore({"serverCertificate", "privateKey", "caCertificates", "caCrl", "verifyCertificateSpki",
               "verifyCertificateHash", "minProtocolVersion", "maxProtocolVersion", "cipherSuites"});
 }
@@ -140,11 +151,18 @@ void check_hosts(const SidecarEgress& egress, Fields& fields) {
     fields.error("hosts", "sidecar: egress listener must contain at least one host");
   }
   std::set<std::string> seen;
+  std::map<std::string, std::set<std::string>> by_namespace;
   for (std::size_t at = 0; at < egress.hosts.size(); ++at) {
     const std::string field = "hosts[" + std::to_string(at) + "]";
-    check_host(egress.hosts[at], field, fields);
-    if (!seen.insert(egress.hosts[at]).second)
-      fields.warn(field, "duplicated egress host: " + egress.hosts[at]);
+    const std::string& host = egress.hosts[at];
+    check_host(host, field, fields);
+    seen.insert(host);
+    const auto slash = std::min(host.find('/'), host.size());
+    auto& names = by_namespace[host.substr(0, slash)];
+    const std::string name = host.substr(std::min(slash + 1, host.size()));
+    const bool covered = name == "*" ? !names.empty() : names.contains("*") || names.contains(name);
+    if (covered && !host.starts_with('~')) fields.warn(field, "duplicated egress host: " + host);
+    names.insert(name);
   }
   if (seen.contains("*/*") && seen.size() > 1) {
     const bool excludes = seen.begin() != seen.end() && seen.rbegin()->starts_with('~');
@@ -153,9 +171,15 @@ void check_hosts(const SidecarEgress& egress, Fields& fields) {
   }
 }
 
-void check_unix_listener(const SidecarEgress& egress, Fields& fields) {
-  if (!egress.bind.starts_with(unix_prefix)) {
+void check_unix_listener(const SidecarEgress& egress, int capture, Fields& fields) {
+  if (egress.bind.starts_with(unix_prefix)) {
+    check_unix_path(egress.bind, "bind", fields);
+  } else {
     fields.error("bind", "sidecar: ports with 0 value must have a unix domain socket bind address");
+  }
+  if (capture == capture_iptables) {
+    fields.error("captureMode",
+                 "sidecar: captureMode must be DEFAULT/NONE for unix domain socket listeners");
   }
 }
 
@@ -166,7 +190,7 @@ SidecarEgress decode_egress(Fields& fields) {
   egress.bind = fields.text("bind");
   const int capture = fields.choice("captureMode", capture_modes).value_or(0);
   if (egress.port && egress.port->number == 0) {
-    check_unix_listener(egress, fields);
+    check_unix_listener(egress, capture, fields);
   } else {
     check_bind(egress.bind, fields);
   }
@@ -182,6 +206,7 @@ SidecarEgress decode_egress(Fields& fields) {
 
 void read_egress(Sidecar& sidecar, Fields& spec) {
   std::set<uint16_t> ports;
+  std::set<std::string> sockets;
   spec.each("egress", [&](Fields& fields) {
     if (!sidecar.egress.empty() && !sidecar.egress.back().port) {
       fields.error("",
@@ -189,9 +214,11 @@ void read_egress(Sidecar& sidecar, Fields& spec) {
                    "in the list");
     }
     sidecar.egress.push_back(decode_egress(fields));
-    const auto& port = sidecar.egress.back().port;
+    const auto& [port, bind] = std::tie(sidecar.egress.back().port, sidecar.egress.back().bind);
     if (port && port->number != 0 && !ports.insert(port->number).second)
       fields.error("port", "sidecar: ports on IP bound listeners must be unique");
+    if (port && port->number == 0 && !sockets.insert(bind).second)
+      fields.error("bind", "sidecar: unix domain socket values for listeners must be unique");
   });
 }
 
@@ -203,6 +230,17 @@ void read_ingress(Sidecar& sidecar, Fields& spec) {
     if (number != 0 && !ports.insert(number).second)
       fields.error("port", "sidecar: ports on IP bound listeners must be unique");
   });
+}
+
+void check_egress_proxy(Fields& proxy) {
+  const std::string host = proxy.text("host");
+  if (const auto problem = fqdn_problem(host)) proxy.error("host", *problem);
+  const bool has_port = proxy.object("port", [](Fields& port) {
+    if (const auto problem = port_problem(port.integer("number", 0, 1 << 20).value_or(0)))
+      port.error("number", *problem);
+  });
+  if (!has_port) proxy.error("port", "sidecar: egress_proxy port must be non-nil");
+  proxy.ignore({"subset"});
 }
 
 // Given without a mode it is the enum's zero, REGISTRY_ONLY.
@@ -222,6 +260,7 @@ void decode_outbound_policy(Sidecar& sidecar, Fields& policy) {
                  "outbound_traffic_policy mode");
     return;
   }
+  policy.object("egressProxy", check_egress_proxy);
   // Past that proxy nothing may go: what it would have carried is closed.
   policy.warn("egressProxy",
               "is not supported: what no service declares is closed (as with REGISTRY_ONLY)");

@@ -157,7 +157,13 @@ TEST(AuthorizationPolicyDecoding, ADryRunIsAGoBoolean) {
   EXPECT_FALSE(only<AuthorizationPolicy>(with("false")).dry_run);
   EXPECT_EQ(complaints(with("yes")),
             std::vector<std::string>{"3: metadata: annotation istio.io/dry-run: \"yes\" is no "
-                                     "boolean: the policy is enforced"});
+                                     "boolean"});
+  EXPECT_EQ(decode(with("yes"), "f.yaml").refused.size(), 1u);
+  const auto audit =
+      policy("AuthorizationPolicy", "{action: AUDIT}", ", annotations: {istio.io/dry-run: 'true'}");
+  EXPECT_EQ(complaints(audit),
+            std::vector<std::string>{"3: metadata: the annotation istio.io/dry-run currently only "
+                                     "supports action ALLOW/DENY"});
   EXPECT_EQ(decode(policy("PeerAuthentication", "{}", ", annotations: {istio.io/dry-run: 'true'}"),
                    "f.yaml")
                 .refused.size(),

@@ -249,6 +249,24 @@ const Complaint sidecar_cases[] = {
     {"TLS of ingress needs a TLS port",
      "ingress: [{port: {number: 1, protocol: HTTP}, tls: {mode: SIMPLE}}]\n",
      "6: spec.ingress[0].tls: server cannot have TLS settings for non HTTPS/TLS ports"},
+    {"TLS of ingress needs its files",
+     "ingress: [{port: {number: 1, protocol: HTTPS}, tls: {mode: SIMPLE, privateKey: k}}]\n",
+     "6: spec.ingress[0].tls.serverCertificate: SIMPLE TLS requires a server certificate"},
+    {"mutual TLS of ingress needs a CA too",
+     "ingress: [{port: {number: 1, protocol: HTTPS}, "
+     "tls: {mode: MUTUAL, serverCertificate: c, privateKey: k}}]\n",
+     "6: spec.ingress[0].tls.caCertificates: MUTUAL TLS requires a client CA bundle"},
+    {"a unix socket is not captured by iptables",
+     "egress: [{port: {number: 0, protocol: TCP}, bind: 'unix:///a', captureMode: IPTABLES, "
+     "hosts: ['*/*']}]\n",
+     "6: spec.egress[0].captureMode: sidecar: captureMode must be DEFAULT/NONE for unix domain "
+     "socket listeners"},
+    {"a unix socket's path begins at the root",
+     "egress: [{port: {number: 0, protocol: TCP}, bind: 'unix://a', hosts: ['*/*']}]\n",
+     "6: spec.egress[0].bind: \"a\" is not an absolute path to a file"},
+    {"an egress proxy needs a port",
+     "outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: a.b}}\n",
+     "6: spec.outboundTrafficPolicy.egressProxy.port: sidecar: egress_proxy port must be non-nil"},
 };
 class SidecarVerdict : public testing::TestWithParam<Complaint> {};
 TEST_P(SidecarVerdict, IsIstios) {
@@ -259,6 +277,29 @@ TEST_P(SidecarVerdict, IsIstios) {
   EXPECT_EQ(decoded.refused.empty(), std::string_view(c.complaint).empty()) << c.name;
 }
 INSTANTIATE_TEST_SUITE_P(Spec, SidecarVerdict, testing::ValuesIn(sidecar_cases));
+
+TEST(SidecarDecoding, AUnixSocketBelongsToOneListener) {
+  const std::string listener =
+      "{port: {number: 0, protocol: TCP}, bind: 'unix:///a', hosts: ['*/*']}";
+  const auto all =
+      complaints(document("Sidecar", "egress: [" + listener + ", " + listener + "]\n"));
+  EXPECT_EQ(std::count(all.begin(), all.end(),
+                       "6: spec.egress[1].bind: sidecar: unix domain socket values for listeners "
+                       "must be unique"),
+            1);
+}
+
+TEST(SidecarDecoding, NamesHostsThatAreThereAlready) {
+  const auto warned = [](const std::string& hosts) {
+    return complaints(document("Sidecar", "egress: [{hosts: [" + hosts + "]}]\n"));
+  };
+  const std::vector<std::string> second = {
+      "6: spec.egress[0].hosts[1]: duplicated egress host: a/b.c"};
+  EXPECT_EQ(warned("a/b.c, a/b.c"), second);
+  EXPECT_EQ(warned("'a/*', a/b.c"), second);
+  EXPECT_EQ(warned("a/b.c, 'a/*'").size(), 1u);
+  EXPECT_EQ(warned("a/b.c, a/c.d, b/b.c"), std::vector<std::string>{});
+}
 
 }  // namespace
 }  // namespace sallyport::istio
