@@ -148,8 +148,9 @@ Cause cause_of(SSL& ssl, const Connection& connection, std::string_view peer) {
   if (reason > SSL_AD_REASON_OFFSET) {
     cause.text = alert_text(reason - SSL_AD_REASON_OFFSET, peer, ssl, connection);
   } else if (is_version_mismatch(reason)) {
-    cause.text = "no TLS version in common: the " + std::string(peer) +
-                 " speaks another than TLS 1.2 and 1.3";
+    const bool only_1_3 = SSL_get_min_proto_version(&ssl) == TLS1_3_VERSION;
+    cause.text = "no TLS version in common: the " + std::string(peer) + " speaks another than " +
+                 (only_1_3 ? "TLS 1.3, the least that is configured" : "TLS 1.2 and 1.3");
   } else if (connection.handshake && connection.handshake->first_size > 0) {
     const std::string_view first(connection.handshake->first.data(),
                                  connection.handshake->first_size);

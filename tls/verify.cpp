@@ -191,8 +191,13 @@ std::string identity_failure(const std::vector<std::string>& trust_domains,
            " URI SANs, a SPIFFE certificate has one: " + list_text(leaf.uris);
   }
   const auto domain = trust_domain_of(leaf.uris[0]);
-  if (std::find(trust_domains.begin(), trust_domains.end(), domain) != trust_domains.end())
-    return {};
+  const bool ours = !domain.empty() && std::find(trust_domains.begin(), trust_domains.end(),
+                                                 domain) != trust_domains.end();
+  if (ours && has_spiffe_characters(leaf.uris[0])) return {};
+  if (ours) {
+    return "the client certificate's " + list_text(leaf.uris) +
+           " has characters that no SPIFFE id has";
+  }
   return "the client certificate's " + list_text(leaf.uris) + " is not of trust domain " +
          list_text(trust_domains);
 }
@@ -222,7 +227,8 @@ int verify_peer(X509_STORE_CTX* verification, void*) {
   if (!any_identity) {
     handshake.verify_failure = identity_failure(handshake.server->trust_domains, leaf);
     if (handshake.verify_failure.empty()) return 1;
-    X509_STORE_CTX_set_error(verification, X509_V_ERR_APPLICATION_VERIFICATION);
+    // OpenSSL has no alert of its own for it, so certificate_unknown is sent, as by Envoy.
+    X509_STORE_CTX_set_error(verification, X509_V_ERR_PERMITTED_VIOLATION);
     return 0;
   }
   if (any_name_matches(handshake.names, leaf)) return 1;

@@ -36,6 +36,14 @@ std::optional<SpiffeId> SpiffeId::parse(std::string_view uri) {
   return whole ? std::optional(std::move(id)) : std::nullopt;
 }
 
+bool has_spiffe_characters(std::string_view uri) {
+  return std::all_of(uri.begin(), uri.end(), [](char c) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return letter || (c >= '0' && c <= '9') ||
+           std::string_view("-._~/:@%+").find(c) != std::string_view::npos;
+  });
+}
+
 std::string_view trust_domain_of(std::string_view uri) {
   if (!uri.starts_with(spiffe_prefix)) return {};
   uri.remove_prefix(spiffe_prefix.size());

@@ -19,4 +19,8 @@ struct SpiffeId {
 // "cluster.local" of "spiffe://cluster.local/ns/default/sa/sleep"; empty: no SPIFFE id.
 std::string_view trust_domain_of(std::string_view uri);
 
+// Letters, digits and `-._~/:@%+` only (SPIFFE-ID section 2 allows fewer): nothing that ends a
+// header, or that X-Forwarded-Client-Cert has a meaning for.
+bool has_spiffe_characters(std::string_view uri);
+
 }  // namespace sallyport

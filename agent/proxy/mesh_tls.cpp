@@ -1,5 +1,7 @@
 #include "agent/proxy/mesh_tls.h"
 
+#include <algorithm>
+
 #include "agent/upstream/identity.h"
 #include "tls/session_facts.h"
 
@@ -12,6 +14,15 @@ Error missing(std::string_view what, const certs::VaultEntry* entry) {
           "the workload has no " + std::string(what) + ": " +
               (told ? entry->problem : std::string("no source of identities is configured")),
           ""};
+}
+
+// A CA signs what it is asked to: a name with a comma or a line's end would forge an element, or a
+// header.
+bool is_host_name(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return letter || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '*';
+  });
 }
 
 // Envoy quotes what it can't tell from its own separators.
@@ -69,7 +80,8 @@ MeshPeer mesh_peer(const SSL& ssl) {
   ((text += text.empty() ? "Hash=" : ";Hash=") += peer->sha256) += ';';
   add_quoted(text, "Subject", peer->info.subject);
   for (const auto& uri : peer->info.uris) (text += ";URI=") += uri;
-  for (const auto& name : peer->info.dns_names) (text += ";DNS=") += name;
+  for (const auto& name : peer->info.dns_names)
+    if (is_host_name(name)) (text += ";DNS=") += name;
   out.uri_sans = std::move(peer->info.uris);
   return out;
 }
