@@ -23,34 +23,68 @@ bool any_block(const std::vector<Cidr>& blocks, const SocketAddress& address) {
                      [&](const Cidr& one) { return one.contains(address.ip()); });
 }
 
-// Fields of one name count as one with commas between (RFC 9110 section 5.3).
+// What the connection keeps to itself is gone before rules are asked, as in Envoy; what it is only
+// written anew for the next hop is not.
+bool is_for_rules(const http::Head& head, const http::Field& field) {
+  const auto name = head.name(field);
+  if (http::same_name(name, "transfer-encoding")) return false;
+  if (!field.hop || http::same_name(name, "upgrade")) return true;
+  if (http::same_name(name, "te")) return head.te_trailers;
+  return name.size() > 8 && http::same_name(name.substr(0, 8), "x-envoy-");
+}
+
+// Fields of one name count as one with commas between (RFC 9110 section 5.3), empty ones not at
+// all (Envoy, measured). `last`: one more behind them, unless it is empty.
 bool any_joined(const std::vector<TextPattern>& patterns, const http::Head& head,
-                std::string_view name) {
+                std::string_view name, std::string_view last) {
   boost::container::small_vector<char, 1024> joined;
-  for (std::size_t i = 0; i < head.count; i++) {
-    const auto& field = head.fields[i];
-    if (!http::same_name(head.name(field), name)) continue;
+  const auto add = [&joined](std::string_view value) {
+    if (value.empty()) return;
     if (!joined.empty()) joined.push_back(',');
-    const auto value = head.value(field);
     joined.insert(joined.end(), value.begin(), value.end());
-  }
+  };
+  for (std::size_t i = 0; i < head.count; i++)
+    if (http::same_name(head.name(head.fields[i]), name)) add(head.value(head.fields[i]));
+  add(last);
   return any_text(patterns, {joined.data(), joined.size()});
+}
+
+// Envoy takes the scheme from x-forwarded-proto where that is one.
+std::string_view scheme_of(const AuthorizationFacts& facts) {
+  const auto said = facts.head ? facts.head->find("x-forwarded-proto") : std::string_view();
+  return said == "http" || said == "https" ? said : facts.scheme;
+}
+
+// Of a field that the client has not sent: what we send on in its place.
+bool any_of_ours(const std::vector<TextPattern>& patterns, const AuthorizationFacts& facts,
+                 std::string_view name) {
+  if (http::same_name(name, "x-forwarded-proto")) return any_text(patterns, facts.scheme);
+  if (http::same_name(name, "x-request-id") && !facts.request_id.empty())
+    return any_text(patterns, facts.request_id);
+  return false;
 }
 
 bool any_header(const std::vector<TextPattern>& patterns, const AuthorizationFacts& facts,
                 std::string_view name) {
-  if (name == ":authority" || name == "host") return any_text(patterns, facts.authority);
+  if (name == ":authority" || http::same_name(name, "host"))
+    return any_text(patterns, facts.authority);
   if (name == ":method") return any_text(patterns, facts.method);
   if (name == ":path") return any_text(patterns, facts.path);
+  if (name == ":scheme") return any_text(patterns, scheme_of(facts));
   if (!facts.head) return false;
+  if (http::same_name(name, "x-forwarded-client-cert")) {
+    return !facts.forwarded_cert.empty() &&
+           any_joined(patterns, *facts.head, name, facts.forwarded_cert);
+  }
   const http::Field* first = nullptr;
   for (std::size_t i = 0; i < facts.head->count; i++) {
     const auto& field = facts.head->fields[i];
     if (!http::same_name(facts.head->name(field), name)) continue;
-    if (first) return any_joined(patterns, *facts.head, name);
+    if (!is_for_rules(*facts.head, field)) continue;
+    if (first) return any_joined(patterns, *facts.head, name, {});
     first = &field;
   }
-  return first && any_text(patterns, facts.head->value(*first));
+  return first ? any_text(patterns, facts.head->value(*first)) : any_of_ours(patterns, facts, name);
 }
 
 bool any_of(const AttributeValues& values, const AttributeCondition& condition,

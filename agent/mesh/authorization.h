@@ -38,12 +38,16 @@ AuthorizationPtr compile_authorization(const CompileInput& input,
 // What a rule may ask of a connection, and of a request on it. Views live for the call.
 struct AuthorizationFacts {
   SocketAddress peer;         // the socket's: ipBlocks, source.ip
-  SocketAddress remote;       // after X-Forwarded-For; a sidecar's is the peer: remoteIpBlocks
+  SocketAddress remote;       // that, or what X-Forwarded-For names last: remoteIpBlocks
   SocketAddress destination;  // destination.ip, destination.port
   // URI SANs of the peer's certificate (the first is its principal); empty without mutual TLS.
   std::span<const std::string> uri_sans;
   std::string_view sni;              // connection.sni
   const http::Head* head = nullptr;  // null: not HTTP; the rest is empty then
+  // What goes on with the request beside the client's own fields; Envoy has set it before it asks
+  // its rules (measured): "http" or "https"; x-request-id, the client's or ours; our element of
+  // x-forwarded-client-cert, without which there is none.
+  std::string_view scheme, request_id, forwarded_cert;
   std::string_view authority, path, method;
 };
 

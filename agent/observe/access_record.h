@@ -87,7 +87,9 @@ struct AccessRecord {
   // From the start to the answer's head: RESPONSE_DURATION; -1: no answer from upstream
   int64_t upstream_service_us = -1;
   std::string_view forwarded_for, user_agent, request_id, authority;
-  SocketAddress upstream_host, upstream_local, downstream_local, downstream_remote;
+  SocketAddress upstream_host, upstream_local, downstream_local;
+  SocketAddress downstream_direct_remote;  // the socket's
+  SocketAddress downstream_remote;         // that, or what X-Forwarded-For names last, port 0
   std::string_view cluster, sni, route_name, filter_chain;
   std::string_view upstream_protocol;    // "HTTP/1.1" once a request went out
   uint32_t attempts = 0;                 // UPSTREAM_REQUEST_ATTEMPT_COUNT

@@ -75,6 +75,7 @@ std::size_t bytes_of(const LogPlan::Piece& piece, bool json) {
     case Op::upstream_local:
     case Op::downstream_local:
     case Op::downstream_remote:
+    case Op::downstream_direct_remote:
       return SocketAddress::text_max;
     case Op::unique_id:
       return 36;  // a UUID

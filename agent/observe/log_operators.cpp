@@ -53,7 +53,7 @@ constexpr Named addresses[] = {
     {"UPSTREAM_LOCAL", Op::upstream_local},
     {"DOWNSTREAM_LOCAL", Op::downstream_local},
     {"DOWNSTREAM_REMOTE", Op::downstream_remote},
-    {"DOWNSTREAM_DIRECT_REMOTE", Op::downstream_remote},
+    {"DOWNSTREAM_DIRECT_REMOTE", Op::downstream_direct_remote},
 };
 
 // Fields of an AccessRecord, kept for each request anyway. "host" is Envoy's alias of :authority.

@@ -73,6 +73,7 @@ struct LogPlan {
     upstream_local,
     downstream_local,
     downstream_remote,
+    downstream_direct_remote,
     // TLS
     tls_text,  // `at`: index into tls_texts
     valid_from,

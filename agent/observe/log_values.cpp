@@ -324,7 +324,7 @@ std::optional<std::string_view> query_value(std::string_view path, std::string_v
 bool is_number(const LogPlan::Piece& piece) {
   if (piece.op == Op::grpc_status)
     return piece.at == static_cast<uint32_t>(LogPlan::GrpcName::number);
-  if (piece.op >= Op::upstream_host && piece.op <= Op::downstream_remote)
+  if (piece.op >= Op::upstream_host && piece.op <= Op::downstream_direct_remote)
     return piece.part == Part::port;
   return piece.op == Op::code || (piece.op >= Op::received && piece.op <= Op::connection_id);
 }
@@ -362,6 +362,8 @@ char* write_value(char* to, const LogPlan& plan, const LogPlan::Piece& piece,
       return put_address(to, record.downstream_local, piece.part);
     case Op::downstream_remote:
       return put_address(to, record.downstream_remote, piece.part);
+    case Op::downstream_direct_remote:
+      return put_address(to, record.downstream_direct_remote, piece.part);
     case Op::tls_text:
     case Op::valid_from:
     case Op::valid_to:

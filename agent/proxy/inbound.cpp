@@ -28,25 +28,17 @@ const mesh::InboundPort& port_of(Worker& worker, const Client& client) {
   return mesh::inbound_port(worker.snapshot()->inbound, client.destination.port());
 }
 
-mesh::AuthorizationAnswer authorize(const mesh::Authorization& policies, const Client& client) {
-  const auto peer = client.stream.peer();
-  return mesh::authorize(policies, {.peer = peer,
-                                    .remote = peer,
-                                    .destination = client.destination,
-                                    .uri_sans = client.inbound->peer.uri_sans,
-                                    .sni = client.inbound->sni});
-}
-
 // Where plaintext is let in and policy lets anybody in, an application that speaks first is not
 // waited for in vain.
 Expected expect(Worker& worker, const Client& client) {
-  const auto& port = port_of(worker, client);
+  const auto config = worker.snapshot();
+  const auto& port = mesh::inbound_port(config->inbound, client.destination.port());
   Expected out{.sniff = mesh::must_sniff(port), .silent_client = nullptr};
   const bool plaintext = port.mutual_tls.mode != istio::MutualTls::strict;
   if (!out.sniff || !plaintext || port.mutual_tls.refused || port.kind == mesh::PortKind::http)
     return out;
-  const auto& policies = worker.snapshot()->inbound.authorization;
-  if (policies && !authorize(*policies, client).allowed) return out;
+  const auto& policies = config->inbound.authorization;
+  if (policies && !authorize_connection(*policies, client).allowed) return out;
   out.silent_client = port.cluster;
   const bool mesh_too = port.mutual_tls.mode != istio::MutualTls::disable;
   if (mesh_too) out.grace = limits::silent_peer_grace;
@@ -91,6 +83,8 @@ void refuse(Worker& worker, Client& client, const Way& way, int64_t start_us) {
   worker.metrics().no_route.add();
   const auto& mode = port_of(worker, client).mutual_tls;
   std::string why(way.why);
+  // Envoy has no words for a broken one: said in the log's own.
+  const bool broken = static_cast<bool>(mode.refused);
   if (mode.refused)
     why = reason_of(*mode.refused);
   else if (mode.from)
@@ -100,6 +94,7 @@ void refuse(Worker& worker, Client& client, const Way& way, int64_t start_us) {
                        .sni = client.inbound->sni,
                        .flags = observe::NR,
                        .details = "filter_chain_not_found",
+                       .termination_details = broken ? std::string_view(why) : std::string_view(),
                        .downstream_failure_reason = why,
                        .start_us = start_us});
   client.stream.abort();
@@ -152,6 +147,7 @@ net::Task<void> look_inside(Worker& worker, Client& client, Way& way) {
   }
   const auto& port = port_of(worker, client);
   way.action = mesh::inside(port, way.offered, inner.preface);
+  if (port.mutual_tls.refused) way.action = InboundAction::refuse;
   way.tcp.cluster = port.cluster;
 }
 
@@ -159,7 +155,7 @@ net::Task<void> look_inside(Worker& worker, Client& client, Way& way) {
 bool let_in(Worker& worker, Client& client, const Way& way, int64_t start_us) {
   const auto policies = worker.snapshot()->inbound.authorization;
   if (!policies) return true;
-  const auto answer = authorize(*policies, client);
+  const auto answer = authorize_connection(*policies, client);
   worker.count(answer);
   if (answer.allowed) return true;
   const std::string details = rbac_details(answer);
@@ -173,6 +169,16 @@ bool let_in(Worker& worker, Client& client, const Way& way, int64_t start_us) {
 }
 
 }  // namespace
+
+mesh::AuthorizationAnswer authorize_connection(const mesh::Authorization& policies,
+                                               const Client& client) {
+  const auto peer = client.stream.peer();
+  return mesh::authorize(policies, {.peer = peer,
+                                    .remote = peer,
+                                    .destination = client.destination,
+                                    .uri_sans = client.inbound->peer.uri_sans,
+                                    .sni = client.inbound->sni});
+}
 
 net::Task<void> serve_inbound(net::Stream accepted, Worker& worker) {
   auto client = captured(std::move(accepted), worker);

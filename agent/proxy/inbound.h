@@ -2,6 +2,7 @@
 // which of mutual TLS and plaintext is let in, AuthorizationPolicy who; the application is reached
 // as Istio reaches it, never by TLS of ours.
 #pragma once
+#include "agent/mesh/authorization.h"
 #include "agent/net/stream.h"
 #include "agent/net/task.h"
 #include "agent/proxy/client.h"
@@ -16,5 +17,9 @@ net::Task<void> serve_inbound(net::Stream accepted, Worker& worker);
 
 // The same, once it is known what was dialled.
 net::Task<void> serve_peer(Client client, Worker& worker);
+
+// What the policies say of a connection whose requests are not read. REQUIRES: client.inbound.
+mesh::AuthorizationAnswer authorize_connection(const mesh::Authorization& policies,
+                                               const Client& client);
 
 }  // namespace sallyport::proxy

@@ -41,16 +41,19 @@ std::optional<Refusal> Exchange::route_inbound() {
 std::optional<Refusal> Exchange::authorize() {
   const auto policies = worker_.snapshot()->inbound.authorization;
   if (!policies) return std::nullopt;
-  const auto peer = client_.stream.peer();
-  const auto answer = mesh::authorize(*policies, {.peer = peer,
-                                                  .remote = peer,
-                                                  .destination = client_.destination,
-                                                  .uri_sans = client_.inbound->peer.uri_sans,
-                                                  .sni = client_.inbound->sni,
-                                                  .head = &request_,
-                                                  .authority = record_.authority,
-                                                  .path = record_.path,
-                                                  .method = record_.method});
+  const auto answer =
+      mesh::authorize(*policies, {.peer = record_.downstream_direct_remote,
+                                  .remote = record_.downstream_remote,
+                                  .destination = client_.destination,
+                                  .uri_sans = client_.inbound->peer.uri_sans,
+                                  .sni = client_.inbound->sni,
+                                  .head = &request_,
+                                  .scheme = record_.scheme,
+                                  .request_id = record_.request_id,
+                                  .forwarded_cert = client_.inbound->peer.forwarded_cert,
+                                  .authority = record_.authority,
+                                  .path = record_.path,
+                                  .method = record_.method});
   worker_.count(answer);
   if (answer.allowed) return std::nullopt;
   denied_by_ = rbac_details(answer);

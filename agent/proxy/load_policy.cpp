@@ -11,7 +11,7 @@ std::optional<uint64_t> Exchange::hash() {
   if (!cluster_->load->hash || hashed_) return hash_;
   hashed_ = true;
   const mesh::HashPolicy& policy = *cluster_->load->hash;
-  const SocketAddress client = client_.stream.peer();
+  const SocketAddress& client = record_.downstream_remote;
   const std::string cookie = mesh::new_cookie(policy, outgoing(), client, client_.destination);
   if (!cookie.empty()) own_fields_.add.emplace_back("set-cookie", mesh::set_cookie(policy, cookie));
   hash_ = mesh::request_hash(policy, outgoing(), client.ip(), cookie);

@@ -95,7 +95,8 @@ net::Task<Next> Exchange::refuse(const Refusal& refusal) {
     record_.attempts = uint32_t(attempts_ + connect_retries_ + 1);
   }
   const bool unread = !body_.over() || refusal.close;
-  close_ = unread || !request_.persistent() || worker_.draining(client_.inbound != nullptr);
+  close_ =
+      unread || outdated_ || !request_.persistent() || worker_.draining(client_.inbound != nullptr);
   const std::string answer =
       http::write_local_reply({.status = refusal.status,
                                .body = refusal.body,

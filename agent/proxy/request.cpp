@@ -55,7 +55,7 @@ std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
   started_ = true;
   record_.start_us = wall_clock_us();
   record_.downstream_local = client_.destination;
-  record_.downstream_remote = client_.stream.peer();
+  record_.downstream_remote = record_.downstream_direct_remote = client_.stream.peer();
   worker_.metrics().downstream_rq_total.add();
   worker_.metrics().downstream_rq_active.add();
   if (parsed == Parse::more) {
@@ -83,6 +83,8 @@ std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
   record_.authority = request_.authority();
   record_.user_agent = request_.value_at(request_.user_agent);
   record_.forwarded_for = request_.value_at(request_.forwarded_for);
+  if (const auto named = request_.last_forwarded_for(); named.is_set())
+    record_.downstream_remote = SocketAddress(named, 0);
   record_.request_id = request_.value_at(request_.request_id);
   if (request_.request_id < 0) {
     worker_.request_ids().write(request_id_);

@@ -25,7 +25,8 @@ struct Session {
   int64_t start_us;
   net::RelayCounts counts = {};
   bool to_be_logged = false;
-  bool too_old = false;  // maxConnectionDuration is over
+  bool too_old = false;             // maxConnectionDuration is over
+  std::unique_ptr<Kept> kept = {};  // of what enters the pod
 
   ~Session() { log({}); }
 
@@ -49,10 +50,11 @@ struct Session {
     if (end.error && end.error->fault != Fault::timed_out)
       record.flags = observe::flag_of(*end.error);
     if (too_old) record.flags |= observe::DT;
+    if (kept && kept->cut_off()) record.termination_details = no_longer_let_in;
     record.upstream_host = plan.upstream.host;
     record.upstream_local = plan.upstream.local;
     record.downstream_local = client.destination;
-    record.downstream_remote = client.stream.peer();
+    record.downstream_remote = record.downstream_direct_remote = client.stream.peer();
     record.cluster = plan.cluster->name;
     record.sni = plan.sni;
     record.connection_id = client.id;
@@ -68,7 +70,7 @@ struct Session {
 // Opens the upstream, unless that was done, and sends what the client has said so far. False: it is
 // over and logged.
 net::Task<bool> reach_upstream(Session& session) {
-  auto& [worker, app, plan, start_us, counts, to_be_logged, too_old] = session;
+  auto& [worker, app, plan, start_us, counts, to_be_logged, too_old, kept] = session;
   if (!plan.upstream) {
     auto need = tcp_need(app, *plan.cluster);
     if (plan.cluster->discovery == mesh::Discovery::dynamic_dns) need.authority = plan.sni;
@@ -103,6 +105,10 @@ net::Task<net::RelayEnd> relay_for(Session& session, std::chrono::milliseconds m
 
 net::Task<void> carry(std::unique_ptr<Session> session) {
   if (!co_await reach_upstream(*session)) co_return;
+  if (session->client.inbound) {
+    session->kept =
+        std::make_unique<Kept>(session->worker.kept(), session->client, mesh::AuthorizationPtr());
+  }
   auto& app = session->client.stream;
   auto& upstream = session->plan.upstream.stream;
   const mesh::Cluster& cluster = *session->plan.cluster;
@@ -141,7 +147,7 @@ void log_refusal(Worker& worker, const TcpRefusal& refusal) {
   record.downstream_failure_reason = refusal.downstream_failure_reason;
   record.upstream_host = refusal.upstream_host;
   record.downstream_local = refusal.client.destination;
-  record.downstream_remote = refusal.client.stream.peer();
+  record.downstream_remote = record.downstream_direct_remote = refusal.client.stream.peer();
   record.cluster = refusal.cluster;
   record.sni = refusal.sni;
   record.connection_id = refusal.client.id;

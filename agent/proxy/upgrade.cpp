@@ -36,7 +36,13 @@ net::Task<Next> Exchange::relay_upgraded() {
   answer_.consume(answer_.bytes().size());
   answer_.release();
   const auto idle = cluster_->tcp_idle;
+  std::optional<Kept> kept;
+  if (client_.inbound) {
+    auto policies = worker_.snapshot()->inbound.authorization;
+    kept.emplace(worker_.kept(), client_, std::move(policies));
+  }
   if (!end.error) end = co_await net::relay(client_.stream, upstream_.stream, counts, idle);
+  if (kept && kept->cut_off()) record_.termination_details = no_longer_let_in;
   if (end.error) record_.flags |= observe::flag_of(*end.error);
   co_return Next::close;
 }

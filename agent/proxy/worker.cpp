@@ -32,7 +32,7 @@ Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOpti
                   own_ports(sources.snapshots.current())}),
       random_state_(std::random_device{}() | 1) {
   tick_ = loop_.each_tick([this] {
-    snapshot();  // Without a client for hours, it lets go of the old one and its clusters.
+    kept_.look_again(*this);  // Takes the newest snapshot: without a client for hours, too.
     log_->flush();
   });
   const auto listen = [this](int fd, bool inbound) {

@@ -18,6 +18,7 @@
 #include "agent/observe/access_log.h"
 #include "agent/observe/metrics.h"
 #include "agent/proxy/header_values.h"
+#include "agent/proxy/kept.h"
 #include "agent/proxy/mesh_tls.h"
 #include "agent/upstream/upstreams.h"
 #include "dns/resolver.h"
@@ -60,6 +61,7 @@ public:
   http::RequestIds& request_ids() { return request_ids_; }
   HeaderValues& header_values() { return header_values_; }
   MeshTls& mesh_tls() { return mesh_tls_; }
+  KeptConnections& kept() { return kept_; }
   void count(const mesh::AuthorizationAnswer& answer);
   http::HttpDate& date() { return date_; }
   uint32_t random();  // for balancing and shares of requests, not for secrets
@@ -75,6 +77,7 @@ private:
   net::Loop loop_;
   HeaderValues header_values_;
   MeshTls mesh_tls_;
+  KeptConnections kept_;
   dns::Resolver resolver_;
   upstream::Upstreams upstreams_;
   std::shared_ptr<void> tick_;

@@ -176,6 +176,20 @@ std::string_view Head::find(std::string_view lower_name) const {
   return {};
 }
 
+IpAddress Head::last_forwarded_for() const {
+  if (forwarded_for < 0) return {};
+  std::string_view last;
+  for (std::size_t i = 0; i < count; i++) {
+    if (!same_name(name(fields[i]), "x-forwarded-for")) continue;
+    const auto given = value(fields[i]);
+    if (!given.empty()) last = given;
+  }
+  last = last.substr(last.rfind(',') + 1);
+  const auto begin = last.find_first_not_of(" \t");
+  if (begin == last.npos) return {};
+  return IpAddress::parse(last.substr(begin)).value_or(IpAddress());
+}
+
 bool Head::has(std::string_view lower_name) const {
   return std::any_of(fields.begin(), fields.begin() + count,
                      [&](const Field& field) { return same_name(name(field), lower_name); });

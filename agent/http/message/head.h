@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "agent/core/address.h"
 #include "agent/core/limits.h"
 
 namespace sallyport::http {
@@ -60,6 +61,9 @@ struct Head : HeadFacts {
   }
   // First value; empty when absent.
   std::string_view find(std::string_view lower_name) const;
+  // What X-Forwarded-For names last, over all fields of that name; unset when that is no IP
+  // address. Whom Envoy takes for the client where it trusts no proxy (use_remote_address: false).
+  IpAddress last_forwarded_for() const;
   bool has(std::string_view lower_name) const;
   // Absolute-form's authority, else Host. Valid as host[:port]; empty only in HTTP/1.0.
   std::string_view authority() const {

@@ -42,10 +42,17 @@ public:
     raw = peer.method + ' ' + peer.target + " HTTP/1.1\r\nHost: " + peer.host + "\r\n" +
           peer.headers + "\r\n";
     EXPECT_EQ(http::parse_request(raw, head), http::Parse::done) << raw;
-    AuthorizationFacts facts{
-        at(peer.from), at(peer.remote), at(peer.to), peer.uris, peer.sni, nullptr, {}, {}, {}};
+    AuthorizationFacts facts;
+    facts.peer = at(peer.from);
+    facts.remote = at(peer.remote);
+    facts.destination = at(peer.to);
+    facts.uri_sans = peer.uris;
+    facts.sni = peer.sni;
     if (http) {
       facts.head = &head;
+      facts.scheme = "https";
+      facts.request_id = "made-here";
+      if (!peer.uris.empty()) facts.forwarded_cert = "URI=ours";
       facts.authority = head.authority();
       facts.path = head.path();
       facts.method = head.method();

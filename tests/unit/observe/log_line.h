@@ -30,6 +30,7 @@ inline AccessRecord answered() {
   r.upstream_local = at("127.0.0.1:60970");
   r.downstream_local = at("[2001:db8::1]:80");
   r.downstream_remote = at("1.2.3.4:5");
+  r.downstream_direct_remote = at("4.3.2.1:6");
   r.cluster = "outbound|80||a.test";
   r.route_name = "default";
   return r;
