@@ -185,6 +185,20 @@ TEST_F(RealCa, ANewRootIsServedAndBothAreGivenWhileItRotates) {
   EXPECT_EQ(checked(*after)->info().issuer, "CN=Second");
 }
 
+TEST_F(RealCa, ASelfSignedCaWhoseFilesVanishStaysWhoItIs) {
+  options_.directory = files_.path("ca");
+  start();
+  const std::string root = server_->roots_pem();
+  std::filesystem::rename(files_.path("ca"), files_.path("away"));
+  std::filesystem::create_directory(files_.path("ca"));
+  server_->reload();
+  EXPECT_EQ(server_->roots_pem(), root);
+  EXPECT_TRUE(std::filesystem::is_empty(files_.path("ca"))) << "a new root was written";
+  EXPECT_NE(warnings_.back().find("ca-cert.pem"), std::string::npos) << warnings_.back();
+  EXPECT_NE(warnings_.back().find("it goes on as before"), std::string::npos) << warnings_.back();
+  EXPECT_EQ(reason(), "given");
+}
+
 TEST_F(RealCa, KeysAndTokensAreFollowedLive) {
   start();
   files_.write("token", "a-token-that-is-new");
