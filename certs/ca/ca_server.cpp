@@ -104,7 +104,7 @@ Result<void> CaServer::State::start() {
   if (!roots) return roots.error();
   auto listening = GrpcServer::start(
       io, options.listen, *own, *roots,
-      [this](const ServerCall& call) { return service->answer(call); }, warn);
+      [this](const ServerCall& call) { return service->admit(call); }, warn);
   if (!listening) return listening.error();
   server = std::move(*listening);
   watch();
