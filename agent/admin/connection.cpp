@@ -22,15 +22,23 @@ using boost::beast::error_code;
 class HttpConnection final : public Connection,
                              public std::enable_shared_from_this<HttpConnection> {
 public:
-  HttpConnection(tcp::socket socket, Answer answer, std::function<void()> ended)
+  HttpConnection(tcp::socket socket, std::chrono::milliseconds head_time, Answer answer,
+                 std::function<void()> ended)
       : stream_(std::move(socket)),
         buffer_(limits::admin_head_bytes + limits::admin_body_bytes),
+        request_time_(head_time),
         answer_(std::move(answer)),
         ended_(std::move(ended)) {}
   void read();
   void close() override;
+  Doing doing() const override { return doing_; }
+  std::chrono::steady_clock::time_point since() const override { return since_; }
 
 private:
+  void becomes(Doing what) {
+    doing_ = what;
+    since_ = std::chrono::steady_clock::now();
+  }
   void received(error_code error);
   void refuse(error_code error);
   void respond(Response response, bool keep_alive);
@@ -41,6 +49,9 @@ private:
   boost::beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> response_;
+  std::chrono::milliseconds request_time_;
+  Doing doing_ = Doing::reading;
+  std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
   Answer answer_;
   std::function<void()> ended_;
 };
@@ -49,7 +60,8 @@ void HttpConnection::read() {
   parser_.emplace();
   parser_->header_limit(limits::admin_head_bytes);
   parser_->body_limit(limits::admin_body_bytes);
-  stream_.expires_after(limits::admin_idle);
+  becomes(Doing::reading);
+  stream_.expires_after(std::exchange(request_time_, limits::admin_idle));
   http::async_read(
       stream_, buffer_, *parser_,
       [self = shared_from_this()](error_code error, std::size_t) { self->received(error); });
@@ -67,6 +79,7 @@ void HttpConnection::received(error_code error) {
   error_code unknown;
   const auto peer = stream_.socket().remote_endpoint(unknown);
   request.from_loopback = !unknown && peer.address().is_loopback();
+  becomes(Doing::answering);
   stream_.expires_never();  // the answer may wait for the workers
   answer_(request, [self = shared_from_this(), keep_alive](Response response) {
     self->respond(std::move(response), keep_alive);
@@ -100,6 +113,7 @@ void HttpConnection::respond(Response response, bool keep_alive) {
   const bool bodiless = response.status < 200 || response.status == 204 || response.status == 304;
   if (!bodiless) response_.body() = std::move(response.body);
   response_.prepare_payload();
+  becomes(Doing::writing);
   stream_.expires_after(limits::admin_idle);
   http::async_write(stream_, response_,
                     [self = shared_from_this(), keep_alive, after = std::move(response.after)](
@@ -131,10 +145,11 @@ void HttpConnection::close() {
 }  // namespace
 
 std::shared_ptr<Connection> serve(boost::asio::io_context& io, int fd, bool v6,
-                                  Connection::Answer answer, std::function<void()> ended) {
+                                  std::chrono::milliseconds head_time, Connection::Answer answer,
+                                  std::function<void()> ended) {
   tcp::socket socket(io, v6 ? tcp::v6() : tcp::v4(), fd);
-  auto connection =
-      std::make_shared<HttpConnection>(std::move(socket), std::move(answer), std::move(ended));
+  auto connection = std::make_shared<HttpConnection>(std::move(socket), head_time,
+                                                     std::move(answer), std::move(ended));
   connection->read();
   return connection;
 }

@@ -2,6 +2,8 @@
 
 #include <netinet/in.h>
 
+#include <boost/beast/core/string.hpp>
+
 #include "agent/admin/probe_call.h"
 #include "agent/core/limits.h"
 
@@ -11,6 +13,14 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
+
+static_assert(limits::app_probes_at_once + app_hooks_at_once < limits::admin_connections);
+
+bool is_of_a_proxy(std::string_view header) {
+  for (const std::string_view first : {"x-forwarded-", "x-envoy-"})
+    if (boost::beast::iequals(header.substr(0, first.size()), first)) return true;
+  return false;
+}
 
 // Only whether it can be connected to.
 void run_tcp_probe(asio::io_context& io, ProbeCall call) {
@@ -59,7 +69,7 @@ struct Prober::State {
   asio::io_context& io;
   AppProbes probes;
   ProbeOptions options;
-  std::size_t running = 0;
+  std::size_t probes_running = 0, hooks_running = 0;
 };
 
 Prober::Prober(asio::io_context& io, AppProbes probes, const ProbeOptions& options)
@@ -72,14 +82,18 @@ void Prober::probe(std::string_view path, const Request& request, const Done& do
   if (found == state_->probes.end()) {
     return done({400, "app prober config does not exists for " + std::string(path) + "\n"});
   }
-  if (state_->running >= limits::app_probes_at_once) {
-    return done({503, "too many probes are under way\n"});
+  const bool hook = path.starts_with("/app-lifecycle/");
+  std::size_t& running = hook ? state_->hooks_running : state_->probes_running;
+  if (running >= (hook ? app_hooks_at_once : limits::app_probes_at_once)) {
+    return done({503, std::string("too many ") + (hook ? "hooks" : "probes") + " are under way\n"});
   }
-  ++state_->running;
+  ++running;
   ProbeCall call{.probe = found->second, .options = state_->options, .request = request};
+  std::erase_if(call.request.headers,
+                [](const auto& header) { return is_of_a_proxy(header.first); });
   call.deadline = std::chrono::steady_clock::now() + call.probe.timeout;
-  call.done = [state = state_, done](Response response) {
-    --state->running;
+  call.done = [state = state_, &running, done](Response response) {
+    --running;
     done(std::move(response));
   };
   asio::io_context& io = state_->io;

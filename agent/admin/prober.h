@@ -3,9 +3,15 @@
 //
 // As Istio's agent: HTTPS is not verified, redirects to the same host are followed (up to ten), one
 // to another host is a success, the application's status is passed through, its body up to 10 KiB.
+// Whoever reaches the port may ask, also for a hook, as there: kubelet comes from the node's
+// address and shows nothing that another could not. It can ask only for what the pod declares. But
+// that way leads past the pod's policies, in plaintext under STRICT too, so unlike Istio's agent
+// nothing goes along by which an application knows whom a proxy let in: x-forwarded-*, among them
+// X-Forwarded-Client-Cert, and x-envoy-*.
 //
 // Threading: the io_context's thread; nothing blocks.
-// Limits: limits::app_probes_at_once (503 beyond), the probe's own timeout over all of it.
+// Limits: limits::app_probes_at_once, app_hooks_at_once (503 beyond), the probe's own timeout over
+// all of it.
 #pragma once
 #include <memory>
 #include <string_view>
@@ -18,6 +24,10 @@ class io_context;
 }
 
 namespace sallyport::admin {
+
+// Counted apart from probes: a hook may take minutes, and liveness must not wait for it. Together
+// they are fewer than the connections of a port.
+inline constexpr std::size_t app_hooks_at_once = 16;
 
 class Prober {
 public:

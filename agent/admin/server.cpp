@@ -33,8 +33,8 @@ tcp::endpoint endpoint_of(const SocketAddress& address) {
 // A listening port and its connections. Handlers hold it; close() lets it end.
 class Port : public std::enable_shared_from_this<Port> {
 public:
-  Port(asio::io_context& io, Connection::Answer answer)
-      : io_(io), acceptor_(io), pause_(io), answer_(std::move(answer)) {}
+  Port(asio::io_context& io, std::chrono::milliseconds head_time, Connection::Answer answer)
+      : io_(io), acceptor_(io), pause_(io), head_time_(head_time), answer_(std::move(answer)) {}
 
   Result<void> open(const SocketAddress& at);
   SocketAddress address() const;
@@ -42,13 +42,17 @@ public:
   void close();
 
 private:
+  using Connections = std::set<std::shared_ptr<Connection>>;
   void accepted(error_code error, tcp::socket socket);
+  bool full() const { return connections_.size() >= limits::admin_connections; }
+  Connections::iterator idlest();
 
   asio::io_context& io_;
   tcp::acceptor acceptor_;
   asio::steady_timer pause_;
+  std::chrono::milliseconds head_time_;
   Connection::Answer answer_;
-  std::set<std::shared_ptr<Connection>> connections_;
+  Connections connections_;
   bool accepting_ = false, closed_ = false;
 };
 
@@ -72,8 +76,23 @@ SocketAddress Port::address() const {
   return SocketAddress::from(acceptor_.local_endpoint(ignored).data());
 }
 
+// Of those that wait for their client the one that does so the longest, to go for a newcomer: 64
+// silent connections must not fail kubelet's probes. A client that does not send goes before one
+// that does not take its answer.
+Port::Connections::iterator Port::idlest() {
+  auto found = connections_.end();
+  for (auto at = connections_.begin(); at != connections_.end(); ++at) {
+    if ((*at)->doing() == Connection::Doing::answering) continue;
+    if (found == connections_.end() ||
+        std::pair((*at)->doing(), (*at)->since()) < std::pair((*found)->doing(), (*found)->since()))
+      found = at;
+  }
+  return found;
+}
+
 void Port::accept() {
-  if (closed_ || accepting_ || connections_.size() >= limits::admin_connections) return;
+  if (closed_ || accepting_) return;
+  if (full() && idlest() == connections_.end()) return;
   accepting_ = true;
   acceptor_.async_accept([self = shared_from_this()](error_code error, tcp::socket socket) {
     self->accepting_ = false;
@@ -90,11 +109,16 @@ void Port::accepted(error_code error, tcp::socket socket) {
     });
     return;
   }
+  if (full()) {
+    const auto leaving = idlest();
+    if (leaving == connections_.end()) return;  // the newcomer goes; accept() follows an end
+    connections_.extract(leaving).value()->close();
+  }
   // Both look the port up again: either may outlive it.
   auto slot = std::make_shared<std::weak_ptr<Connection>>();
   const bool v6 = socket.local_endpoint(error).protocol() == tcp::v6();
   const int fd = socket.release(error);
-  auto connection = serve(io_, fd, v6, answer_, [weak = weak_from_this(), slot] {
+  auto connection = serve(io_, fd, v6, head_time_, answer_, [weak = weak_from_this(), slot] {
     const auto self = weak.lock();
     const auto ended = slot->lock();
     if (!self || !ended) return;
@@ -130,9 +154,9 @@ struct Server::State {
   }
   using Group = std::vector<std::shared_ptr<Port>>;
   Result<void> open(Group& group, const std::vector<SocketAddress>& addresses,
-                    const Connection::Answer& answer) {
+                    std::chrono::milliseconds head_time, const Connection::Answer& answer) {
     for (const SocketAddress& at : addresses) {
-      group.push_back(std::make_shared<Port>(io, answer));
+      group.push_back(std::make_shared<Port>(io, head_time, answer));
       if (auto opened = group.back()->open(at); !opened) return opened;
       group.back()->accept();
     }
@@ -154,15 +178,15 @@ Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, const Ports&
   const auto pages = state->pages;
   const auto status = state->status;
   auto opened = state->open(
-      state->admin_ports, {ports.admin},
+      state->admin_ports, {ports.admin}, limits::admin_idle,
       [pages](const Request& request, const Done& done) { pages->answer(request, done); });
   if (!opened) return opened.error();
   opened = state->open(
-      state->health_ports, ports.health,
+      state->health_ports, ports.health, network_head_time,
       [pages](const Request& request, const Done& done) { done(pages->answer_health(request)); });
   if (!opened) return opened.error();
   opened = state->open(
-      state->status_ports, ports.status,
+      state->status_ports, ports.status, network_head_time,
       [status](const Request& request, const Done& done) { status->answer(request, done); });
   if (!opened) return opened.error();
   return std::unique_ptr<Server>(new Server(std::move(state)));

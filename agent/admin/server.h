@@ -6,7 +6,8 @@
 //   15020 status: see status.h
 //
 // Threading: the io_context's thread; every Source is called on it.
-// Limits: limits::admin_connections on each port, admin_head_bytes, admin_body_bytes, admin_idle.
+// Limits: limits::admin_connections on each port (the one that waits the longest for its client
+// goes for a newcomer), admin_head_bytes, admin_body_bytes, admin_idle; network_head_time.
 #pragma once
 #include <functional>
 #include <memory>

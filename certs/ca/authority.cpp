@@ -1,6 +1,7 @@
 #include "certs/ca/authority.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 
 #include <ctime>
@@ -22,7 +23,7 @@ struct Authority::State {
   std::vector<std::string> intermediates;      // PEM: what follows a leaf
   std::string roots_pem;
   std::shared_ptr<const certs::TrustStore> roots;
-  int64_t not_after = 0;  // of the first of its chain to end
+  int64_t not_after = 0;  // of the first of its chain to end, its root included
 };
 
 namespace {
@@ -38,6 +39,68 @@ bool is_self_issued(const X509& certificate) {
 bool may_sign(X509& certificate) {
   return X509_check_ca(&certificate) == 1 &&
          (X509_get_key_usage(&certificate) & KU_KEY_CERT_SIGN) != 0;
+}
+
+bool ends_at(X509& root, X509& certificate) {
+  if (X509_cmp(&root, &certificate) == 0) return true;
+  return X509_check_issued(&root, &certificate) == X509_V_OK &&
+         X509_verify(&certificate, X509_get0_pubkey(&root)) == 1;
+}
+
+// Until when a chain of `pair` has a root: of a renewed root both may stand there, and the later
+// one counts.
+Result<int64_t> end_of_roots(const certs::KeyPair& pair, const std::string& roots_pem) {
+  auto roots = certs::read_pem(roots_pem, limits::certificates_per_bundle);
+  if (!roots) return roots.error();
+  std::vector<X509*> chain = {pair.leaf()};
+  chain.insert(chain.end(), pair.intermediates().begin(), pair.intermediates().end());
+  int64_t end = 0;
+  for (const certs::X509Ptr& root : roots->certificates) {
+    for (X509* one : chain)
+      if (ends_at(*root, *one)) end = std::max(end, certs::describe(*root).not_after);
+  }
+  ERR_clear_error();
+  return end;
+}
+
+Result<SecretText> new_key() {
+  const certs::KeyPtr key(EVP_EC_gen("P-256"));
+  if (!key) return certs::missing_secret("making a key: " + certs::take_openssl_errors());
+  return key_text(*key);
+}
+
+// PEM.
+Result<std::string> root_of(const SecretText& key_pem, const std::string& organization) {
+  const certs::BioPtr bio(
+      BIO_new_mem_buf(key_pem.view().data(), static_cast<int>(key_pem.view().size())));
+  // An encrypted key has no pass phrase to be asked for.
+  const certs::KeyPtr key(PEM_read_bio_PrivateKey(
+      bio.get(), nullptr, [](char*, int, int, void*) { return -1; }, nullptr));
+  if (!key) return certs::missing_secret("no private key: " + certs::take_openssl_errors());
+  const int64_t now = std::time(nullptr);
+  CertificateFields fields;
+  fields.public_key = fields.signing_key = key.get();
+  fields.not_before = now - clock_skew_s;
+  fields.not_after = now + self_signed_s;
+  fields.organization = organization;
+  fields.is_ca = true;
+  auto root = make_certificate(fields);
+  if (!root) return root.error();
+  return pem_of(**root);
+}
+
+// With the key of a start that was cut off, if one is there.
+Result<void> keep_new(const std::string& organization, const std::string& directory) {
+  auto key = read_left_key(directory);
+  if (!key) return key.error();
+  if (key->empty()) {
+    key = new_key();
+    if (!key) return key.error();
+    if (auto kept = write_key(directory, *key); !kept) return kept;
+  }
+  auto root_pem = root_of(*key, organization);
+  if (!root_pem) return while_doing(directory + "/ca-key.pem", root_pem.error());
+  return write_certificate(directory, *root_pem);
 }
 
 }  // namespace
@@ -62,7 +125,9 @@ Result<std::shared_ptr<const Authority>> Authority::load(const std::string& dire
   state.pair = std::move(*pair);
   state.roots = std::move(*roots);
   state.roots_pem = std::move(files->roots_pem);
-  state.not_after = state.pair->info().not_after;
+  auto end = end_of_roots(*state.pair, state.roots_pem);
+  if (!end) return end.error();
+  state.not_after = std::min(state.pair->info().not_after, *end);
   if (!is_self_issued(*state.pair->leaf()))
     state.intermediates.push_back(pem_of(*state.pair->leaf()));
   for (X509* one : state.pair->intermediates()) {
@@ -75,30 +140,25 @@ Result<std::shared_ptr<const Authority>> Authority::load(const std::string& dire
 
 Result<std::shared_ptr<const Authority>> Authority::self_signed(const std::string& organization,
                                                                 const std::string& directory) {
-  if (!directory.empty() && has_authority(directory)) return load(directory);
-  const certs::KeyPtr key(EVP_EC_gen("P-256"));
-  const int64_t now = std::time(nullptr);
-  CertificateFields fields;
-  fields.public_key = fields.signing_key = key.get();
-  fields.not_before = now - clock_skew_s;
-  fields.not_after = now + self_signed_s;
-  fields.organization = organization;
-  fields.is_ca = true;
-  auto root = make_certificate(fields);
-  if (!root) return root.error();
-  auto key_pem = key_text(*key);
-  if (!key_pem) return key_pem.error();
-  const std::string root_pem = pem_of(**root);
   if (!directory.empty()) {
-    if (auto kept = write_authority(directory, root_pem, *key_pem); !kept) return kept.error();
-    return load(directory);
+    if (!has_authority(directory)) {
+      if (auto kept = keep_new(organization, directory); !kept) return kept.error();
+    }
+    auto loaded = load(directory);
+    if (loaded) complete_roots(directory, (*loaded)->roots_pem());
+    return loaded;
   }
-  const std::shared_ptr<Authority> made(new Authority);
-  auto pair = certs::KeyPair::parse(root_pem, key_pem->view());
+  auto key = new_key();
+  if (!key) return key.error();
+  auto root_pem = root_of(*key, organization);
+  if (!root_pem) return root_pem.error();
+  auto pair = certs::KeyPair::parse(*root_pem, key->view());
   if (!pair) return pair.error();
-  auto roots = certs::TrustStore::parse(root_pem);
+  auto roots = certs::TrustStore::parse(*root_pem);
   if (!roots) return roots.error();
-  *made->state_ = {std::move(*pair), {}, root_pem, std::move(*roots), fields.not_after};
+  const int64_t not_after = (*pair)->info().not_after;
+  const std::shared_ptr<Authority> made(new Authority);
+  *made->state_ = {std::move(*pair), {}, std::move(*root_pem), std::move(*roots), not_after};
   return std::shared_ptr<const Authority>(made);
 }
 

@@ -30,7 +30,8 @@ public:
   static Result<std::shared_ptr<const Authority>> load(const std::string& directory);
   // A root of its own, P-256, good for ten years, with `organization` for a name. With a directory
   // it is the one that is kept there (as `load` reads it), or a new one is put there, its key
-  // readable by the owner alone. Empty: it lives in memory and dies with the process.
+  // readable by the owner alone; what a start that was cut off left there is completed. Empty: it
+  // lives in memory and dies with the process.
   static Result<std::shared_ptr<const Authority>> self_signed(const std::string& organization,
                                                               const std::string& directory);
   ~Authority();

@@ -23,22 +23,48 @@ Error failed(const std::string& path) {
   return {.fault = Fault::internal, .context = path + ": " + std::strerror(errno)};
 }
 
-Result<void> write_new(const std::string& path, std::string_view text, mode_t mode) {
+Result<void> write_whole(const std::string& path, std::string_view text, mode_t mode) {
+  ::unlink(path.c_str());  // of a start that was cut off
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
   if (fd < 0) return failed(path);
-  const ssize_t written = ::write(fd, text.data(), text.size());
-  const bool whole = written == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+  bool whole = true;
+  while (whole && !text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    whole = written > 0;
+    if (whole) text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  whole = whole && ::fsync(fd) == 0;
   const Error error = failed(path);
   ::close(fd);
   if (!whole) return error;
   return {};
 }
 
+Result<void> sync_directory(const std::string& directory) {
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return failed(directory);
+  const bool synced = ::fsync(fd) == 0 || errno == EINVAL;  // some file systems have no such thing
+  const Error error = failed(directory);
+  ::close(fd);
+  if (!synced) return error;
+  return {};
+}
+
+// Linked rather than renamed to its name: that never replaces what is there.
+Result<void> write_new(const std::string& directory, const char* name, std::string_view text,
+                       mode_t mode) {
+  const std::string path = directory + '/' + name, unfinished = directory + "/." + name + ".new";
+  if (auto written = write_whole(unfinished, text, mode); !written) return written;
+  const bool linked = ::link(unfinished.c_str(), path.c_str()) == 0;
+  const Error error = failed(path);
+  ::unlink(unfinished.c_str());
+  if (!linked) return error;
+  return sync_directory(directory);
+}
+
 }  // namespace
 
-bool has_authority(const std::string& directory) {
-  return exists(directory + "/ca-cert.pem") || exists(directory + "/ca-key.pem");
-}
+bool has_authority(const std::string& directory) { return exists(directory + "/ca-cert.pem"); }
 
 Result<AuthorityFiles> read_authority(const std::string& directory) {
   const auto path = [&](const char* name) { return directory + '/' + name; };
@@ -60,15 +86,32 @@ Result<AuthorityFiles> read_authority(const std::string& directory) {
   return files;
 }
 
-Result<void> write_authority(const std::string& directory, const std::string& root_pem,
-                             const SecretText& key_pem) {
+Result<SecretText> read_left_key(const std::string& directory) {
+  const std::string path = directory + "/ca-key.pem";
+  if (!exists(path)) return SecretText();
+  auto text = config::read_file(path, limits::pem_file_bytes);
+  if (!text) return while_doing(path, text.error());
+  return SecretText(std::move(*text));
+}
+
+Result<void> write_key(const std::string& directory, const SecretText& key_pem) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (error) return Error{.fault = Fault::internal, .context = directory + ": " + error.message()};
-  // The certificate last: what is found without a key is no CA, and is never overwritten.
-  if (auto key = write_new(directory + "/ca-key.pem", key_pem.view(), 0600); !key) return key;
-  if (auto root = write_new(directory + "/root-cert.pem", root_pem, 0644); !root) return root;
-  return write_new(directory + "/ca-cert.pem", root_pem, 0644);
+  return write_new(directory, "ca-key.pem", key_pem.view(), 0600);
+}
+
+Result<void> write_certificate(const std::string& directory, const std::string& root_pem) {
+  if (exists(directory + "/root-cert.pem")) {
+    return Error{.fault = Fault::internal,
+                 .context = directory + "/root-cert.pem: is there, and no ca-cert.pem with it"};
+  }
+  return write_new(directory, "ca-cert.pem", root_pem, 0644);
+}
+
+void complete_roots(const std::string& directory, const std::string& root_pem) {
+  if (!exists(directory + "/root-cert.pem"))
+    (void)write_new(directory, "root-cert.pem", root_pem, 0644);
 }
 
 }  // namespace sallyport::ca

@@ -17,7 +17,9 @@ constexpr auto serving_certificate = std::chrono::hours(24);
 
 int64_t now() { return std::time(nullptr); }
 
-Result<std::shared_ptr<const Authority>> read_authority_of(const CaServerOptions& options) {
+// At the start alone: later an empty directory is one that has vanished, and a new root would cut
+// the mesh in two.
+Result<std::shared_ptr<const Authority>> first_authority(const CaServerOptions& options) {
   return options.self_signed ? Authority::self_signed(options.trust_domain, options.directory)
                              : Authority::load(options.directory);
 }
@@ -86,7 +88,7 @@ std::string CaServer::State::text_of(const Authority& one) const {
 }
 
 Result<void> CaServer::State::start() {
-  auto made = read_authority_of(options);
+  auto made = first_authority(options);
   if (!made) return made.error();
   authority = std::move(*made);
   auto tokens = read_tokens(options);
@@ -102,7 +104,7 @@ Result<void> CaServer::State::start() {
   if (!roots) return roots.error();
   auto listening = GrpcServer::start(
       io, options.listen, *own, *roots,
-      [this](const ServerCall& call) { return service->answer(call); }, warn);
+      [this](const ServerCall& call) { return service->admit(call); }, warn);
   if (!listening) return listening.error();
   server = std::move(*listening);
   watch();
@@ -124,9 +126,8 @@ void CaServer::State::serve_as(const Authority& one) {
 
 void CaServer::State::reload() {
   watch();
-  auto made = options.self_signed && options.directory.empty()
-                  ? Result<std::shared_ptr<const Authority>>(authority)
-                  : read_authority_of(options);
+  auto made = options.directory.empty() ? Result<std::shared_ptr<const Authority>>(authority)
+                                        : Authority::load(options.directory);
   if (!made) {
     warn("the CA's files: " + made.error().context + "; it goes on as before");
   } else if ((*made)->roots_pem() != authority->roots_pem() ||

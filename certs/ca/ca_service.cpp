@@ -33,43 +33,38 @@ Result<CaService::Caller> CaService::authenticate(const ServerCall& call) const 
   if (call.peer_uris.size() == 1) {
     const auto id = SpiffeId::parse(call.peer_uris.front());
     if (id && id->trust_domain == options_.trust_domain)
-      return Caller{call.peer_uris.front(), "its certificate"};
+      return Caller{call.peer_uris.front(), "its certificate", call.peer};
     return denied("a client certificate for " +
                   certs::printable(call.peer_uris.front(), log_bytes));
   }
   const std::string_view token = bearer_of(call.authorization);
   if (token.empty()) return denied("neither a client certificate nor a bearer token");
   if (const auto known = tokens_.find(config::digest(token)); known != tokens_.end())
-    return Caller{id_of(known->second), "a token of the file"};
+    return Caller{id_of(known->second), "a token of the file", call.peer};
   if (rules_.keys.empty()) return denied("a token that is not in the file of tokens");
   auto account = verify_token(token, rules_, options_.now());
   if (!account) return account.error();
-  return Caller{id_of(*account), "its JWT"};
+  return Caller{id_of(*account), "its JWT", call.peer};
 }
 
-ServerAnswer CaService::refuse(const ServerCall& call, const std::string& who, GrpcCode code,
+ServerAnswer CaService::refuse(const std::string& peer, const std::string& who, GrpcCode code,
                                std::string told, const std::string& why) const {
-  options_.warn("refused " + who + " at " + call.peer + ": " + code_name(static_cast<int>(code)) +
-                ": " + why);
+  options_.warn("refused " + who + " at " + peer + ": " + code_name(static_cast<int>(code)) + ": " +
+                why);
   return {code, std::move(told), ""};
 }
 
-ServerAnswer CaService::create(const ServerCall& call) const {
-  auto caller = authenticate(call);
-  if (!caller) {  // why is the log's alone, as istiod has it
-    return refuse(call, "a caller", GrpcCode::unauthenticated, "request authenticate failure",
-                  caller.error().context);
-  }
-  const std::string& id = caller->spiffe_id;
+ServerAnswer CaService::create(const Caller& caller, const std::string& message) const {
+  const std::string &id = caller.spiffe_id, &peer = caller.peer;
   istio::v1::auth::IstioCertificateRequest request;
-  if (!request.ParseFromString(call.message)) {
+  if (!request.ParseFromString(message)) {
     const char* why = "the request is no IstioCertificateRequest";
-    return refuse(call, id, GrpcCode::invalid_argument, why, why);
+    return refuse(peer, id, GrpcCode::invalid_argument, why, why);
   }
   const auto& metadata = request.metadata().fields();
   const auto other = metadata.find(impersonation);
   if (other != metadata.end() && !other->second.string_value().empty()) {
-    return refuse(call, id, GrpcCode::unauthenticated,
+    return refuse(peer, id, GrpcCode::unauthenticated,
                   "request impersonation authentication failure",
                   "it wants to be " + certs::printable(other->second.string_value(), log_bytes));
   }
@@ -78,27 +73,37 @@ ServerAnswer CaService::create(const ServerCall& call) const {
     const std::string why = "requested TTL " + std::to_string(wished.count()) +
                             " s is greater than the max allowed TTL " +
                             std::to_string(options_.ttl_max.count()) + " s";
-    return refuse(call, id, GrpcCode::invalid_argument, "CSR signing error (" + why + ")", why);
+    return refuse(peer, id, GrpcCode::invalid_argument, "CSR signing error (" + why + ")", why);
   }
   auto issued = authority_->sign(request.csr(), id, wished.count() > 0 ? wished : options_.ttl,
                                  options_.now());
   if (!issued) {
     const std::string& why = issued.error().context;
     const bool theirs = issued.error().fault == Fault::protocol;
-    return refuse(call, id, theirs ? GrpcCode::invalid_argument : GrpcCode::internal,
+    return refuse(peer, id, theirs ? GrpcCode::invalid_argument : GrpcCode::internal,
                   "CSR signing error (" + why + ")", why);
   }
   istio::v1::auth::IstioCertificateResponse response;
   for (std::string& one : issued->chain) response.add_cert_chain(std::move(one));
   response.add_cert_chain(authority_->roots_pem());
-  options_.info("issued " + id + " to " + call.peer + " by " + caller->means + ": serial " +
+  options_.info("issued " + id + " to " + peer + " by " + caller.means + ": serial " +
                 issued->serial + ", valid until " + certs::time_text(issued->not_after));
   return {GrpcCode::ok, "", response.SerializeAsString()};
 }
 
-ServerAnswer CaService::answer(const ServerCall& call) const {
-  if (call.path == create_certificate_path) return create(call);
-  return {GrpcCode::unimplemented, "unknown method " + certs::printable(call.path, 128), ""};
+std::variant<ServerAnswer, GrpcServer::Serve> CaService::admit(const ServerCall& call) const {
+  if (call.path != create_certificate_path) {
+    return ServerAnswer{GrpcCode::unimplemented,
+                        "unknown method " + certs::printable(call.path, 128), ""};
+  }
+  auto caller = authenticate(call);
+  if (!caller) {  // why is the log's alone, as istiod has it
+    return refuse(call.peer, "a caller", GrpcCode::unauthenticated, "request authenticate failure",
+                  caller.error().context);
+  }
+  return [this, caller = std::move(*caller)](const std::string& message) {
+    return create(caller, message);
+  };
 }
 
 }  // namespace sallyport::ca

@@ -39,17 +39,19 @@ public:
   const Authority& authority() const { return *authority_; }
 
   // The id that is signed is the caller's, whatever the CSR says: of its client certificate (which
-  // the transport verified against our roots), else of its bearer token.
-  ServerAnswer answer(const ServerCall& call) const;
+  // the transport verified against our roots), else of its bearer token. What it returns must not
+  // outlive the service.
+  std::variant<ServerAnswer, GrpcServer::Serve> admit(const ServerCall& call) const;
 
 private:
   struct Caller {
     std::string spiffe_id;
     const char* means;  // "its certificate", ...
+    std::string peer;   // address:port
   };
   Result<Caller> authenticate(const ServerCall& call) const;
-  ServerAnswer create(const ServerCall& call) const;
-  ServerAnswer refuse(const ServerCall& call, const std::string& who, GrpcCode code,
+  ServerAnswer create(const Caller& caller, const std::string& message) const;
+  ServerAnswer refuse(const std::string& peer, const std::string& who, GrpcCode code,
                       std::string told, const std::string& why) const;
   std::string id_of(const ServiceAccount& account) const;
 

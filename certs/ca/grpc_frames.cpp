@@ -51,7 +51,7 @@ std::optional<std::size_t> GrpcReader::length_at(std::size_t at) const {
 
 Result<void> GrpcReader::feed(std::string_view bytes) {
   // What is whole is to be taken before more comes; else a peer's small messages would pile up.
-  if (buffer_.size() + bytes.size() > 2 * (bytes_max_ + prefix_bytes))
+  if (const auto first = length_at(0); first && buffer_.size() - prefix_bytes >= *first)
     return Error{.fault = Fault::overflow, .context = "more bytes than messages are taken"};
   buffer_.append(bytes);
   for (std::size_t at = 0; at < buffer_.size();) {  // each message that has begun

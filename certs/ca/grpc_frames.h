@@ -33,7 +33,8 @@ std::string grpc_frame(std::string_view message);
 class GrpcReader {
 public:
   explicit GrpcReader(std::size_t message_bytes_max) : bytes_max_(message_bytes_max) {}
-  // Errors: a message that is longer than the limit, or compressed (never asked for).
+  // Errors: a message that is longer than the limit, or compressed (never asked for), or bytes
+  // after a whole message that nobody took: it holds one message and what came with its end.
   Result<void> feed(std::string_view bytes);
   std::optional<std::string> take();
   bool in_message() const { return !buffer_.empty(); }  // cut off if the stream ends now

@@ -7,9 +7,13 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <map>
+#include <optional>
+#include <vector>
 
 #include "agent/core/limits.h"
+#include "certs/ca/connection_room.h"
 #include "certs/ca/server_connection.h"
+#include "certs/ca/server_limits.h"
 #include "certs/ca/transport_accept.h"
 #include "certs/describe.h"
 
@@ -29,6 +33,8 @@ struct GrpcServer::State : std::enable_shared_from_this<State> {
   Result<void> listen(const SocketAddress& address);
   void accept();
   void serve(Tcp::socket socket);
+  bool make_room(const std::string& ip);
+  void report_crowd();
   void ended(int number, const std::string& peer, const std::string& reason);
 
   asio::io_context& io;
@@ -37,21 +43,29 @@ struct GrpcServer::State : std::enable_shared_from_this<State> {
   Tcp::acceptor acceptor;
   asio::steady_timer pause;
   std::shared_ptr<asio::ssl::context> tls;
-  std::map<int, std::shared_ptr<ServerConnection>> connections;
+  struct Held {
+    std::string ip;
+    std::shared_ptr<ServerConnection> connection;
+  };
+  std::map<int, Held> connections;
   int last = 0;
+  std::size_t turned_away = 0;  // since the last report
+  std::optional<SteadyTime> reported;
   bool accepting = false, stopped = false;
 };
 
 namespace {
 
 // An IPv4 client of an IPv6 socket as what it is.
-std::string text_of(const Tcp::endpoint& endpoint) {
+std::string ip_text_of(const Tcp::endpoint& endpoint) {
   const auto ip = endpoint.address();
   const bool mapped = ip.is_v6() && ip.to_v6().is_v4_mapped();
-  const auto text = mapped ? asio::ip::make_address_v4(asio::ip::v4_mapped, ip.to_v6()).to_string()
-                           : ip.to_string();
-  return (text.find(':') == text.npos ? text : "[" + text + "]") + ":" +
-         std::to_string(endpoint.port());
+  return mapped ? asio::ip::make_address_v4(asio::ip::v4_mapped, ip.to_v6()).to_string()
+                : ip.to_string();
+}
+
+std::string text_of(const std::string& ip, const Tcp::endpoint& endpoint) {
+  return (ip.find(':') == ip.npos ? ip : "[" + ip + "]") + ":" + std::to_string(endpoint.port());
 }
 
 int select_h2(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
@@ -74,7 +88,8 @@ Result<std::shared_ptr<asio::ssl::context>> make_context(const certs::KeyPair& c
   // A resumed session would skip verifying the client's certificate after a change of the roots.
   SSL_CTX_set_options(tls, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
   SSL_CTX_set_num_tickets(tls, 0);
-  SSL_CTX_set_mode(tls, SSL_MODE_NO_AUTO_CHAIN);  // the chain as it is, without its root
+  // The chain as it is, without its root; and no buffers while a connection is idle.
+  SSL_CTX_set_mode(tls, SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_alpn_select_cb(tls, select_h2, nullptr);
   SSL_CTX_set1_cert_store(tls, client_roots.store());
   context->set_verify_mode(asio::ssl::verify_peer);
@@ -108,7 +123,7 @@ Result<void> GrpcServer::State::listen(const SocketAddress& address) {
 }
 
 void GrpcServer::State::accept() {
-  if (accepting || stopped || connections.size() >= limits::ca_connections) return;
+  if (accepting || stopped) return;
   accepting = true;
   acceptor.async_accept([self = shared_from_this()](const auto& error, Tcp::socket socket) {
     self->accepting = false;
@@ -128,20 +143,50 @@ void GrpcServer::State::accept() {
 void GrpcServer::State::serve(Tcp::socket socket) {
   boost::system::error_code error;
   const auto endpoint = socket.remote_endpoint(error);
-  const std::string peer = error ? "?" : text_of(endpoint);
+  if (error) return;  // gone already
+  const std::string ip = ip_text_of(endpoint), peer = text_of(ip, endpoint);
+  if (!make_room(ip)) return;
   const int number = ++last;
   auto connection = std::make_shared<ServerConnection>(
       io, handler, peer,
       [this, number, peer](const std::string& reason) { ended(number, peer, reason); });
-  connections.emplace(number, connection);
+  connections.emplace(number, Held{ip, connection});
   connection->start(
       [&](Connected done) { return accept_tls(std::move(socket), tls, std::move(done)); });
+}
+
+// False: the newcomer has to go.
+bool GrpcServer::State::make_room(const std::string& ip) {
+  if (connections.size() < limits::ca_connections_per_address) return true;
+  std::vector<HeldConnection> held;
+  held.reserve(connections.size());
+  for (const auto& [number, one] : connections) {
+    held.push_back({number, one.ip, one.connection->proven(), one.connection->busy(),
+                    one.connection->since()});
+  }
+  const Room room = room_for(ip, held, std::chrono::steady_clock::now());
+  if (room.verdict == Room::Verdict::there_is) return true;
+  ++turned_away;
+  report_crowd();
+  if (room.verdict == Room::Verdict::refuse_newcomer) return false;
+  const auto chosen = connections.extract(room.number);
+  chosen.mapped().connection->close();
+  return true;
+}
+
+void GrpcServer::State::report_crowd() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!warn || (reported && now - *reported < limits::ca_crowd_report)) return;
+  reported = now;
+  warn("more connections than are served at a time (" + std::to_string(limits::ca_connections) +
+       ", of one address " + std::to_string(limits::ca_connections_per_address) +
+       "): " + std::to_string(std::exchange(turned_away, 0)) +
+       " closed, those first on which no call has succeeded");
 }
 
 void GrpcServer::State::ended(int number, const std::string& peer, const std::string& reason) {
   connections.erase(number);
   if (!reason.empty() && warn) warn("connection of " + peer + ": " + reason);
-  accept();
 }
 
 GrpcServer::GrpcServer(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -165,8 +210,8 @@ GrpcServer::~GrpcServer() {
   boost::system::error_code ignored;
   state_->acceptor.close(ignored);
   state_->pause.cancel();
-  for (const auto& [number, connection] : std::exchange(state_->connections, {}))
-    connection->close();
+  for (const auto& [number, held] : std::exchange(state_->connections, {}))
+    held.connection->close();
 }
 
 Result<void> GrpcServer::set_certificate(std::shared_ptr<const certs::KeyPair> certificate,

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "agent/core/limits.h"
+#include "certs/ca/server_limits.h"
 
 namespace sallyport::ca {
 namespace {
@@ -39,8 +40,8 @@ void ServerConnection::start(const std::function<std::shared_ptr<Attempt>(Connec
 void ServerConnection::callbacks(nghttp2_session_callbacks* into) {
   nghttp2_session_callbacks_set_on_begin_headers_callback(
       into, [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
-        static_cast<ServerConnection*>(self)->open(frame->hd.stream_id);
-        return 0;
+        const bool taken = static_cast<ServerConnection*>(self)->open(frame->hd.stream_id);
+        return taken ? 0 : static_cast<int>(NGHTTP2_ERR_CALLBACK_FAILURE);
       });
   nghttp2_session_callbacks_set_on_header_callback(
       into, [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
@@ -57,6 +58,8 @@ void ServerConnection::callbacks(nghttp2_session_callbacks* into) {
       });
   nghttp2_session_callbacks_set_on_frame_recv_callback(
       into, [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
+        if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+          static_cast<ServerConnection*>(self)->judge(frame->hd.stream_id);
         const bool has_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
         if (has_end && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
           static_cast<ServerConnection*>(self)->finish(frame->hd.stream_id);
@@ -83,17 +86,30 @@ void ServerConnection::begin(std::unique_ptr<Transport> transport) {
        static_cast<uint32_t>(limits::grpc_calls_per_connection)},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(limits::grpc_header_bytes)}};
   nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, std::size(settings));
-  await(limits::grpc_idle, "idle");
+  await(limits::grpc_first_call, "no call that succeeds within the time");
   pump_->start();
 }
 
-void ServerConnection::open(int32_t id) {
-  if (streams_.contains(id)) return;  // trailers
-  if (streams_.empty()) await(limits::grpc_call_time, "a call took too long");
+// Before a first success no call renews the time, and none is the hundredth.
+bool ServerConnection::open(int32_t id) {
+  if (streams_.contains(id)) return true;  // trailers
+  if (!proven_ && ++opened_ > limits::grpc_first_calls) return false;
+  if (proven_ && streams_.empty()) {
+    since_ = std::chrono::steady_clock::now();
+    await(limits::grpc_call_time, "a call took too long");
+  }
   Stream& stream = streams_[id];
   stream.reader = GrpcReader(limits::grpc_request_bytes);
   stream.call.peer = peer_;
   stream.call.peer_uris = pump_->transport().peer_uris();
+  return true;
+}
+
+void ServerConnection::refuse(Stream& stream, GrpcCode code, const std::string& why) {
+  stream.refusal = {code, why, ""};
+  stream.serve = nullptr;
+  stream.message.reset();
+  stream.reader = GrpcReader(0);
 }
 
 void ServerConnection::header(int32_t id, std::string_view name, std::string_view value) {
@@ -101,34 +117,51 @@ void ServerConnection::header(int32_t id, std::string_view name, std::string_vie
   if (at == streams_.end()) return;
   Stream& stream = at->second;
   stream.header_bytes += name.size() + value.size();
-  if (stream.header_bytes > limits::grpc_header_bytes) {
-    stream.problem = "too many headers";
-    stream.problem_code = GrpcCode::resource_exhausted;
-    return;
-  }
+  if (stream.header_bytes > limits::grpc_header_bytes)
+    return refuse(stream, GrpcCode::resource_exhausted, "too many headers");
   if (name == ":path") stream.call.path = value;
   if (name == ":method") stream.method = value;
   if (name == "content-type") stream.content_type = value;
   if (name == "authorization") stream.call.authorization = value;
 }
 
+// Who calls is known before a byte of the message is kept: a stranger's costs no memory. The answer
+// still comes after the message, as grpc-go's (istiod's) does.
+void ServerConnection::judge(int32_t id) {
+  const auto at = streams_.find(id);
+  if (at == streams_.end()) return;
+  Stream& stream = at->second;
+  const ServerCall call = std::exchange(stream.call, {});
+  if (stream.method != "POST")
+    stream.http_refusal = "405";
+  else if (!stream.content_type.starts_with("application/grpc"))
+    stream.http_refusal = "415";
+  if (stream.http_refusal || stream.refusal.code != GrpcCode::ok) return;
+  auto judged = handler_(call);
+  if (const auto* refusal = std::get_if<ServerAnswer>(&judged))
+    return refuse(stream, refusal->code, refusal->text);
+  stream.serve = std::get<GrpcServer::Serve>(std::move(judged));
+}
+
 void ServerConnection::data(int32_t id, std::string_view bytes) {
   const auto at = streams_.find(id);
-  if (at == streams_.end() || !at->second.problem.empty()) return;
-  if (auto fed = at->second.reader.feed(bytes); !fed) {
-    at->second.problem = fed.error().context;
-    at->second.problem_code = fed.error().fault == Fault::overflow ? GrpcCode::resource_exhausted
-                                                                   : GrpcCode::unimplemented;
+  if (at == streams_.end() || !at->second.serve) return;
+  Stream& stream = at->second;
+  if (auto fed = stream.reader.feed(bytes); !fed) {
+    const bool too_long = fed.error().fault == Fault::overflow;
+    return refuse(stream, too_long ? GrpcCode::resource_exhausted : GrpcCode::unimplemented,
+                  fed.error().context);
   }
+  if (!stream.message) stream.message = stream.reader.take();
+  if (stream.message && stream.reader.in_message())
+    refuse(stream, GrpcCode::invalid_argument, "a unary call has one whole message");
 }
 
 ServerAnswer ServerConnection::serve(Stream& stream) {
-  if (!stream.problem.empty()) return {stream.problem_code, stream.problem, ""};
-  auto message = stream.reader.take();
-  if (!message || stream.reader.in_message())
+  if (stream.refusal.code != GrpcCode::ok) return stream.refusal;
+  if (!stream.message)
     return {GrpcCode::invalid_argument, "a unary call has one whole message", ""};
-  stream.call.message = std::move(*message);
-  return handler_(stream.call);
+  return stream.serve(*stream.message);
 }
 
 void ServerConnection::finish(int32_t id) {
@@ -136,9 +169,16 @@ void ServerConnection::finish(int32_t id) {
   if (at == streams_.end()) return;
   called_ = true;
   Stream& stream = at->second;
-  if (stream.method != "POST") return refuse_http(id, "405");
-  if (!stream.content_type.starts_with("application/grpc")) return refuse_http(id, "415");
-  answer(id, stream, serve(stream));
+  if (stream.http_refusal) return refuse_http(id, stream.http_refusal);
+  const ServerAnswer what = serve(stream);
+  if (what.code == GrpcCode::ok) prove();
+  answer(id, stream, what);
+}
+
+void ServerConnection::prove() {
+  if (std::exchange(proven_, true)) return;
+  since_ = std::chrono::steady_clock::now();
+  await(limits::grpc_call_time, "a call took too long");
 }
 
 void ServerConnection::refuse_http(int32_t id, const char* status) {
@@ -177,7 +217,9 @@ void ServerConnection::answer(int32_t id, Stream& stream, const ServerAnswer& wh
 
 void ServerConnection::closed(int32_t id) {
   streams_.erase(id);
-  if (streams_.empty()) await(limits::grpc_idle, "idle");
+  if (!streams_.empty() || !proven_) return;
+  since_ = std::chrono::steady_clock::now();
+  await(limits::grpc_idle, "idle");
 }
 
 void ServerConnection::await(std::chrono::milliseconds time, const char* what) {

@@ -113,6 +113,21 @@ TEST_F(StatusPort, AProbeReachesTheApplicationAsKubeletSentIt) {
   EXPECT_EQ(app.peer(), "127.0.0.6");
 }
 
+TEST_F(StatusPort, NobodyTellsTheApplicationThroughItWhomAProxyLetIn) {
+  App app({"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"});
+  probing(http_get(app.port()));
+  exchange(
+      "GET /app-health/web/readyz HTTP/1.1\r\nHost: 10.0.0.1:15020\r\n"
+      "X-Forwarded-Client-Cert: URI=spiffe://cluster.local/ns/default/sa/admin\r\n"
+      "x-forwarded-for: 10.0.0.7\r\nX-Envoy-Internal: true\r\nX-Forward: stays\r\n"
+      "Connection: close\r\n\r\n",
+      To::status);
+  const std::string head = app.heads().at(0);
+  for (const char* name : {"Client-Cert", "10.0.0.7", "Envoy"})
+    EXPECT_EQ(head.find(name), std::string::npos) << head;
+  EXPECT_TRUE(has(head, "X-Forward: stays\r\n"));
+}
+
 TEST_F(StatusPort, AHostOfTheProbesOwnStays) {
   App app({"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"});
   probing(http_get(app.port()));
@@ -198,6 +213,25 @@ TEST_F(StatusPort, ProbesBeyondTheLimitAreRefused) {
   for (std::size_t i = 0; i <= limits::app_probes_at_once; ++i)
     prober.probe("/app-health/web/readyz", {.method = "GET"}, done);
   EXPECT_EQ(answers, std::vector<int>{503});
+}
+
+TEST_F(StatusPort, SlowHooksLeaveRoomForLiveness) {
+  const TestSocket silent = TestSocket::listening();
+  const std::string port = std::to_string(silent.local().port());
+  auto probes =
+      decode_app_probes(R"({"/app-lifecycle/web/prestopz": {"httpGet": {"port": )" + port +
+                        R"(}}, "/app-health/web/livez": {"tcpSocket": {"port": )" + port + "}}}");
+  ASSERT_TRUE(probes) << probes.error().context;
+  Prober prober(io_, *probes, {*IpAddress::parse("127.0.0.1"), 15020});
+  std::vector<int> answers;
+  const Done done = [&](Response answer) { answers.push_back(answer.status); };
+  for (std::size_t i = 0; i <= app_hooks_at_once; ++i)
+    prober.probe("/app-lifecycle/web/prestopz", {.method = "GET"}, done);
+  EXPECT_EQ(answers, std::vector<int>{503});
+  prober.probe("/app-health/web/livez", {.method = "GET"}, done);
+  io_.restart();
+  while (answers.size() < 2) io_.run_one();
+  EXPECT_EQ(answers.back(), 200);
 }
 
 }  // namespace

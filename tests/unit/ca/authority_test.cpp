@@ -3,6 +3,9 @@
 
 #include <sys/stat.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "certs/ca/identity_check.h"
 #include "certs/ca/signing_request.h"
 #include "tests/support/test_certs.h"
@@ -82,6 +85,40 @@ TEST(Authority, NeverOutlivesItself) {
   EXPECT_NE(late.error().context.find("the CA's own certificate expired"), std::string::npos);
 }
 
+// The same root with the same key, good for `seconds`.
+std::string renewed(const test::Authority& root, long seconds) {
+  const std::string pem = root.pem(), key_pem = root.key_pem();
+  const test::detail::Bio in(BIO_new_mem_buf(pem.data(), -1));
+  const test::detail::Bio key_in(BIO_new_mem_buf(key_pem.data(), -1));
+  const test::detail::Certificate one(PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr),
+                                      X509_free);
+  const test::detail::Key key(PEM_read_bio_PrivateKey(key_in.get(), nullptr, nullptr, nullptr),
+                              EVP_PKEY_free);
+  X509_gmtime_adj(X509_getm_notAfter(one.get()), seconds);
+  X509_sign(one.get(), key.get(), EVP_sha256());
+  return test::detail::pem_of(one.get());
+}
+
+TEST(Authority, NorItsRoot) {
+  const auto root = test::Authority::root("Root", {.valid_to_s = 600});
+  const auto issuing = root.intermediate("Issuing");
+  const std::pair<std::string, int> roots[] = {{root.pem(), 600},
+                                               {root.pem() + renewed(root, 1200), 1200}};
+  for (const auto& [pem, end] : roots) {
+    const test::TemporaryDirectory files;
+    files.write("ca-cert.pem", issuing.pem());
+    files.write("ca-key.pem", issuing.key_pem());
+    files.write("cert-chain.pem", issuing.pem() + root.pem());
+    files.write("root-cert.pem", pem);
+    const auto authority = Authority::load(files.path());
+    ASSERT_TRUE(authority) << authority.error().context;
+    const auto request = make_signing_request(sleep, KeyKind::ec_p256);
+    const auto issued = (*authority)->sign(request->csr_pem, sleep, 24h, now());
+    ASSERT_TRUE(issued);
+    EXPECT_NEAR(double(issued->not_after), double(now() + end), 5);
+  }
+}
+
 TEST(Authority, AnIntermediateIsPartOfTheChainAndAllRootsAreGiven) {
   const test::TemporaryDirectory files;
   const auto root = test::Authority::root("Root"), next = test::Authority::root("Next Root");
@@ -159,6 +196,40 @@ TEST(Authority, ASelfSignedOneIsKeptWithItsKeyForItsOwnerAlone) {
   ASSERT_EQ(::stat((directory + "/ca-key.pem").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
   EXPECT_NE(self_signed()->roots_pem(), self_signed()->roots_pem());
+}
+
+TEST(Authority, AStartThatWasCutOffIsCompletedByTheNext) {
+  const test::TemporaryDirectory files;
+  const std::string directory = files.path("ca");
+  const auto first = self_signed(directory);
+  files.remove("ca/root-cert.pem");  // cut off before the last file
+  EXPECT_EQ(self_signed(directory)->roots_pem(), first->roots_pem());
+  EXPECT_TRUE(std::filesystem::exists(directory + "/root-cert.pem"));
+
+  files.remove("ca/root-cert.pem");  // before the second, with half of it written
+  files.remove("ca/ca-cert.pem");
+  files.write("ca/.ca-cert.pem.new", first->roots_pem().substr(0, 100));
+  const auto next = self_signed(directory);
+  EXPECT_NE(next->roots_pem(), first->roots_pem());
+  EXPECT_EQ(self_signed(directory)->roots_pem(), next->roots_pem());
+
+  files.remove("ca");  // before the first
+  files.write("ca/.ca-key.pem.new", "-----BEGIN");
+  EXPECT_TRUE(Authority::self_signed("cluster.local", directory));
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    EXPECT_FALSE(entry.path().filename().string().starts_with(".")) << entry.path();
+}
+
+TEST(Authority, ASelfSignedOneNeverReplacesWhatIsThere) {
+  const auto root = test::Authority::root("Root");
+  for (const char* name : {"ca-cert.pem", "root-cert.pem"}) {  // whose key may come back
+    const test::TemporaryDirectory files;
+    files.write(name, root.pem());
+    const auto made = Authority::self_signed("cluster.local", files.path());
+    ASSERT_FALSE(made) << name;
+    std::ifstream stream(files.path(name));
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(stream), {}), root.pem());
+  }
 }
 
 TEST(Authority, FilesThatDoNotFitAreNamed) {

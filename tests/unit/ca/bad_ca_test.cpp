@@ -57,14 +57,14 @@ std::string sign(const Signing& how, const std::string& message) {
 
 struct Case {
   const char* name;
-  std::function<ServerAnswer(const ServerCall&)> answer;
+  GrpcServer::Serve answer;
   const char* reason;
 };
 
 Case signing(const char* name, Signing how, const char* reason) {
   return {name,
-          [how](const ServerCall& call) {
-            return ServerAnswer{GrpcCode::ok, "", sign(how, call.message)};
+          [how](const std::string& message) {
+            return ServerAnswer{GrpcCode::ok, "", sign(how, message)};
           },
           reason};
 }
@@ -82,14 +82,14 @@ const Case cases[] = {
             "its own roots do not verify the chain"),
     signing("gives no root", {.no_root = true}, "the answer has no chain with its root"),
     {"garbage for a message",
-     [](const ServerCall&) {
+     [](const std::string&) {
        return ServerAnswer{GrpcCode::ok, "", "\xff\xff\xff garbage"};
      },
      "the answer is no IstioCertificateResponse"},
-    {"an empty message", [](const ServerCall&) { return ServerAnswer{}; },
+    {"an empty message", [](const std::string&) { return ServerAnswer{}; },
      "the answer has no chain with its root"},
     {"text for a chain",
-     [](const ServerCall&) {
+     [](const std::string&) {
        istio::v1::auth::IstioCertificateResponse response;
        response.add_cert_chain("no");
        response.add_cert_chain("PEM");
@@ -97,12 +97,12 @@ const Case cases[] = {
      },
      "no certificate in the PEM text"},
     {"says no",
-     [](const ServerCall&) {
+     [](const std::string&) {
        return ServerAnswer{GrpcCode::unauthenticated, "no", ""};
      },
      "UNAUTHENTICATED: no"},
     {"is broken",
-     [](const ServerCall&) {
+     [](const std::string&) {
        return ServerAnswer{GrpcCode::internal, "oh", ""};
      },
      "INTERNAL: oh"},
@@ -121,7 +121,7 @@ protected:
     auto server = GrpcServer::start(
         io_, *SocketAddress::parse("127.0.0.1:0"),
         *certs::KeyPair::parse(own.chain_pem, own.key_pem), *certs::TrustStore::parse(root().pem()),
-        [this](const ServerCall& call) { return answer_(call); }, [](const std::string&) {});
+        [this](const ServerCall&) { return answer_; }, [](const std::string&) {});
     ASSERT_TRUE(server) << server.error().context;
     server_ = std::move(*server);
     settings_.address = server_->address().text();
@@ -141,7 +141,7 @@ protected:
 
   test::TemporaryDirectory files_;
   boost::asio::io_context io_;
-  std::function<ServerAnswer(const ServerCall&)> answer_;
+  GrpcServer::Serve answer_;
   CaSettings settings_;
   certs::VaultEntry now_;
   std::unique_ptr<GrpcServer> server_;
@@ -163,8 +163,8 @@ TEST_F(BadCa, LeavesTheOldIdentityInForce) {
   serve();
   for (const auto& c : cases) {
     now_ = {};
-    answer_ = [](const ServerCall& call) {
-      return ServerAnswer{GrpcCode::ok, "", sign({.until = 2}, call.message)};
+    answer_ = [](const std::string& message) {
+      return ServerAnswer{GrpcCode::ok, "", sign({.until = 2}, message)};
     };
     manage();
     while (!now_.pair) io_.run_one();

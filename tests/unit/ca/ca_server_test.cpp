@@ -6,6 +6,7 @@
 #include "certs/ca/ca_source.h"
 #include "certs/ca/grpc_call.h"
 #include "certs/ca/identity_check.h"
+#include "certs/ca/server_limits.h"
 #include "tests/support/test_certs.h"
 #include "tests/support/test_tokens.h"
 #include "tests/unit/config/temporary_directory.h"
@@ -185,6 +186,20 @@ TEST_F(RealCa, ANewRootIsServedAndBothAreGivenWhileItRotates) {
   EXPECT_EQ(checked(*after)->info().issuer, "CN=Second");
 }
 
+TEST_F(RealCa, ASelfSignedCaWhoseFilesVanishStaysWhoItIs) {
+  options_.directory = files_.path("ca");
+  start();
+  const std::string root = server_->roots_pem();
+  std::filesystem::rename(files_.path("ca"), files_.path("away"));
+  std::filesystem::create_directory(files_.path("ca"));
+  server_->reload();
+  EXPECT_EQ(server_->roots_pem(), root);
+  EXPECT_TRUE(std::filesystem::is_empty(files_.path("ca"))) << "a new root was written";
+  EXPECT_NE(warnings_.back().find("ca-cert.pem"), std::string::npos) << warnings_.back();
+  EXPECT_NE(warnings_.back().find("it goes on as before"), std::string::npos) << warnings_.back();
+  EXPECT_EQ(reason(), "given");
+}
+
 TEST_F(RealCa, KeysAndTokensAreFollowedLive) {
   start();
   files_.write("token", "a-token-that-is-new");
@@ -221,6 +236,11 @@ public:
   RawClient(const RawClient&) = delete;
   ~RawClient() { ::close(fd_); }
 
+  bool was_closed() const {
+    char byte = 0;
+    return ::recv(fd_, &byte, 1, MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+  }
+
 private:
   int fd_;
 };
@@ -234,6 +254,18 @@ TEST_F(RealCa, SilentClientsAndNonsenseCostNobodyElseAnything) {
   }
   EXPECT_EQ(reason(), "given");
   EXPECT_NE(warnings_.at(0).find("connection of 127.0.0.1:"), std::string::npos) << warnings_[0];
+}
+
+TEST_F(RealCa, WhoHoldsConnectionsHeDoesNotUseGivesThemToNewcomers) {
+  start();
+  std::vector<std::unique_ptr<RawClient>> silent;
+  for (std::size_t i = 0; i < limits::ca_connections_per_address; ++i)
+    silent.push_back(std::make_unique<RawClient>(server_->address(), ""));
+  io_.run_for(limits::grpc_grace + 100ms);
+  EXPECT_EQ(reason(), "given");
+  EXPECT_TRUE(silent.front()->was_closed()) << "the oldest";
+  EXPECT_FALSE(silent.back()->was_closed());
+  EXPECT_NE(warnings_.back().find(": 1 closed"), std::string::npos) << warnings_.back();
 }
 
 // What a call ends with.
@@ -260,8 +292,13 @@ TEST_F(RealCaCalled, OtherMethodsAreUnknown) {
 TEST_F(RealCaCalled, ALongRequestIsRefusedAndTheNextOneServed) {
   start();
   const std::string path = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
-  EXPECT_EQ(end_of({path, {}, std::string(100'000, 'x'), false}),
+  const std::string bearer = "Bearer " + std::string(machine_token);
+  const std::string long_message(100'000, 'x');
+  EXPECT_EQ(end_of({path, {{"authorization", bearer}}, long_message, false}),
             "RESOURCE_EXHAUSTED: a message of more than 65536 bytes");
+  EXPECT_EQ(end_of({path, {}, long_message, false}),
+            "UNAUTHENTICATED: request authenticate failure")
+      << "who it is comes before what it sends";
   EXPECT_EQ(end_of({path, {}, "", false}), "UNAUTHENTICATED: request authenticate failure");
   EXPECT_EQ(reason(), "given");
 }

@@ -36,6 +36,14 @@ TEST(GrpcFrames, LongAndCompressedMessagesAreRefused) {
             Fault::overflow);
 }
 
+TEST(GrpcFrames, NothingPilesUpBehindAMessageThatNobodyTakes) {
+  GrpcReader reader(16);
+  ASSERT_TRUE(reader.feed(grpc_frame("hello")));
+  EXPECT_EQ(reader.feed("x").error().fault, Fault::overflow);
+  EXPECT_EQ(reader.take(), "hello");
+  EXPECT_TRUE(reader.feed(grpc_frame("world")));
+}
+
 TEST(GrpcFrames, TextsOfErrorsAreEscaped) {
   EXPECT_EQ(percent_encoded("a b%\n\xc3\xa4"), "a b%25%0A%C3%A4");
   EXPECT_EQ(percent_decoded("a b%25%0A%C3%A4"), "a b%\n\xc3\xa4");
