@@ -44,22 +44,21 @@ int failed(const std::string& reason) {
   return 1;
 }
 
-// The mesh's defaultConfig: of the file that a flag names, else of the ConfigMap istio-system/istio
+// The mesh's settings: of the file that a flag names, else of the ConfigMap istio-system/istio
 // among the manifests. Why not, if not.
-std::optional<std::string> find_default_config(Flags& flags,
-                                               const std::vector<std::string>& texts) {
+std::optional<std::string> find_mesh_settings(Flags& flags, const std::vector<std::string>& texts) {
   if (!flags.mesh_config.empty()) {
     std::string text;
     if (!read_input(flags.mesh_config, text)) return flags.mesh_config + " can't be read";
-    auto found = default_config_of_file(text, flags.mesh_config);
+    auto found = mesh_settings_of_file(text, flags.mesh_config);
     if (!found) return found.error().context;
-    flags.options.default_config = std::move(*found);
+    flags.options.mesh = std::move(*found);
     return std::nullopt;
   }
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    auto found = default_config_among(texts[i], flags.files[i]);
+    auto found = mesh_settings_among(texts[i], flags.files[i]);
     if (!found) return found.error().context;
-    if (*found) flags.options.default_config = std::move(**found);
+    if (*found) flags.options.mesh = std::move(**found);
   }
   return std::nullopt;
 }
@@ -91,11 +90,13 @@ int run_inject(int argc, char** argv) {
   for (std::size_t i = 0; i < texts.size(); ++i) {
     if (!read_input(flags.files[i], texts[i])) return failed(flags.files[i] + " can't be read");
   }
-  if (const auto problem = find_default_config(flags, texts)) return failed(*problem);
+  if (const auto problem = find_mesh_settings(flags, texts)) return failed(*problem);
   std::string all;
   for (std::size_t i = 0; i < texts.size(); ++i) {
     auto injected = inject(texts[i], flags.files[i], flags.options);
     if (!injected) return failed(injected.error().context);
+    for (const std::string& warning : injected->warnings)
+      std::fprintf(stderr, "sallyport inject: warning: %s\n", warning.c_str());
     for (const std::string& note : injected->notes) {
       if (flags.verbose) std::fprintf(stderr, "%s\n", note.c_str());
     }

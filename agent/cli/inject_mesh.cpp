@@ -15,14 +15,18 @@ Error error_at(const std::string& file, const std::string& place, const YAML::Ex
           {}};
 }
 
-std::string default_config(const YAML::Node& mesh) {
-  const YAML::Node config =
-      mesh.IsMap() ? mesh["defaultConfig"] : YAML::Node(YAML::NodeType::Undefined);
-  return config.IsDefined() && config.IsMap() ? flow_of(config) : "{}";
-}
-
 std::string text_at(const YAML::Node& map, const char* key) {
   return map.IsDefined() && map.IsMap() && map[key] && map[key].IsScalar() ? map[key].Scalar() : "";
+}
+
+MeshSettings settings_of(const YAML::Node& mesh) {
+  MeshSettings settings;
+  if (!mesh.IsMap()) return settings;
+  const YAML::Node config = mesh["defaultConfig"];
+  if (config.IsDefined() && config.IsMap()) settings.default_config = flow_of(config);
+  const YAML::Node auto_mtls = mesh["enableAutoMtls"];
+  if (auto_mtls.IsDefined() && auto_mtls.IsScalar()) settings.auto_mtls = auto_mtls.as<bool>(true);
+  return settings;
 }
 
 bool is_config_map(const YAML::Node& document) {
@@ -30,9 +34,9 @@ bool is_config_map(const YAML::Node& document) {
          !text_at(document["data"], "mesh").empty();
 }
 
-Result<std::string> of_config_map(const YAML::Node& document, const std::string& file) {
+Result<MeshSettings> of_config_map(const YAML::Node& document, const std::string& file) {
   try {
-    return default_config(YAML::Load(text_at(document["data"], "mesh")));
+    return settings_of(YAML::Load(text_at(document["data"], "mesh")));
   } catch (const YAML::Exception& error) {
     const std::string place =
         "ConfigMap " + text_at(document["metadata"], "name") + ", in the text of data.mesh: ";
@@ -42,7 +46,7 @@ Result<std::string> of_config_map(const YAML::Node& document, const std::string&
 
 }  // namespace
 
-Result<std::optional<std::string>> default_config_among(const std::string& text,
+Result<std::optional<MeshSettings>> mesh_settings_among(const std::string& text,
                                                         const std::string& file) {
   try {
     for (const YAML::Node& document : YAML::LoadAll(text)) {
@@ -55,17 +59,17 @@ Result<std::optional<std::string>> default_config_among(const std::string& text,
       return std::optional(std::move(*found));
     }
   } catch (const YAML::Exception&) {
-    return std::optional<std::string>();  // inject() itself names what is broken
+    return std::optional<MeshSettings>();  // inject() itself names what is broken
   }
-  return std::optional<std::string>();
+  return std::optional<MeshSettings>();
 }
 
-Result<std::string> default_config_of_file(const std::string& text, const std::string& file) {
+Result<MeshSettings> mesh_settings_of_file(const std::string& text, const std::string& file) {
   try {
     for (const YAML::Node& document : YAML::LoadAll(text)) {
       if (is_config_map(document)) return of_config_map(document, file);
     }
-    return default_config(YAML::Load(text));
+    return settings_of(YAML::Load(text));
   } catch (const YAML::Exception& error) {
     return error_at(file, "", error);
   }

@@ -1,5 +1,5 @@
 // What the injector takes from the mesh's settings: meshConfig.defaultConfig, over which a pod's
-// annotation proxy.istio.io/config lies. Pure.
+// annotation proxy.istio.io/config lies, and whether pods are in a mesh at all. Pure.
 #pragma once
 #include <optional>
 #include <string>
@@ -8,14 +8,18 @@
 
 namespace sallyport::cli {
 
-// meshConfig.defaultConfig as YAML, "{}" when there is none, of the ConfigMap
-// `istio-system/istio` (key `mesh`) among the documents of `text`. Nothing when that isn't there.
-// Error: its `mesh` is no YAML; `file` is named.
-Result<std::optional<std::string>> default_config_among(const std::string& text,
+struct MeshSettings {
+  std::string default_config = "{}";  // meshConfig.defaultConfig, as YAML
+  bool auto_mtls = true;              // enableAutoMtls
+};
+
+// Of the ConfigMap `istio-system/istio` (key `mesh`) among the documents of `text`. Nothing when
+// that isn't there. Error: its `mesh` is no YAML; `file` is named.
+Result<std::optional<MeshSettings>> mesh_settings_among(const std::string& text,
                                                         const std::string& file);
 
 // The same of a file that is a MeshConfig itself, or has that ConfigMap under any name and
 // namespace (istioctl's --meshConfigFile).
-Result<std::string> default_config_of_file(const std::string& text, const std::string& file);
+Result<MeshSettings> mesh_settings_of_file(const std::string& text, const std::string& file);
 
 }  // namespace sallyport::cli

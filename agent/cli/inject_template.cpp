@@ -2,76 +2,13 @@
 
 #include <yaml-cpp/yaml.h>
 
-#include <charconv>
-
+#include "agent/cli/inject_proxy_config.h"
 #include "agent/cli/yaml_edit.h"
 
 namespace sallyport::cli {
 namespace {
 
 constexpr const char* capture = "traffic.sidecar.istio.io/";
-
-// proxy.istio.io/config over meshConfig.defaultConfig, as far as it says something about the pod
-// itself.
-struct PodProxyConfig {
-  std::string text;  // of the annotation
-  std::string mode, concurrency, status_port;
-  bool hold = false;  // holdApplicationUntilProxyStarts
-  std::map<std::string, std::string> metadata;
-};
-
-struct BadAnnotation {
-  std::string reason;
-};
-
-std::string annotation(const TemplateFacts& facts, const std::string& name,
-                       const std::string& fallback) {
-  const auto found = facts.annotations.find(name);
-  return found == facts.annotations.end() ? fallback : found->second;
-}
-
-// Field by field over what is there already; proxyMetadata name by name.
-void overlay(PodProxyConfig& config, const std::string& text) {
-  const YAML::Node node = YAML::Load(text);
-  if (!node.IsMap()) return;
-  config.mode = node["interceptionMode"].as<std::string>(config.mode);
-  config.concurrency = node["concurrency"].as<std::string>(config.concurrency);
-  config.status_port = node["statusPort"].as<std::string>(config.status_port);
-  config.hold = node["holdApplicationUntilProxyStarts"].as<bool>(config.hold);
-  for (const auto& [name, value] : node["proxyMetadata"].as<std::map<std::string, std::string>>(
-           std::map<std::string, std::string>()))
-    config.metadata[name] = value;
-}
-
-PodProxyConfig proxy_config(const TemplateFacts& facts) {
-  PodProxyConfig config{.text = annotation(facts, "proxy.istio.io/config", "")};
-  const std::pair<const char*, std::string> layers[] = {
-      {"meshConfig.defaultConfig", facts.default_config}, {"proxy.istio.io/config", config.text}};
-  for (const auto& [name, text] : layers) {
-    try {
-      overlay(config, text);
-    } catch (const YAML::Exception& error) {
-      throw BadAnnotation{std::string(name) + ": " + error.msg};
-    }
-  }
-  config.mode = annotation(facts, "sidecar.istio.io/interceptionMode",
-                           config.mode.empty() ? "REDIRECT" : config.mode);
-  if (config.mode != "REDIRECT" && config.mode != "NONE") {
-    throw BadAnnotation{"interceptionMode " + config.mode + " isn't supported: REDIRECT or NONE"};
-  }
-  return config;
-}
-
-uint16_t status_port_of(const TemplateFacts& facts, const PodProxyConfig& config) {
-  const std::string text = annotation(facts, "status.sidecar.istio.io/port",
-                                      config.status_port.empty() ? "15020" : config.status_port);
-  uint16_t port = 0;
-  const char* const end = text.data() + text.size();
-  const auto read = std::from_chars(text.data(), end, port);
-  if (read.ec != std::errc() || read.ptr != end)
-    throw BadAnnotation{"status.sidecar.istio.io/port: \"" + text + "\" is no port"};
-  return port;
-}
 
 std::string array(const std::vector<std::string>& texts) {
   std::string json;
@@ -134,9 +71,10 @@ std::string owner_of(const TemplateFacts& facts) {
     return "kubernetes://apis/v1" + place + "pods/" + facts.workload;
   std::string plural;
   for (const char letter : facts.workload_kind) plural += static_cast<char>(std::tolower(letter));
-  const bool batch = plural.ends_with("job");
-  return std::string("kubernetes://apis/") + (batch ? "batch" : "apps") + "/v1" + place + plural +
-         "s/" + facts.workload;
+  std::string version = plural.ends_with("job") ? "batch/v1" : "apps/v1";
+  if (plural == "replicationcontroller") version = "v1";
+  if (plural == "deploymentconfig") version = "apps.openshift.io/v1";
+  return "kubernetes://apis/" + version + place + plural + "s/" + facts.workload;
 }
 
 std::string label(const TemplateFacts& facts, const char* name) {
@@ -215,10 +153,8 @@ std::vector<std::string> user_objects(const TemplateFacts& facts, const char* na
   return objects;
 }
 
-// A CA is asked for a certificate where the pod's proxyMetadata names one: then the pod gets the
-// token and the root that istio-agent finds in the same places.
-bool asks_ca(const PodProxyConfig& config) { return config.metadata.contains("CA_ADDR"); }
-
+// Where a CA is asked for a certificate the pod gets the token and the root that istio-agent finds
+// in the same places.
 constexpr const char* ca_mounts =
     R"(, {"name": "istio-token", "mountPath": "/var/run/secrets/tokens", "readOnly": true})"
     R"(, {"name": "istiod-ca-cert", "mountPath": "/var/run/secrets/istio", "readOnly": true})";
@@ -331,6 +267,7 @@ TemplateParts fill(const TemplateFacts& facts) {
   if (name.empty()) name = facts.workload;
   if (revision.empty()) revision = label(facts, "version");
   if (revision.empty()) revision = "latest";
+  parts.has_identity_source = has_identity_source(facts, config);
   parts.first = config.hold && !native;
   parts.inits_first = native;
   parts.labels = {{"security.istio.io/tlsMode", "istio"},

@@ -28,6 +28,7 @@ struct TemplateParts {
   std::map<std::string, std::string> labels, annotations;         // to add
   bool first = false;        // the sidecar before the application (holdApplicationUntilProxyStarts)
   bool inits_first = false;  // a native sidecar before the pod's own init containers
+  bool has_identity_source = false;  // the sidecar will know where to take its certificate from
 };
 
 // Error: an annotation that can't be honoured.

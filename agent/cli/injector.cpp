@@ -4,6 +4,7 @@
 #include <array>
 #include <set>
 
+#include "agent/cli/inject_annotations.h"
 #include "agent/cli/inject_probes.h"
 #include "agent/cli/inject_template.h"
 #include "agent/cli/yaml_edit.h"
@@ -60,8 +61,9 @@ YAML::Node below(const YAML::Node& node, std::initializer_list<const char*> path
 }
 
 YAML::Node pod_of(const YAML::Node& object, const std::string& kind) {
-  static const std::array kinds = {"Deployment", "ReplicaSet", "StatefulSet",
-                                   "DaemonSet",  "Job",        "ReplicationController"};
+  static const std::array kinds = {"Deployment",      "ReplicaSet", "StatefulSet",
+                                   "DaemonSet",       "Job",        "ReplicationController",
+                                   "DeploymentConfig"};
   if (kind == "Pod") return object;
   if (kind == "CronJob") return below(object, {"spec", "jobTemplate", "spec", "template"});
   if (std::find(kinds.begin(), kinds.end(), kind) != kinds.end())
@@ -86,27 +88,65 @@ void collect(const YAML::Node& object, std::vector<Template>& templates,
   }
 }
 
+constexpr const char* inject_name = "sidecar.istio.io/inject";
+
+// What the pod itself says, and where; the label counts before the older annotation.
+YAML::Node wish_of(const YAML::Node& metadata) {
+  for (const char* map : {"labels", "annotations"}) {
+    const YAML::Node wish = below(metadata, {map, inject_name});
+    if (wish.IsDefined()) return wish;
+  }
+  return YAML::Node(YAML::NodeType::Undefined);
+}
+
 // Why this pod is left alone; empty when it isn't.
 std::string left_alone(const Template& each, const std::set<std::string>& disabled) {
   static const std::set<std::string> never = {"kube-system", "kube-public", "kube-node-lease",
                                               "local-path-storage"};
   const YAML::Node metadata = below(each.pod, {"metadata"});
-  StringMap labels = map_of(metadata, "labels"), annotations = map_of(metadata, "annotations");
-  if (annotations.count("sidecar.istio.io/status")) return "injected already";
+  if (map_of(metadata, "annotations").count("sidecar.istio.io/status")) return "injected already";
   if (text_of(below(each.pod, {"spec"}), "hostNetwork") == "true") return "hostNetwork";
   if (never.count(each.namespace_name)) return "namespace " + each.namespace_name;
-  const std::string wish = labels.count("sidecar.istio.io/inject")
-                               ? labels["sidecar.istio.io/inject"]
-                               : annotations["sidecar.istio.io/inject"];
-  if (wish == "false") return "sidecar.istio.io/inject: false";
+  const YAML::Node wish = wish_of(metadata);
+  if (wish.IsDefined() && wish.IsScalar() && wish.Scalar() == "false")
+    return "sidecar.istio.io/inject: false";
   if (disabled.count(each.namespace_name))
     return "namespace " + each.namespace_name + ": istio-injection: disabled";
   return {};
 }
 
+struct Warning {
+  int line;
+  std::string reason;
+};
+
+int line_of(const YAML::Node& node) { return node.Mark().line + 1; }
+
+// Of a pod that is injected. Istio, too, takes no other words than two.
+void warn_of_wish(const YAML::Node& metadata, std::vector<Warning>& warnings) {
+  const YAML::Node wish = wish_of(metadata);
+  if (!wish.IsDefined() || !wish.IsScalar() || wish.Scalar().empty() || wish.Scalar() == "true")
+    return;
+  warnings.push_back({line_of(wish), std::string("invalid value for ") + inject_name + ": \"" +
+                                         wish.Scalar() +
+                                         "\": only 'true' and 'false' are accepted; injected, as "
+                                         "pods are that say nothing"});
+}
+
+void check_annotations(const YAML::Node& metadata, std::vector<Warning>& warnings) {
+  const StringMap annotations = map_of(metadata, "annotations");
+  const auto line = [&](const AnnotationNote& note) {
+    return line_of(below(metadata, {"annotations", note.name.c_str()}));
+  };
+  if (const auto refused = refused_annotation(annotations))
+    throw Refusal{line(*refused), refused->reason};
+  for (const AnnotationNote& note : unknown_annotations(annotations))
+    warnings.push_back({line(note), note.reason});
+}
+
 TemplateFacts facts_of(const Template& each, const YAML::Node& spec, const InjectOptions& options) {
   const YAML::Node metadata = below(each.pod, {"metadata"});
-  TemplateFacts facts{.image = options.image, .default_config = options.default_config};
+  TemplateFacts facts{.image = options.image, .default_config = options.mesh.default_config};
   facts.namespace_name = each.namespace_name;
   facts.workload = each.name;
   facts.workload_kind = each.kind;
@@ -193,7 +233,8 @@ std::size_t take_probes(YamlEdit& edit, const YAML::Node& spec, TemplateFacts& f
   }
 }
 
-std::size_t edit_template(YamlEdit& edit, const Template& each, const InjectOptions& options) {
+std::size_t edit_template(YamlEdit& edit, const Template& each, const InjectOptions& options,
+                          std::vector<Warning>& warnings) {
   const int line = each.pod.Mark().line + 1;
   const YAML::Node spec = below(each.pod, {"spec"});
   if (!spec.IsDefined() || !spec.IsMap()) throw Refusal{line, "the pod template has no spec"};
@@ -206,9 +247,18 @@ std::size_t edit_template(YamlEdit& edit, const Template& each, const InjectOpti
                     "a container istio-proxy is there already; merging isn't supported"};
     }
   }
+  warn_of_wish(below(each.pod, {"metadata"}), warnings);
+  check_annotations(below(each.pod, {"metadata"}), warnings);
   const std::size_t probes = take_probes(edit, spec, facts);
   auto parts = fill_template(facts);
   if (!parts) throw Refusal{line, parts.error().context};
+  if (!parts->has_identity_source && options.mesh.auto_mtls) {
+    warnings.push_back(
+        {line,
+         "marked as a member of the mesh (security.istio.io/tlsMode: istio) without a source of "
+         "identities: mutual TLS with it fails; proxyMetadata CA_ADDR names a CA, and "
+         "enableAutoMtls: false in the MeshConfig is for pods without a mesh"});
+  }
   add_metadata(edit, each.pod, facts, *parts);
   using Where = YamlEdit::Where;
   add_objects(edit, spec, "initContainers", parts->init_containers,
@@ -239,7 +289,7 @@ std::size_t count_probes(const std::vector<Template>& templates, const InjectOpt
   std::size_t count = 0;
   for (const Template& each : templates) {
     const TemplateFacts facts{.annotations = map_of(below(each.pod, {"metadata"}), "annotations"),
-                              .default_config = options.default_config};
+                              .default_config = options.mesh.default_config};
     const auto port = status_port(facts);
     if (port) count += count_rewritten(below(each.pod, {"spec"}), *port);
   }
@@ -252,7 +302,8 @@ std::vector<Template> templates_in(const std::string& text, std::set<std::string
   return templates;
 }
 
-Injected inject_or_throw(std::string_view text, const InjectOptions& options) {
+Injected inject_or_throw(std::string_view text, const std::string& file,
+                         const InjectOptions& options) {
   std::set<std::string> disabled;
   const std::vector<Template> templates = templates_in(std::string(text), disabled);
   YamlEdit edit(text);
@@ -265,8 +316,11 @@ Injected inject_or_throw(std::string_view text, const InjectOptions& options) {
     injected.notes.push_back(name + ": " +
                              (why_not.empty() ? "injected" : "left alone, " + why_not));
     if (!why_not.empty()) continue;
-    probes += edit_template(edit, each, options);
+    std::vector<Warning> warnings;
+    probes += edit_template(edit, each, options, warnings);
     ++expected;
+    for (const auto& [line, reason] : warnings)
+      injected.warnings.push_back(file + ":" + std::to_string(line) + ": " + name + ": " + reason);
   }
   injected.text = edit.result();
   // The edited text must be what was meant; a layout too clever for the editor is refused rather
@@ -284,7 +338,7 @@ Result<Injected> inject(std::string_view text, const std::string& file,
                         const InjectOptions& options) {
   if (text.size() > limits::document_bytes) return error_at(file, 1, "longer than the limit");
   try {
-    return inject_or_throw(text, options);
+    return inject_or_throw(text, file, options);
   } catch (const Refusal& refusal) {
     return error_at(file, refusal.line, refusal.reason);
   } catch (const YAML::Exception& error) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/cli/inject_mesh.h"
 #include "agent/core/error.h"
 
 namespace sallyport::cli {
@@ -18,18 +19,21 @@ namespace sallyport::cli {
 struct InjectOptions {
   std::string image =
       "sallyport:" SALLYPORT_VERSION;  // annotation sidecar.istio.io/proxyImage wins
-  std::string default_config;          // meshConfig.defaultConfig, as YAML (inject_mesh.h)
+  MeshSettings mesh;
 };
 
 struct Injected {
   std::string text;
-  std::vector<std::string> notes;  // a line for each template: injected, or why not
+  std::vector<std::string> notes;     // a line for each template: injected, or why not
+  std::vector<std::string> warnings;  // "FILE:LINE: Deployment default/sleep: ..."
 };
 
-// Left alone, as Istio does: label or annotation `sidecar.istio.io/inject: "false"`; hostNetwork;
+// Left alone, as Istio does: label or annotation `sidecar.istio.io/inject: "false"` (any other word
+// than "true" and "false" counts as none, with a warning); hostNetwork;
 // namespaces kube-system, kube-public, kube-node-lease, local-path-storage; and those whose
 // Namespace in the same text has the label `istio-injection: disabled`. Error: broken YAML, an
-// annotation that can't be honoured, a template that already has a container named istio-proxy.
+// annotation that Istio refuses or that can't be honoured, a template that already has a container
+// named istio-proxy.
 Result<Injected> inject(std::string_view text, const std::string& file,
                         const InjectOptions& options = {});
 

@@ -47,7 +47,7 @@ std::string mesh_of(const std::string& default_config) {
 }
 
 TEST(Inject, TheMeshsDefaultConfigLiesUnderThePodsOwn) {
-  const auto found = default_config_among(
+  const auto found = mesh_settings_among(
       std::string(deployment) + "---\n" +
           mesh_of("{proxyMetadata: {CA_ADDR: \"ca:15012\", A: mesh, B: mesh}, statusPort: 15099}"),
       "all.yaml");
@@ -56,7 +56,7 @@ TEST(Inject, TheMeshsDefaultConfigLiesUnderThePodsOwn) {
   const std::string labels = "      labels:\n";
   text.insert(text.find(labels),
               "      annotations: {proxy.istio.io/config: \"proxyMetadata: {B: pod}\"}\n");
-  const auto result = inject(text, "t.yaml", {.default_config = **found});
+  const auto result = inject(text, "t.yaml", {.mesh = **found});
   ASSERT_TRUE(result) << result.error().context;
   const auto pod = YAML::LoadAll(result->text)[0]["spec"]["template"]["spec"];
   std::map<std::string, std::string> environment;
@@ -74,13 +74,13 @@ TEST(Inject, TheMeshsDefaultConfigLiesUnderThePodsOwn) {
 }
 
 TEST(Inject, TheMeshsSettingsComeFromAFileOfEitherForm) {
-  EXPECT_EQ(*default_config_of_file("defaultConfig: {statusPort: 1}", "m.yaml"),
-            *default_config_of_file(mesh_of("{statusPort: 1}"), "m.yaml"));
-  EXPECT_EQ(*default_config_of_file("trustDomain: here", "m.yaml"), "{}");
-  const auto broken = default_config_of_file("defaultConfig: {statusPort: 1", "m.yaml");
+  EXPECT_EQ(mesh_settings_of_file("defaultConfig: {statusPort: 1}", "m.yaml")->default_config,
+            mesh_settings_of_file(mesh_of("{statusPort: 1}"), "m.yaml")->default_config);
+  EXPECT_EQ(mesh_settings_of_file("trustDomain: here", "m.yaml")->default_config, "{}");
+  const auto broken = mesh_settings_of_file("defaultConfig: {statusPort: 1", "m.yaml");
   ASSERT_FALSE(broken);
   EXPECT_EQ(broken.error().context.rfind("m.yaml:", 0), 0u) << broken.error().context;
-  const auto other = default_config_among(
+  const auto other = mesh_settings_among(
       "kind: ConfigMap\nmetadata: {name: istio, namespace: other}\ndata: {mesh: \"{}\"}\n", "m");
   EXPECT_FALSE(*other) << "another namespace's";
 }
