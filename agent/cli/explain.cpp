@@ -6,8 +6,8 @@
 #include <cstdio>
 #include <ctime>
 
-#include "agent/cli/admin_client.h"
 #include "agent/cli/command_line.h"
+#include "agent/cli/explain_identity.h"
 #include "agent/cli/explain_live.h"
 #include "agent/cli/explain_load.h"
 #include "agent/cli/explain_output.h"
@@ -15,7 +15,8 @@
 #include "agent/cli/explain_server.h"
 #include "agent/cli/explain_tls.h"
 #include "agent/cli/identity.h"
-#include "agent/cli/proxy_config_view.h"
+#include "agent/cli/running_proxy.h"
+#include "agent/cli/workload_identity.h"
 #include "agent/istio/labels.h"
 
 namespace sallyport::cli {
@@ -35,7 +36,9 @@ Examples:
     sallyport explain --to tcp://db.example.com:5432 --live -o json rules/
 
 Each step names the resource and FILE:LINE that decided it; "-" lines say what was not chosen and
-why. --live also resolves, connects and shakes hands as the plan says, without sending a request.
+why. --live also resolves, connects and shakes hands as the plan says, without sending a request. Where
+the plan is mutual TLS of the mesh it wants the workload's certificate: from files, else the running
+proxy is asked for what is public of it, and the server's side alone is verified.
 Where the server's pods are among the PATHs, its sidecar's PeerAuthentication and
 AuthorizationPolicies are asked, too.
 
@@ -49,6 +52,7 @@ struct Flags {
   std::string to, from, method = "GET", mesh_config, dialled, domain, admin, output = "text";
   std::vector<std::string> paths, config, headers;
   IdentityFlags identity;
+  WorkloadIdentityFlags workload;
   bool live = false;
 };
 
@@ -73,7 +77,13 @@ void add_options(CLI::App& app, Flags& f) {
       ->check(CLI::IsMember({"text", "json", "yaml"}));
   app.add_option("--admin", f.admin,
                  "address:port of the running proxy's admin interface, asked what it refused "
+                 "and whether it has its certificate "
                  "(default, where the sidecar's own files are read: 127.0.0.1:15000)");
+  app.add_option("--identity-cert", f.workload.chain,
+                 "as of the sidecar: PEM file of the workload's certificate chain, shown to "
+                 "servers of the mesh by --live");
+  app.add_option("--identity-key", f.workload.key, "PEM file of its private key");
+  app.add_option("--identity-root", f.workload.roots, "PEM file of the mesh's roots");
   app.add_option("--domain", f.domain, "cluster domain (default cluster.local)");
   app.add_option("-n,--namespace", f.identity.namespace_name, "of the proxy (else POD_NAMESPACE)");
   app.add_option("--labels", f.identity.labels, "key=value,... of the proxy")
@@ -104,26 +114,21 @@ LoadRequest request_for(const Flags& flags, istio::Proxy proxy) {
 }
 
 // What the proxy beside us refuses: there it may go by a last good version, which the files no
-// longer show. Nothing: none answers, or it refuses nothing.
-std::optional<mesh::ExplainedStep> running_proxy(const std::string& admin) {
-  const auto answer = ask_admin(*SocketAddress::parse(admin), "GET", "/config_dump");
-  if (!answer) return std::nullopt;
-  const auto dump = JsonDocument::parse(*answer);
-  if (!dump) return std::nullopt;
-  const auto found = section(dump->root(), "FindingsDump");
-  if (!found) return std::nullopt;
+// longer show. Nothing: it refuses nothing.
+std::optional<mesh::ExplainedStep> refusals_of(const RunningProxy& running) {
   mesh::ExplainedStep step{"proxy",
                            "the running one refuses what the notes name, and may hold a last good "
                            "version; below is what the files say",
                            "",
                            {}};
-  for (const auto* one : elements(member(*found, "findings"))) {
-    if (text_of(member(one, "severity")) != "error") continue;
-    step.notes.push_back(text_of(member(one, "file")) + ":" + text_of(member(one, "line")) + ": " +
-                         text_of(member(one, "reason")));
-  }
+  for (const auto& one : running.refused) step.notes.push_back(one.place + ": " + one.reason);
   if (step.notes.empty()) return std::nullopt;
   return step;
+}
+
+std::optional<RunningProxy> beside_us(const Flags& flags) {
+  if (!flags.paths.empty() && flags.admin.empty()) return std::nullopt;
+  return ask_running_proxy(*SocketAddress::parse(flags.admin.empty() ? usual_admin : flags.admin));
 }
 
 std::string asked(const Flags& flags, const Url& url, const istio::Proxy& proxy) {
@@ -134,15 +139,17 @@ std::string asked(const Flags& flags, const Url& url, const istio::Proxy& proxy)
   return out + (labels.empty() ? " (no labels)" : " (" + labels + ")");
 }
 
-Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded& loaded) {
+Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded& loaded,
+          const ca::IdentitySettings& identity) {
   Told told;
   const auto& proxy = loaded.input.proxy;
   told.asked = asked(flags, url, proxy);
-  const bool beside_it = flags.paths.empty();
-  if (beside_it || !flags.admin.empty()) {
-    auto step = running_proxy(flags.admin.empty() ? usual_admin : flags.admin);
-    if (step) told.before.push_back(std::move(*step));
+  const auto running = beside_us(flags);
+  if (running) {
+    if (auto step = refusals_of(*running)) told.before.push_back(std::move(*step));
   }
+  const auto now = std::time(nullptr);
+  const auto own = own_identity(identity, running ? &*running : nullptr, now);
   auto to = dialled(*loaded.world, url, proxy.namespace_name, flags.dialled);
   if (flags.live && to.guessed) {
     if (const auto ip = resolved(url.host)) {
@@ -158,10 +165,11 @@ Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded
   const auto question = request.question(to.address);
   told.plan = mesh::explain(loaded.input, *loaded.snapshot, question);
   for (auto& target : told.plan.targets) {
-    explain_secrets(target, loaded.input, *loaded.vault, std::time(nullptr));
+    explain_secrets(target, loaded.input, *loaded.vault, now);
+    explain_identity(target, own);
     explain_servers(target, *loaded.world, loaded.input, question);
     if (flags.live) {
-      told.live.push_back(try_live(target, *loaded.vault, url.host, to.address));
+      told.live.push_back(try_live(target, *loaded.vault, own, url.host, to.address));
     }
   }
   return told;
@@ -191,12 +199,17 @@ int run_explain(int argc, char** argv) {
   }
   const Asked request(*url, flags.method, flags.headers);
   if (const auto wrong = request.problem()) return wrong_usage(app, *wrong);
-  auto proxy = find_identity(
-      flags.identity, [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
+  const Environment environment = [](const char* name) {
+    return static_cast<const char*>(std::getenv(name));
+  };
+  auto proxy = find_identity(flags.identity, environment);
   if (!proxy) return wrong_usage(app, proxy.error().context);
+  const auto identity = find_workload_identity(
+      flags.workload, environment, [](const std::string& path) { return exists(path.c_str()); });
+  if (!identity) return wrong_usage(app, identity.error().context);
   const auto loaded = load(request_for(flags, std::move(*proxy)));
   if (!loaded) return fail(loaded.error());
-  const auto told = tell(flags, *url, request, *loaded);
+  const auto told = tell(flags, *url, request, *loaded, *identity);
   const auto shown = flags.output == "text"   ? explanation_text(told)
                      : flags.output == "json" ? explanation_document(told, Output::json)
                                               : explanation_document(told, Output::yaml);

@@ -110,49 +110,67 @@ std::string listed(const std::vector<SocketAddress>& addresses) {
 
 class Attempt {
 public:
-  Attempt(const mesh::ExplainedTarget& target, const certs::Vault& vault)
-      : target_(target), cluster_(*target.cluster), vault_(vault) {}
+  Attempt(const mesh::ExplainedTarget& target, const certs::Vault& vault, const OwnIdentity& own)
+      : target_(target), cluster_(*target.cluster), own_(own), vault_(with_identity(vault, own)) {}
   LiveResult run(const std::string& host, const SocketAddress& destination);
 
 private:
   void add(std::string name, std::string text, bool good = true) {
     out_.steps.push_back({std::move(name), std::move(text), good});
   }
-  std::vector<SocketAddress> places(const std::string& host, const SocketAddress& destination);
+  struct Place {
+    SocketAddress address;
+    bool tls = false;
+  };
+  std::vector<Place> places(const std::string& host, const SocketAddress& destination);
+  bool speaks_tls(const mesh::Endpoint* endpoint) const;
+  // The own certificate is asked for and is not to be had here: its key is elsewhere.
+  bool without_key() const { return needs_identity(cluster_) && !own_.pair.pair; }
+  Result<tls::ClientSettings> settings() const;
   void shake_hands(Line& line);
+  bool wants_only_our_certificate(SSL& ssl, const Error& error) const;
+  void leave_out_certificate();
   void show(SSL& ssl);
   void await_answer(SSL& ssl, Line& line, tls::SessionSlot& tickets);
   void certificates(SSL& ssl);
 
   const mesh::ExplainedTarget& target_;
   const mesh::Cluster& cluster_;
-  const certs::Vault& vault_;
+  const OwnIdentity& own_;
+  const certs::Vault vault_;
   LiveResult out_;
 };
 
-std::vector<SocketAddress> Attempt::places(const std::string& host,
-                                           const SocketAddress& destination) {
-  std::vector<SocketAddress> out;
-  const auto add_name = [&](const std::string& name, uint16_t port) {
+// `endpoint`: null: the dialled address.
+bool Attempt::speaks_tls(const mesh::Endpoint* endpoint) const {
+  const auto& tls = cluster_.tls;
+  if (tls.mode != mesh::Originate::istio_mutual) return tls.of_rule();
+  return !tls.automatic || (endpoint && endpoint->mesh_tls);
+}
+
+std::vector<Attempt::Place> Attempt::places(const std::string& host,
+                                            const SocketAddress& destination) {
+  std::vector<Place> out;
+  const auto add_name = [&](const std::string& name, uint16_t port, bool tls) {
     const auto found = resolve(name, port);
     if (found.problem.empty()) {
       add("resolve", name + ": " + listed(found.addresses));
     } else {
       add("resolve", name + ": " + found.problem, false);
     }
-    out.insert(out.end(), found.addresses.begin(), found.addresses.end());
+    for (const auto& address : found.addresses) out.push_back({address, tls});
   };
   if (cluster_.discovery == mesh::Discovery::original_dst ||
       cluster_.discovery == mesh::Discovery::dynamic_dns) {
     const auto port = cluster_.original_dst_port ? cluster_.original_dst_port : destination.port();
-    add_name(host, port);  // an address resolves to itself
+    add_name(host, port, speaks_tls(nullptr));  // an address resolves to itself
     return out;
   }
   for (const auto& endpoint : cluster_.endpoints) {
     if (!endpoint.by_name()) {
-      out.push_back(endpoint.address());
+      out.push_back({endpoint.address(), speaks_tls(&endpoint)});
     } else if (!endpoint.host.empty()) {
-      add_name(endpoint.host, endpoint.port);
+      add_name(endpoint.host, endpoint.port, speaks_tls(&endpoint));
     }
   }
   return out;
@@ -163,25 +181,46 @@ LiveResult Attempt::run(const std::string& host, const SocketAddress& destinatio
   if (all.empty() && out_.good()) add("resolve", "no endpoint", false);
   for (const auto& place : all) {
     Line line(Clock::now() + cluster_.connect_timeout);
-    if (const auto failed = line.connect(place); !failed.empty()) {
-      add("connect", place.text() + ": " + failed, &place != &all.back());
+    if (const auto failed = line.connect(place.address); !failed.empty()) {
+      add("connect", place.address.text() + ": " + failed, &place != &all.back());
       continue;
     }
-    add("connect", place.text() + ": connected");
-    if (cluster_.tls.of_rule()) shake_hands(line);
+    add("connect", place.address.text() + ": connected");
+    if (place.tls) shake_hands(line);
     break;
   }
   return std::move(out_);
 }
 
-void Attempt::shake_hands(Line& line) {
+// As a worker has it, but for the certificate where its key is not to be had.
+Result<tls::ClientSettings> Attempt::settings() const {
   mesh::HostRoom room;
-  const auto identity =
-      upstream::make_identity(cluster_, mesh::host_key(target_.authority, room), vault_);
-  if (!identity) return add("handshake", identity.error().context, false);
+  const auto host = mesh::host_key(target_.authority, room);
+  const bool http = !target_.authority.empty();
+  auto cluster = cluster_;
+  const bool mesh = cluster.tls.mode == mesh::Originate::istio_mutual;
+  if (without_key()) cluster.tls.mode = mesh::Originate::simple;
+  const auto identity = upstream::make_identity(cluster, host, vault_, http);
+  if (!identity) return identity.error();
+  auto out = **identity;
+  if (mesh) out.alpn = upstream::mesh_alpn(http);
+  return out;
+}
+
+void Attempt::shake_hands(Line& line) {
+  if (needs_identity(cluster_) && !own_.known) {
+    return add("handshake",
+               "not tried: neither files (--identity-cert, --identity-key, --identity-root) nor a "
+               "running proxy (--admin) give the workload's identity: ask in its pod",
+               false);
+  }
+  if (!own_.problem.empty() && needs_identity(cluster_))
+    return add("handshake", own_.problem, false);
+  const auto wanted = settings();
+  if (!wanted) return add("handshake", wanted.error().context, false);
   tls::ClientContext context;
   tls::SessionSlot tickets;
-  const auto ssl = context.open(**identity, &tickets);
+  const auto ssl = context.open(*wanted, &tickets);
   if (!ssl) return add("handshake", ssl.error().context, false);
   tls::attach(**ssl, line);
   for (;;) {
@@ -192,12 +231,26 @@ void Attempt::shake_hands(Line& line) {
     }
     if (step.bytes > 0) {
       show(**ssl);
-      return await_answer(**ssl, line, tickets);
+      return without_key() ? leave_out_certificate() : await_answer(**ssl, line, tickets);
     }
     const auto error = tls::failure_of(**ssl, Side::upstream);
     certificates(**ssl);
+    if (without_key() && wants_only_our_certificate(**ssl, error)) return leave_out_certificate();
     return add("handshake", error.context, false);
   }
+}
+
+// TLS 1.2: the server judges the missing certificate within the handshake, after we judged its own.
+bool Attempt::wants_only_our_certificate(SSL& ssl, const Error& error) const {
+  return error.fault == Fault::tls_handshake && SSL_get0_peer_certificate(&ssl) &&
+         SSL_get_verify_result(&ssl) == X509_V_OK;
+}
+
+void Attempt::leave_out_certificate() {
+  out_.partly = true;
+  add("not tried",
+      "our own certificate was not shown: its key is in the running proxy's memory alone. Whether "
+      "the server takes it, a request through the proxy tells");
 }
 
 // With TLS 1.3 the handshake is over for us before the server has judged our certificate, or missed
@@ -258,9 +311,10 @@ std::optional<IpAddress> resolved(const std::string& host) {
 }
 
 LiveResult try_live(const mesh::ExplainedTarget& target, const certs::Vault& vault,
-                    const std::string& host, const SocketAddress& destination) {
+                    const OwnIdentity& own, const std::string& host,
+                    const SocketAddress& destination) {
   if (!target.cluster || (!target.refused.empty() && !target.tls_inside_tls)) return {};
-  return Attempt(target, vault).run(host, destination);
+  return Attempt(target, vault, own).run(host, destination);
 }
 
 }  // namespace sallyport::cli

@@ -58,6 +58,7 @@ std::string verdict(const Told& told) {
   if (!told.plan.answer.empty()) return "The proxy answers: " + told.plan.answer;
   if (!told.plan.goes_through()) return "It does NOT go through.";
   if (!told.goes_through()) return "The plan goes through; the live connection FAILED.";
+  if (told.tried_in_part()) return "It goes through, as far as it was tried.";
   return "It goes through.";
 }
 
@@ -99,6 +100,10 @@ bool LiveResult::good() const {
 bool Told::goes_through() const {
   return plan.goes_through() &&
          std::all_of(live.begin(), live.end(), [](const auto& one) { return one.good(); });
+}
+
+bool Told::tried_in_part() const {
+  return std::any_of(live.begin(), live.end(), [](const auto& one) { return one.partly; });
 }
 
 std::string explanation_text(const Told& told) {

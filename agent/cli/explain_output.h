@@ -14,6 +14,7 @@ struct LiveStep {
 };
 struct LiveResult {
   std::vector<LiveStep> steps;  // resolve, connect, handshake, certificates, verification
+  bool partly = false;          // something could not be tried; a step says what
   bool good() const;
 };
 
@@ -24,6 +25,7 @@ struct Told {
   mesh::Explanation plan;
   std::vector<LiveResult> live;  // of each target; empty: not asked for
   bool goes_through() const;
+  bool tried_in_part() const;
 };
 
 std::string explanation_text(const Told& told);

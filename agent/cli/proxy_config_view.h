@@ -39,6 +39,8 @@ Result<std::string> view_all(const Json* dump, const Json* clusters, const Proxy
 // Shared by the parts.
 // The element of "configs" of this message: "ClustersConfigDump". Error: not there.
 Result<const Json*> section(const Json* dump, std::string_view message);
+// Of an element of SecretsConfigDump: its certificate chain, or its CA certificates.
+std::string secret_pem(const Json* secret);
 // VIRTUAL SERVICE and DESTINATION RULE: "reviews.default", by Istio's metadata of `message`.
 std::string managed_by(const Json* message);
 // The parts of "outbound|80|v1|a.test"; false: a name of another kind.

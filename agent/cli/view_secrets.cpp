@@ -1,4 +1,3 @@
-#include <openssl/evp.h>
 #include <openssl/x509v3.h>
 
 #include <ctime>
@@ -19,17 +18,6 @@ struct Row {
   std::string name, type, status, serial, not_after, not_before, trust_domain, problem;
   bool valid = false;
 };
-
-std::string decoded(const std::string& base64) {
-  std::string out(base64.size() / 4 * 3 + 1, '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(base64.data()),
-                                   static_cast<int>(base64.size()));
-  if (size < 0) return {};
-  const auto padded = base64.ends_with("==") ? 2 : base64.ends_with("=") ? 1 : 0;
-  out.resize(static_cast<std::size_t>(std::max(0, size - padded)));
-  return out;
-}
 
 std::string time_text(int64_t seconds) {
   const std::time_t time = seconds;
@@ -70,11 +58,7 @@ void add_rows(std::vector<Row>& rows, const Json* secrets, bool active,
     if (!query.name.empty() && row.name != query.name) continue;
     row.status = active ? "ACTIVE" : "WARMING";
     row.problem = text_of(member(one, "error_state.details"));
-    auto bytes = text_of(member(one, "secret.tls_certificate.certificate_chain.inline_bytes"));
-    if (bytes.empty()) {
-      bytes = text_of(member(one, "secret.validation_context.trusted_ca.inline_bytes"));
-    }
-    take_certificate(row, decoded(bytes), query.now);
+    take_certificate(row, secret_pem(one), query.now);
     rows.push_back(std::move(row));
   }
 }

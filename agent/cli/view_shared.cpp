@@ -1,3 +1,5 @@
+#include <openssl/evp.h>
+
 #include <algorithm>
 
 #include "agent/cli/proxy_config_view.h"
@@ -17,7 +19,25 @@ std::vector<std::string> split(const std::string& text, char by) {
   return out;
 }
 
+std::string decoded(const std::string& base64) {
+  std::string out(base64.size() / 4 * 3 + 1, '\0');
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                   reinterpret_cast<const unsigned char*>(base64.data()),
+                                   static_cast<int>(base64.size()));
+  if (size < 0) return {};
+  const auto padded = base64.ends_with("==") ? 2 : base64.ends_with("=") ? 1 : 0;
+  out.resize(static_cast<std::size_t>(std::max(0, size - padded)));
+  return out;
+}
+
 }  // namespace
+
+std::string secret_pem(const Json* secret) {
+  auto bytes = text_of(member(secret, "secret.tls_certificate.certificate_chain.inline_bytes"));
+  if (bytes.empty())
+    bytes = text_of(member(secret, "secret.validation_context.trusted_ca.inline_bytes"));
+  return decoded(bytes);
+}
 
 Result<const Json*> section(const Json* dump, std::string_view message) {
   const std::string suffix = "." + std::string(message);

@@ -72,13 +72,13 @@ std::string host_of(const mesh::Cluster& cluster, std::string_view authority) {
   return cluster.host.starts_with('*') ? std::string() : dns::canonical(cluster.host);
 }
 
-// 2.12, without istio-peer-exchange: who offers it has to send a frame of metadata first.
+}  // namespace
+
+// Without istio-peer-exchange: who offers it has to send a frame of metadata first.
 std::vector<std::string> mesh_alpn(bool http) {
   if (http) return {"istio-http/1.1", "istio", "http/1.1"};
   return {"istio"};
 }
-
-}  // namespace
 
 tls::Parameters parameters_of(const istio::TlsDefaults& defaults) {
   return {defaults.only_tls_1_3, joined(defaults.cipher_suites), joined(defaults.ecdh_curves)};

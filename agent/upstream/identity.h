@@ -29,6 +29,9 @@ std::string_view identity_key(const mesh::Cluster& cluster, std::string_view aut
 Result<IdentityPtr> make_identity(const mesh::Cluster& cluster, std::string_view authority,
                                   const certs::Vault& vault, bool http = true);
 
+// What Istio's mutual TLS offers by ALPN (istio-api.md 2.12).
+std::vector<std::string> mesh_alpn(bool http);
+
 // What meshConfig.tlsDefaults or meshMTLS say, in OpenSSL's words.
 tls::Parameters parameters_of(const istio::TlsDefaults& defaults);
 
