@@ -7,7 +7,9 @@
 // Threading: the io_context's thread; nothing blocks.
 // Limits: limits::app_probes_at_once (503 beyond), the probe's own timeout over all of it.
 #pragma once
+#include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "agent/admin/app_probes.h"
@@ -19,9 +21,16 @@ class io_context;
 
 namespace sallyport::admin {
 
+// Lines for the log; both may be empty. One when a probe begins to fail, with the cause, and one
+// when it succeeds again: kubelet asks every few seconds.
+struct ProbeLog {
+  std::function<void(const std::string&)> info, warn;
+};
+
 class Prober {
 public:
-  Prober(boost::asio::io_context& io, AppProbes probes, const ProbeOptions& options);
+  Prober(boost::asio::io_context& io, AppProbes probes, const ProbeOptions& options,
+         ProbeLog log = {});
   Prober(Prober&&) noexcept;
   ~Prober();  // probes under way go on, and answer
   // Answers 400 where no probe has this path.

@@ -222,6 +222,7 @@ Result<void> Process::open_admin() {
       .probe_options = {admin::probe_destination(options_.proxy.addresses,
                                                  settings_.probe_localhost),
                         status_port()},
+      .warn = [](const std::string& line) { log_warning(line); },
   };
   auto server = admin::Server::start(io_, ports(), std::move(sources));
   if (!server) return while_doing("admin, health or status port", server.error());
