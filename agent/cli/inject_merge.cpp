@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "agent/cli/yaml_edit.h"
+
 namespace sallyport::cli {
 namespace {
 

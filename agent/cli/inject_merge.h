@@ -9,9 +9,9 @@
 
 #include <string>
 
-#include "agent/cli/yaml_edit.h"
-
 namespace sallyport::cli {
+
+class YamlEdit;
 
 struct BadMerge {  // thrown
   int line;

@@ -1,8 +1,7 @@
 // `sallyport inject` of a pod that customizes the sidecar by a container of its name, as Istio's
 // documentation has it ("Customizing injection") and its proxy-override*.yaml test.
-#include "agent/cli/inject_merge.h"
-
 #include <gtest/gtest.h>
+#include <yaml-cpp/yaml.h>
 
 #include "agent/cli/injector.h"
 
