@@ -21,4 +21,7 @@ Result<AuthorityFiles> read_authority(const std::string& directory);
 Result<void> write_authority(const std::string& directory, const std::string& root_pem,
                              const SecretText& key_pem);
 
+// Puts `roots_pem` where `path` is, whole at any moment. Error: the file, and why not.
+Result<void> write_roots(const std::string& path, const std::string& roots_pem);
+
 }  // namespace sallyport::ca
