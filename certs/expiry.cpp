@@ -6,6 +6,7 @@ namespace sallyport::certs {
 namespace {
 
 constexpr int64_t day_s = 86'400;
+constexpr std::size_t uri_bytes_shown = 512;
 constexpr int thresholds[] = {0, 1, 7, 30};  // days; 0: it is over
 
 // The least threshold that is reached; -1: none.
@@ -39,8 +40,12 @@ std::vector<Expiry> expiries(const Vault& vault) {
   std::vector<Expiry> all;
   const auto add = [&all](const char* what, const std::string& resource,
                           const std::vector<CertificateInfo>& certificates) {
-    for (const CertificateInfo& info : certificates)
-      all.push_back({what, resource, info.subject, info.serial, info.not_before, info.not_after});
+    for (const CertificateInfo& info : certificates) {
+      const bool by_uri = info.subject.empty() && !info.uris.empty();
+      all.push_back({what, resource,
+                     by_uri ? printable(info.uris.front(), uri_bytes_shown) : info.subject,
+                     info.serial, info.not_before, info.not_after});
+    }
   };
   for (const auto& [name, entry] : vault.entries) {
     if (entry.pair) add("certificate", name, entry.pair->certificates());

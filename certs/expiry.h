@@ -16,7 +16,7 @@ namespace sallyport::certs {
 struct Expiry {
   const char* what;             // "certificate", "CA certificate", "CRL"
   std::string resource;         // the vault's name
-  std::string subject;          // a CRL's issuer
+  std::string subject;          // a CRL's issuer; a workload's URI SAN, as its subject is empty
   std::string serial;           // empty for CRLs
   int64_t from = 0, until = 0;  // seconds since 1970
 };

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t listed_names = 10;       // of a certificate's, which may be hundreds
 constexpr std::size_t name_bytes_shown = 253;  // a DNS name's longest
+constexpr std::size_t uri_bytes_shown = 512;
 
 std::string lower_case(std::string_view text) {
   std::string lower(text);
@@ -44,7 +45,20 @@ bool matches_exactly(std::string_view name, const certs::CertificateInfo& certif
 }
 
 std::string quoted_subject(const X509* certificate) {
-  return certificate ? "subject \"" + certs::subject_text(*certificate) + "\"" : "no certificate";
+  if (!certificate) return "no certificate";
+  const std::string subject = certs::subject_text(*certificate);
+  const auto uris = certs::describe(*certificate).uris;
+  if (subject.empty() && !uris.empty())  // a workload's: Istio leaves the subject empty
+    return "URI SAN \"" + certs::printable(uris.front(), uri_bytes_shown) + "\"";
+  return "subject \"" + subject + "\"";
+}
+
+// A date says too little of a workload's certificate, which lives for hours.
+std::string when(const X509& certificate, int64_t seconds_since_1970) {
+  constexpr int64_t short_life_s = 2 * int64_t{86'400};
+  const certs::CertificateInfo info = certs::describe(certificate);
+  const bool is_short = info.not_after - info.not_before <= short_life_s;
+  return is_short ? certs::time_text(seconds_since_1970) : certs::date_text(seconds_since_1970);
 }
 
 std::string unknown_ca(const X509* certificate) {
@@ -78,7 +92,8 @@ bool is_about_crls(int error) {
          error == X509_V_ERR_CRL_SIGNATURE_FAILURE || error == X509_V_ERR_DIFFERENT_CRL_SCOPE;
 }
 
-// The error that X509_verify_cert stopped at, with the certificate that it is about.
+}  // namespace
+
 std::string chain_failure(X509_STORE_CTX& verification) {
   const X509* certificate = X509_STORE_CTX_get_current_cert(&verification);
   const std::string who =
@@ -86,11 +101,11 @@ std::string chain_failure(X509_STORE_CTX& verification) {
   const int error = X509_STORE_CTX_get_error(&verification);
   switch (error) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-      return who + " expired on " + certs::date_text(certs::describe(*certificate).not_after) +
+      return who + " expired on " + when(*certificate, certs::describe(*certificate).not_after) +
              ": " + quoted_subject(certificate);
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return who + " not valid before " +
-             certs::date_text(certs::describe(*certificate).not_before) + ": " +
+             when(*certificate, certs::describe(*certificate).not_before) + ": " +
              quoted_subject(certificate);
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -119,6 +134,8 @@ std::string chain_failure(X509_STORE_CTX& verification) {
       return std::string(X509_verify_cert_error_string(error)) + ": " + quoted_subject(certificate);
   }
 }
+
+namespace {
 
 int64_t seconds_of(const ASN1_TIME& time) {
   std::tm calendar{};

@@ -1,5 +1,7 @@
 #include "agent/admin/app_probes.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <optional>
 
@@ -15,8 +17,22 @@ struct Refused {
   std::string reason;
 };
 
+// Go's JSON, which wrote and read this first, takes keys in any case: "gRPC" is grpc.
+const Node* find_key(const Node& node, std::string_view key) {
+  if (const Node* exact = node.find(key)) return exact;
+  const auto same = [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) ==
+           std::tolower(static_cast<unsigned char>(b));
+  };
+  for (const Node::Entry& entry : node.entries) {
+    if (std::equal(entry.key.begin(), entry.key.end(), key.begin(), key.end(), same))
+      return entry.value;
+  }
+  return nullptr;
+}
+
 const Node* object_in(const Node& node, std::string_view key) {
-  const Node* found = node.find(key);
+  const Node* found = find_key(node, key);
   if (!found || found->kind == Node::Kind::null) return nullptr;
   if (found->kind != Node::Kind::mapping) {
     throw Refused{std::string(key) + ": an object was expected, found " +
@@ -26,7 +42,7 @@ const Node* object_in(const Node& node, std::string_view key) {
 }
 
 std::string text_in(const Node& node, std::string_view key) {
-  const Node* found = node.find(key);
+  const Node* found = find_key(node, key);
   if (!found || found->kind == Node::Kind::null) return {};
   if (found->kind != Node::Kind::text) {
     throw Refused{std::string(key) + ": a string was expected, found " +
@@ -36,7 +52,7 @@ std::string text_in(const Node& node, std::string_view key) {
 }
 
 int64_t number_in(const Node& node, std::string_view key, int64_t max) {
-  const Node* found = node.find(key);
+  const Node* found = find_key(node, key);
   if (!found || found->kind == Node::Kind::null) return 0;
   int64_t number = 0;
   const char* const end = found->text.data() + found->text.size();
@@ -49,7 +65,7 @@ int64_t number_in(const Node& node, std::string_view key, int64_t max) {
 }
 
 uint16_t port_in(const Node& action) {
-  const Node* found = action.find("port");
+  const Node* found = find_key(action, "port");
   if (found && found->kind == Node::Kind::text) {
     throw Refused{"the port must be a number, not a name: \"" + found->text + "\""};
   }

@@ -3,9 +3,11 @@
 #include <netinet/in.h>
 
 #include <boost/beast/core/string.hpp>
+#include <set>
 
 #include "agent/admin/probe_call.h"
 #include "agent/core/limits.h"
+#include "certs/describe.h"
 
 namespace sallyport::admin {
 namespace {
@@ -66,14 +68,54 @@ Response failed_probe(const std::string& what, const error_code& error) {
 }
 
 struct Prober::State {
+  void judge(const std::string& path, const Response& response);
+
   asio::io_context& io;
   AppProbes probes;
   ProbeOptions options;
+  ProbeLog log;
+  std::set<std::string> failing = {};  // paths
   std::size_t probes_running = 0, hooks_running = 0;
 };
 
-Prober::Prober(asio::io_context& io, AppProbes probes, const ProbeOptions& options)
-    : state_(std::make_shared<State>(State{io, std::move(probes), options})) {}
+namespace {
+
+// As kubelet judges an answer.
+bool is_success(const Response& response) {
+  return response.status >= 200 && response.status < 400;
+}
+
+std::string app_place(const AppProbe& probe) {
+  const std::string port = std::to_string(probe.port);
+  if (probe.kind == AppProbe::Kind::tcp_socket) return "app TCP port = " + port;
+  if (probe.kind == AppProbe::Kind::grpc)
+    return "app gRPC port = " + port + ", service = \"" + probe.service + "\"";
+  return "app URL path = " + probe.path + ", port = " + port;
+}
+
+// "500: connect: Connection refused"
+std::string cause_of(const Response& response) {
+  constexpr std::size_t bytes_shown = 200;
+  const std::string line = response.body.substr(0, response.body.find_first_of("\r\n"));
+  return std::to_string(response.status) +
+         (line.empty() ? "" : ": " + certs::printable(line, bytes_shown));
+}
+
+}  // namespace
+
+// The words of Istio's agent.
+void Prober::State::judge(const std::string& path, const Response& response) {
+  const std::string place =
+      "original URL path = " + path + ", " + app_place(probes.find(path)->second);
+  if (is_success(response)) {
+    if (failing.erase(path) && log.info) log.info("Request to probe app succeeds again: " + place);
+  } else if (failing.insert(path).second && log.warn) {
+    log.warn("Request to probe app failed: " + cause_of(response) + ", " + place);
+  }
+}
+
+Prober::Prober(asio::io_context& io, AppProbes probes, const ProbeOptions& options, ProbeLog log)
+    : state_(std::make_shared<State>(State{io, std::move(probes), options, std::move(log)})) {}
 Prober::Prober(Prober&&) noexcept = default;
 Prober::~Prober() = default;
 
@@ -92,8 +134,9 @@ void Prober::probe(std::string_view path, const Request& request, const Done& do
   std::erase_if(call.request.headers,
                 [](const auto& header) { return is_of_a_proxy(header.first); });
   call.deadline = std::chrono::steady_clock::now() + call.probe.timeout;
-  call.done = [state = state_, &running, done](Response response) {
+  call.done = [state = state_, &running, path = found->first, done](Response response) {
     --running;
+    state->judge(path, response);
     done(std::move(response));
   };
   asio::io_context& io = state_->io;

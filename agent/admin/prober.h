@@ -13,7 +13,9 @@
 // Limits: limits::app_probes_at_once, app_hooks_at_once (503 beyond), the probe's own timeout over
 // all of it.
 #pragma once
+#include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "agent/admin/app_probes.h"
@@ -29,9 +31,16 @@ namespace sallyport::admin {
 // they are fewer than the connections of a port.
 inline constexpr std::size_t app_hooks_at_once = 16;
 
+// Lines for the log; both may be empty. One when a probe begins to fail, with the cause, and one
+// when it succeeds again: kubelet asks every few seconds.
+struct ProbeLog {
+  std::function<void(const std::string&)> info, warn;
+};
+
 class Prober {
 public:
-  Prober(boost::asio::io_context& io, AppProbes probes, const ProbeOptions& options);
+  Prober(boost::asio::io_context& io, AppProbes probes, const ProbeOptions& options,
+         ProbeLog log = {});
   Prober(Prober&&) noexcept;
   ~Prober();  // probes under way go on, and answer
   // Answers 400 where no probe has this path.

@@ -142,7 +142,7 @@ void Port::close() {
 
 struct Server::State {
   State(asio::io_context& on, Sources sources) : io(on) {
-    Prober prober(io, sources.probes, sources.probe_options);
+    Prober prober(io, sources.probes, sources.probe_options, {sources.log, sources.warn});
     const StatusActions actions{sources.drain_agent, sources.quit};
     pages = std::make_shared<Pages>(std::move(sources));
     status = std::make_shared<StatusPages>(pages, std::move(prober), actions);

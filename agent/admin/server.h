@@ -52,6 +52,7 @@ struct Sources {
   std::function<void(const std::string&)> log = {};  // what readiness waits for; may be empty
   AppProbes probes = {};
   ProbeOptions probe_options = {};
+  std::function<void(const std::string&)> warn = {};  // a probe that begins to fail; may be empty
 };
 
 struct Ports {

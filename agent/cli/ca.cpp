@@ -30,7 +30,12 @@ void add_options(CLI::App& app, Flags& f) {
                  "directory of the CA in Istio's plug-in form: ca-cert.pem, ca-key.pem, "
                  "cert-chain.pem, root-cert.pem (istiod: /etc/cacerts); followed live");
   app.add_flag("--self-signed", o.self_signed,
-               "a root of its own: kept in --ca-dir if given, else in memory alone");
+               "a root of its own: kept in --ca-dir if given, else in memory alone (then a restart "
+               "makes another)");
+  app.add_option(
+      "--root-out", o.root_file,
+      "a file that gets the roots' certificates (never a key), for those who verify this "
+      "CA: kubectl create configmap istio-ca-root-cert --from-file=root-cert.pem=FILE");
   app.add_option("--trust-domain", o.trust_domain, "of the SPIFFE ids that it signs")
       ->envname("TRUST_DOMAIN")
       ->capture_default_str();
@@ -41,8 +46,8 @@ void add_options(CLI::App& app, Flags& f) {
       ->envname("MAX_WORKLOAD_CERT_TTL")
       ->capture_default_str();
   app.add_option("--jwt-keys", o.keys_file,
-                 "public keys of service accounts' tokens, JWKS or PEM (kubectl get --raw "
-                 "/openid/v1/jwks); followed live");
+                 "public keys of service accounts' tokens, JWKS or PEM; the API server has them: "
+                 "kubectl get --raw /openid/v1/jwks; followed live");
   app.add_option("--audience", o.audiences, "one of them must be among a token's")
       ->delimiter(',')
       ->capture_default_str();
@@ -51,8 +56,9 @@ void add_options(CLI::App& app, Flags& f) {
                  "file of lines TOKEN NAMESPACE/SERVICEACCOUNT, for machines without Kubernetes; "
                  "followed live");
   app.add_option("--dns-name", o.dns_names,
-                 "of its own certificate, beside istiod.istio-system.svc, istio-ca."
-                 "istio-system.svc, sallyport-ca and localhost")
+                 "of its own certificate, beside localhost and istiod, istio-ca and sallyport-ca, "
+                 "each alone and with .istio-system, .istio-system.svc and "
+                 ".istio-system.svc.cluster.local")
       ->delimiter(',');
   app.add_option("--ip", o.addresses,
                  "addresses of its own certificate, beside 127.0.0.1, ::1 and INSTANCE_IPS")
@@ -142,6 +148,14 @@ int run_ca(int argc, char** argv) {
   if (!server) {
     log_error(server.error().context);
     return 1;
+  }
+  if (flags.options.self_signed && flags.options.directory.empty()) {
+    log_warning(
+        "--self-signed without --ca-dir: the root is in memory alone, a restart makes another, and "
+        "then each certificate of this one is refused" +
+        std::string(flags.options.root_file.empty()
+                        ? "; --root-out gives it to who verifies this CA"
+                        : ""));
   }
   if (flags.options.keys_file.empty() && flags.options.tokens_file.empty()) {
     log_warning(

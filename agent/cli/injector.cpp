@@ -5,6 +5,7 @@
 #include <set>
 
 #include "agent/cli/inject_annotations.h"
+#include "agent/cli/inject_merge.h"
 #include "agent/cli/inject_probes.h"
 #include "agent/cli/inject_template.h"
 #include "agent/cli/yaml_edit.h"
@@ -133,6 +134,17 @@ void warn_of_wish(const YAML::Node& metadata, std::vector<Warning>& warnings) {
                                          "pods are that say nothing"});
 }
 
+// Undefined: none. Refused: two.
+YAML::Node container_of(const YAML::Node& spec, const char* list, const std::string& name) {
+  YAML::Node found(YAML::NodeType::Undefined);
+  for (const auto& container : below(spec, {list})) {
+    if (text_of(container, "name") != name) continue;
+    if (found.IsDefined()) throw Refusal{line_of(container), "two containers are called " + name};
+    found.reset(container);
+  }
+  return found;
+}
+
 void check_annotations(const YAML::Node& metadata, std::vector<Warning>& warnings) {
   const StringMap annotations = map_of(metadata, "annotations");
   const auto line = [&](const AnnotationNote& note) {
@@ -155,7 +167,8 @@ TemplateFacts facts_of(const Template& each, const YAML::Node& spec, const Injec
   const auto image = facts.annotations.find("sidecar.istio.io/proxyImage");
   if (image != facts.annotations.end()) facts.image = image->second;
   for (const auto& container : below(spec, {"containers"}))
-    facts.container_names.push_back(text_of(container, "name"));
+    if (text_of(container, "name") != "istio-proxy")
+      facts.container_names.push_back(text_of(container, "name"));
   return facts;
 }
 
@@ -233,6 +246,29 @@ std::size_t take_probes(YamlEdit& edit, const YAML::Node& spec, TemplateFacts& f
   }
 }
 
+// The pod's own containers of our names lie over the template's; what is left of `parts` is to be
+// added.
+void merge_own(YamlEdit& edit, const YAML::Node& spec, TemplateParts& parts) {
+  const auto merge = [&](const char* list, const char* other, std::vector<std::string>& objects) {
+    std::erase_if(objects, [&](const std::string& object) {
+      const std::string name = YAML::Load(object)["name"].Scalar();
+      const YAML::Node own = container_of(spec, list, name);
+      if (const YAML::Node stray = container_of(spec, other, name); stray.IsDefined()) {
+        throw Refusal{line_of(stray), "the container " + name + " must be one of spec." + list};
+      }
+      if (own.IsDefined()) merge_container(edit, own, object);
+      return own.IsDefined();
+    });
+  };
+  if (parts.first && text_of(below(spec, {"containers"})[0], "name") != "istio-proxy" &&
+      container_of(spec, "containers", "istio-proxy").IsDefined()) {
+    throw Refusal{line_of(spec),
+                  "holdApplicationUntilProxyStarts: istio-proxy must be the first container"};
+  }
+  merge("initContainers", "containers", parts.init_containers);
+  merge("containers", "initContainers", parts.containers);
+}
+
 std::size_t edit_template(YamlEdit& edit, const Template& each, const InjectOptions& options,
                           std::vector<Warning>& warnings) {
   const int line = each.pod.Mark().line + 1;
@@ -240,13 +276,7 @@ std::size_t edit_template(YamlEdit& edit, const Template& each, const InjectOpti
   if (!spec.IsDefined() || !spec.IsMap()) throw Refusal{line, "the pod template has no spec"};
   TemplateFacts facts = facts_of(each, spec, options);
   if (facts.container_names.empty())
-    throw Refusal{spec.Mark().line + 1, "spec.containers: a pod needs one"};
-  for (const std::string& name : facts.container_names) {
-    if (name == "istio-proxy") {
-      throw Refusal{spec.Mark().line + 1,
-                    "a container istio-proxy is there already; merging isn't supported"};
-    }
-  }
+    throw Refusal{spec.Mark().line + 1, "spec.containers: a pod needs one beside istio-proxy"};
   warn_of_wish(below(each.pod, {"metadata"}), warnings);
   check_annotations(below(each.pod, {"metadata"}), warnings);
   const std::size_t probes = take_probes(edit, spec, facts);
@@ -260,6 +290,7 @@ std::size_t edit_template(YamlEdit& edit, const Template& each, const InjectOpti
          "enableAutoMtls: false in the MeshConfig is for pods without a mesh"});
   }
   add_metadata(edit, each.pod, facts, *parts);
+  merge_own(edit, spec, *parts);
   using Where = YamlEdit::Where;
   add_objects(edit, spec, "initContainers", parts->init_containers,
               parts->inits_first ? Where::front : Where::end);
@@ -341,6 +372,8 @@ Result<Injected> inject(std::string_view text, const std::string& file,
     return inject_or_throw(text, file, options);
   } catch (const Refusal& refusal) {
     return error_at(file, refusal.line, refusal.reason);
+  } catch (const BadMerge& bad) {
+    return error_at(file, bad.line, bad.reason);
   } catch (const YAML::Exception& error) {
     return error_at(file, error.mark.line + 1, error.msg);
   }

@@ -32,8 +32,8 @@ struct Injected {
 // than "true" and "false" counts as none, with a warning); hostNetwork;
 // namespaces kube-system, kube-public, kube-node-lease, local-path-storage; and those whose
 // Namespace in the same text has the label `istio-injection: disabled`. Error: broken YAML, an
-// annotation that Istio refuses or that can't be honoured, a template that already has a container
-// named istio-proxy.
+// annotation that Istio refuses or that can't be honoured. A container of the pod's own that is
+// called istio-proxy or istio-init lies over the template's (inject_merge.h).
 Result<Injected> inject(std::string_view text, const std::string& file,
                         const InjectOptions& options = {});
 

@@ -16,6 +16,7 @@
 #include "agent/cli/logging.h"
 #include "agent/cli/mesh_config.h"
 #include "agent/cli/shutdown.h"
+#include "agent/cli/workload_identity.h"
 #include "agent/config/service.h"
 #include "agent/core/spiffe.h"
 #include "agent/net/listener.h"
@@ -98,7 +99,9 @@ public:
 
 private:
   void start_identity(const istio::MeshConfig& mesh);
+  void lack_identity(const istio::MeshConfig& mesh);
   bool has_certificate() const;  // or needs none
+  std::string missing_certificate() const;
   Result<void> open_workers(const istio::MeshConfig& mesh);
   Result<void> open_admin();
   uint16_t status_port() const;
@@ -166,7 +169,7 @@ Result<void> Process::start() {
 
 // Before the workers: a certificate from files is there for the first connection.
 void Process::start_identity(const istio::MeshConfig& mesh) {
-  if (!options_.identity.any()) return;
+  if (!options_.identity.any()) return lack_identity(mesh);
   const auto warn = [](const std::string& line) { log_warning(line, Logger::config); };
   const std::string& domain = options_.identity.trust_domain;
   const SpiffeId id{domain.empty() ? mesh.trust_domain : domain, options_.proxy.namespace_name,
@@ -178,6 +181,23 @@ void Process::start_identity(const istio::MeshConfig& mesh) {
                         },
                         [](const std::string& line) { log_info(line, Logger::config); }, warn});
   identity_->start();
+}
+
+// So that what needs it can say why it is not there.
+void Process::lack_identity(const istio::MeshConfig& mesh) {
+  const certs::VaultEntry none{.pair = nullptr, .roots = nullptr, .problem = no_identity_source};
+  config_.set_identity(none, none);
+  if (!mesh.enable_auto_mtls) return;
+  log_warning(std::string(no_identity_source) +
+                  ": there is no workload certificate, so mutual TLS with other pods of the mesh "
+                  "fails; set CA_ADDR (meshConfig.defaultConfig.proxyMetadata, or the annotation "
+                  "proxy.istio.io/config), or enableAutoMtls: false without a mesh",
+              Logger::config);
+}
+
+std::string Process::missing_certificate() const {
+  if (has_certificate()) return {};
+  return identity_->problem().empty() ? "none yet" : "none yet: " + identity_->problem();
 }
 
 bool Process::has_certificate() const { return !identity_ || identity_->ready(); }
@@ -227,6 +247,7 @@ Result<void> Process::open_admin() {
       .probe_options = {admin::probe_destination(options_.proxy.addresses,
                                                  settings_.probe_localhost),
                         status_port()},
+      .warn = [](const std::string& line) { log_warning(line); },
   };
   auto server = admin::Server::start(io_, ports(), std::move(sources));
   if (!server) return while_doing("admin, health or status port", server.error());
@@ -248,7 +269,7 @@ admin::Ports Process::ports() const {
 // Both ports answer before the workers run.
 std::vector<admin::Condition> Process::conditions() const {
   return {{"workers", [this] { return started_ ? "" : "not started yet"; }},
-          {"workload certificate", [this] { return has_certificate() ? "" : "none yet"; }}};
+          {"workload certificate", [this] { return missing_certificate(); }}};
 }
 
 // Only the families that the pod itself has: an AAAA answer is of no use to an IPv4 pod.

@@ -6,6 +6,7 @@
 #include "agent/cli/table.h"
 #include "certs/describe.h"
 #include "certs/pem.h"
+#include "certs/vault.h"
 
 namespace sallyport::cli {
 namespace {
@@ -96,6 +97,10 @@ std::string reasons(const std::vector<Row>& rows) {
     if (row.status == "ACTIVE" && row.problem.ends_with("missing")) {
       out += "\n" + row.name + " is ACTIVE: it was deleted (" + row.problem +
              "); the last good version stays in force";
+      continue;
+    }
+    if (row.status == "ACTIVE" && row.name == certs::identity_name) {
+      out += "\n" + row.name + " is ACTIVE, but " + row.problem;
       continue;
     }
     out += "\n" + row.name + " is " + row.status +

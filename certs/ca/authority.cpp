@@ -113,10 +113,12 @@ Result<std::shared_ptr<const Authority>> Authority::load(const std::string& dire
   if (!files) return files.error();
   auto roots = certs::TrustStore::parse(files->roots_pem);
   if (!roots) return while_doing(directory + "/root-cert.pem", roots.error());
+  if (auto own = certs::KeyPair::parse(files->chain_pem, files->key_pem.view()); !own)
+    return while_doing(directory + "/ca-key.pem", own.error());  // the certificates were read
   IdentityMaterial material{std::move(files->chain_pem), std::move(files->key_pem),
                             files->roots_pem};
   auto pair = check_identity(material, **roots, std::time(nullptr));
-  if (!pair) return while_doing(directory, pair.error());
+  if (!pair) return while_doing(directory + "/ca-cert.pem", pair.error());
   if (!may_sign(*(*pair)->leaf()))
     return certs::missing_secret(directory + "/ca-cert.pem: not a CA's certificate");
 

@@ -70,10 +70,15 @@ Result<AuthorityFiles> read_authority(const std::string& directory) {
   const auto path = [&](const char* name) { return directory + '/' + name; };
   auto pair = config::read_pem({path("ca-cert.pem"), path("ca-key.pem")});
   if (!pair) return pair.error();
+  if (auto own = join_certificates({pair->first}); !own)
+    return while_doing(path("ca-cert.pem"), own.error());
   AuthorityFiles files{pair->first, SecretText(std::move(pair->second)), pair->first};
   if (exists(path("cert-chain.pem"))) {
     auto chain = config::read_file(path("cert-chain.pem"), limits::pem_file_bytes);
     if (!chain) return while_doing(path("cert-chain.pem"), chain.error());
+    const bool is_empty = chain->find_first_not_of(" \t\r\n") == chain->npos;  // as a root's may be
+    if (auto any = join_certificates({*chain}); !any && !is_empty)
+      return while_doing(path("cert-chain.pem"), any.error());
     auto joined = join_certificates({pair->first, *chain});
     if (!joined) return while_doing(path("cert-chain.pem"), joined.error());
     files.chain_pem = std::move(*joined);
@@ -112,6 +117,14 @@ Result<void> write_certificate(const std::string& directory, const std::string& 
 void complete_roots(const std::string& directory, const std::string& root_pem) {
   if (!exists(directory + "/root-cert.pem"))
     (void)write_new(directory, "root-cert.pem", root_pem, 0644);
+}
+
+Result<void> write_roots(const std::string& path, const std::string& roots_pem) {
+  const std::string next = path + ".new";
+  ::unlink(next.c_str());  // of a start that was cut off
+  if (auto written = write_new(next, roots_pem, 0644); !written) return written;
+  if (::rename(next.c_str(), path.c_str()) != 0) return failed(path);
+  return {};
 }
 
 }  // namespace sallyport::ca

@@ -28,4 +28,7 @@ Result<void> write_certificate(const std::string& directory, const std::string& 
 // Where it is missing; `read_authority` goes without it, so that a read-only directory is no error.
 void complete_roots(const std::string& directory, const std::string& root_pem);
 
+// Puts `roots_pem` where `path` is, whole at any moment. Error: the file, and why not.
+Result<void> write_roots(const std::string& path, const std::string& roots_pem);
+
 }  // namespace sallyport::ca

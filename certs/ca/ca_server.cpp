@@ -7,6 +7,7 @@
 #include "agent/config/file.h"
 #include "agent/config/watcher.h"
 #include "agent/core/limits.h"
+#include "certs/ca/authority_files.h"
 #include "certs/ca/ca_service.h"
 #include "certs/describe.h"
 
@@ -66,6 +67,7 @@ struct CaServer::State {
   void watch();
   void serve_as(const Authority& authority);
   void await_renewal();
+  Result<void> give_roots() const;
   std::string text_of(const Authority& authority) const;
 
   boost::asio::io_context& io;
@@ -91,6 +93,7 @@ Result<void> CaServer::State::start() {
   auto made = first_authority(options);
   if (!made) return made.error();
   authority = std::move(*made);
+  if (auto given = give_roots(); !given) return while_doing("the root's file", given.error());
   auto tokens = read_tokens(options);
   if (!tokens) return tokens.error();
   service = std::make_unique<CaService>(
@@ -114,6 +117,11 @@ Result<void> CaServer::State::start() {
   return {};
 }
 
+Result<void> CaServer::State::give_roots() const {
+  if (options.root_file.empty()) return {};
+  return write_roots(options.root_file, authority->roots_pem());
+}
+
 // The new one at once, so that its roots verify clients of the new certificates.
 void CaServer::State::serve_as(const Authority& one) {
   auto own = one.issue_server(options.dns_names, options.addresses, serving_certificate, now());
@@ -135,6 +143,7 @@ void CaServer::State::reload() {
     authority = std::move(*made);
     service->set_authority(authority);
     serve_as(*authority);
+    if (auto given = give_roots(); !given) warn("the root's file: " + given.error().context);
     info("the CA is now " + text_of(*authority));
   }
   auto tokens = read_tokens(options);

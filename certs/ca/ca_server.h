@@ -22,6 +22,7 @@ struct CaServerOptions {
   SocketAddress listen;
   std::string directory;     // of the CA's files; may be empty when self-signed
   bool self_signed = false;  // a root of its own, kept in `directory` if there is one
+  std::string root_file;     // gets the roots, at the start and when they change; empty: none does
   std::string trust_domain = "cluster.local";
   std::chrono::seconds ttl, ttl_max;
   std::string keys_file;  // JWKS or PEM public keys; empty: no JWTs

@@ -103,8 +103,15 @@ private:
 
   void finish(Result<void> result) {
     const auto call = std::move(call_);  // ends with this function
-    if (!result) return deliver_(result.error());
+    if (!result) return deliver_(explained(result.error()));
     deliver_(material());
+  }
+
+  // A CA tells the caller nothing more, so that it can't be probed.
+  Error explained(Error error) const {
+    if (error.context.starts_with("UNAUTHENTICATED"))
+      error.context += "; the reason stands in the log of the CA " + settings_.address;
+    return error;
   }
 
   Result<IdentityMaterial> material() {

@@ -11,8 +11,9 @@ namespace {
 class FileSource : public IdentitySource {
 public:
   FileSource(boost::asio::io_context& io, IdentityFiles files,
-             std::function<void(const std::string&)> warn)
+             std::function<void(const std::string&)> warn, std::string expected_id)
       : files_(std::move(files)),
+        expected_id_(std::move(expected_id)),
         warn_(std::move(warn)),
         watcher_(io, [this](const auto&) { read_all(); }) {}
 
@@ -43,6 +44,7 @@ private:
     auto roots = config::read_file(files_.roots, limits::pem_file_bytes);
     if (!roots) return while_doing(files_.roots, roots.error());
     material.roots_pem = std::move(*roots);
+    material.expected_id = expected_id_;
     return material;
   }
 
@@ -59,6 +61,7 @@ private:
   }
 
   IdentityFiles files_;
+  std::string expected_id_;
   std::function<void(const std::string&)> warn_;
   Deliver deliver_;
   std::string told_;
@@ -68,8 +71,10 @@ private:
 }  // namespace
 
 std::unique_ptr<IdentitySource> make_file_source(boost::asio::io_context& io, IdentityFiles files,
-                                                 std::function<void(const std::string&)> warn) {
-  return std::make_unique<FileSource>(io, std::move(files), std::move(warn));
+                                                 std::function<void(const std::string&)> warn,
+                                                 std::string expected_id) {
+  return std::make_unique<FileSource>(io, std::move(files), std::move(warn),
+                                      std::move(expected_id));
 }
 
 }  // namespace sallyport::ca

@@ -18,8 +18,10 @@ struct IdentityFiles {
 };
 
 // Errors that it delivers name the file. It takes whatever SPIFFE id the certificate carries: who
-// mounts a certificate says who the workload is.
+// mounts a certificate says who the workload is. `expected_id`: the pod's own, as its service
+// account has it; another is warned of. Empty: none is expected.
 std::unique_ptr<IdentitySource> make_file_source(boost::asio::io_context& io, IdentityFiles files,
-                                                 std::function<void(const std::string&)> warn);
+                                                 std::function<void(const std::string&)> warn,
+                                                 std::string expected_id = {});
 
 }  // namespace sallyport::ca

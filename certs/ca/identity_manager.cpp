@@ -47,6 +47,8 @@ struct IdentityManager::State {
   void succeed();
   void fail(const std::string& reason);
   void expire();
+  std::string expired(const std::string& why) const;
+  void warn_of_identity(const std::string& expected) const;
   void fetch_in(milliseconds wait);
   void await_end();
   void publish(std::string problem);
@@ -102,6 +104,7 @@ Result<void> IdentityManager::State::take(const IdentityMaterial& material) {
   pair = std::move(*checked);
   pair_digest = sum;
   life = std::chrono::duration_cast<milliseconds>(end() - now);
+  warn_of_identity(material.expected_id);
   return {};
 }
 
@@ -128,7 +131,7 @@ void IdentityManager::State::fail(const std::string& why) {
   reason = why;
   ++failures;
   const bool over = pair && std::chrono::system_clock::now() >= end();
-  publish(over ? "expired at " + certs::time_text(pair->info().not_after) + "; " + why : why);
+  publish(over ? expired(why) : pair ? "the renewal failed: " + why : why);
   const milliseconds wait = retry_after(failures, over ? milliseconds(0) : life, random());
   fetch_in(wait);
   if (!news && !power_of_two(failures)) return;
@@ -143,10 +146,24 @@ void IdentityManager::State::fail(const std::string& why) {
 
 void IdentityManager::State::expire() {
   const std::string why = reason.empty() ? "nothing newer was given by " + source->name() : reason;
-  publish("expired at " + certs::time_text(pair->info().not_after) + "; " + why);
+  publish(expired(why));
   sinks.warn("the workload certificate " + who(*pair) + ", serial " + pair->info().serial +
              ", expired at " + certs::time_text(pair->info().not_after) +
              ": mutual TLS fails until there is a new one; " + why);
+}
+
+std::string IdentityManager::State::expired(const std::string& why) const {
+  const bool failed = !reason.empty();
+  return "it expired at " + certs::time_text(pair->info().not_after) +
+         (failed ? "; the renewal failed: " : "; ") + why;
+}
+
+void IdentityManager::State::warn_of_identity(const std::string& expected) const {
+  const auto& uris = pair->info().uris;
+  if (expected.empty() || (uris.size() == 1 && uris.front() == expected)) return;
+  sinks.warn("workload certificate from " + source->name() + ": it is for " +
+             (uris.empty() ? "no SPIFFE id (" + who(*pair) + ")" : who(*pair)) + ", this pod is " +
+             expected + ": its peers see the certificate's");
 }
 
 void IdentityManager::State::fetch_in(milliseconds wait) {
@@ -189,5 +206,7 @@ void IdentityManager::reload() {
 }
 
 bool IdentityManager::ready() const { return state_->pair != nullptr; }
+
+const std::string& IdentityManager::problem() const { return state_->problem; }
 
 }  // namespace sallyport::ca

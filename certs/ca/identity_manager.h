@@ -39,6 +39,8 @@ public:
   void reload();
   // Whether there has been an identity: until then the pod is not ready.
   bool ready() const;
+  // Why there is no identity, or no newer one; empty: all is well.
+  const std::string& problem() const;
 
 private:
   struct State;

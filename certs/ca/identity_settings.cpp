@@ -45,7 +45,7 @@ std::unique_ptr<IdentitySource> make_source(boost::asio::io_context& io,
                                             std::function<void(const std::string&)> warn) {
   std::unique_ptr<IdentitySource> source;
   if (const auto* files = std::get_if<IdentityFiles>(&settings.source))
-    source = make_file_source(io, *files, std::move(warn));
+    source = make_file_source(io, *files, std::move(warn), spiffe_id);
   else if (const auto* from = std::get_if<CaSettings>(&settings.source))
     source = make_ca_source(io, *from, spiffe_id);
   else

@@ -36,7 +36,8 @@ struct IdentitySettings {
 };
 
 // The source that they name; REQUIRES: any(). `spiffe_id`: who the workload is, which a CA's
-// certificate must say. `warn` gets lines for the log.
+// certificate must say; files that say another are taken with a warning. `warn` gets lines for the
+// log.
 std::unique_ptr<IdentitySource> make_source(boost::asio::io_context& io,
                                             const IdentitySettings& settings,
                                             const std::string& spiffe_id,

@@ -14,6 +14,8 @@ struct IdentityMaterial {
   std::string roots_pem;
   // The id that the leaf must carry; empty: whatever SPIFFE id it has, or none.
   std::string spiffe_id = {};
+  // The pod's own id, where another is taken too, but with a warning; empty: none is expected.
+  std::string expected_id = {};
 };
 
 // Threading: all calls, and what is handed in, on one io_context's thread (or before it runs).

@@ -14,6 +14,7 @@
 #include "agent/core/address.h"
 #include "certs/ca/transport_accept.h"
 #include "certs/describe.h"
+#include "tls/verify.h"
 
 namespace sallyport::ca {
 namespace {
@@ -164,12 +165,29 @@ private:
     return {};
   }
 
+  // In the data plane's words. The name or address is among OpenSSL's own parameters.
+  static int verify(X509_STORE_CTX* verification, void* self) {
+    auto& connecting = *static_cast<Connecting*>(self);
+    if (X509_verify_cert(verification) == 1) return 1;
+    const int error = X509_STORE_CTX_get_error(verification);
+    const X509* const leaf = X509_STORE_CTX_get0_cert(verification);
+    const bool other_name =
+        error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH;
+    connecting.verify_failure_ = other_name && leaf
+                                     ? "no SAN of the server certificate matches " +
+                                           tls::list_text({connecting.host_}) + "; it has " +
+                                           tls::alternative_names_text(certs::describe(*leaf))
+                                     : tls::chain_failure(*verification);
+    return 0;
+  }
+
   void shake_hands() {
     asio::ssl::context context(asio::ssl::context::tls_client);
     SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
     SSL_CTX_set1_cert_store(context.native_handle(), target_.roots->store());
     SSL_CTX_set_mode(context.native_handle(), SSL_MODE_NO_AUTO_CHAIN);
     context.set_verify_mode(asio::ssl::verify_peer);
+    SSL_CTX_set_cert_verify_callback(context.native_handle(), verify, this);
     tls_ = std::make_unique<TlsStream>(std::move(*tcp_), context);
     tcp_.reset();
     const std::string what = "TLS with " + target_.address;
@@ -177,6 +195,13 @@ private:
     tls_->async_handshake(
         asio::ssl::stream_base::client, [self = shared_from_this(), what](const error_code& error) {
           if (!self->done_) return;
+          if (error && !self->verify_failure_.empty()) {
+            ERR_clear_error();
+            return self->end(
+                Error{.fault = Fault::tls_verify,
+                      .retryable = true,
+                      .context = what + ": CERTIFICATE_VERIFY_FAILED: " + self->verify_failure_});
+          }
           if (error) return self->end(tls_failed(what, *self->tls_, error));
           if (!speaks_h2(*self->tls_)) {
             return self->end(Error{.fault = Fault::protocol,
@@ -191,6 +216,7 @@ private:
   Connected done_;
   Tcp::resolver resolver_;
   std::string host_;
+  std::string verify_failure_;  // why the server's certificate was refused
   std::unique_ptr<Tcp::socket> tcp_;
   std::unique_ptr<Unix::socket> unix_;
   std::unique_ptr<TlsStream> tls_;

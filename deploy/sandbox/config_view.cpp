@@ -113,6 +113,25 @@ void supersede(Files& sources, const std::string& newer_text) {
   }
 }
 
+std::string injection_context(const Files& sources) {
+  const auto counts = [](const YAML::Node& object) {
+    const std::string kind = text_of(object["kind"]);
+    return kind == "Namespace" || identity_of(object) == "ConfigMap istio-system/istio";
+  };
+  std::string context;
+  for (const auto& [name, text] : sources) {
+    const std::string kept = each_document(text, [&](const std::string& document) {
+      try {
+        return filtered(document, counts);
+      } catch (const std::exception&) {
+        return blank(document);  // Broken text says nothing of others.
+      }
+    });
+    context += "---\n" + kept + (kept.ends_with('\n') ? "" : "\n");
+  }
+  return context;
+}
+
 std::string services_with_addresses(const std::vector<Service>& services,
                                     const std::map<std::string, ServiceAddresses>& addresses) {
   std::string text;

@@ -27,6 +27,10 @@ Files config_view(const Files& sources, const std::string& namespace_name);
 // namespace, name).
 void supersede(Files& sources, const std::string& newer_text);
 
+// Of all documents those that `sallyport inject` judges others by: Namespaces, and the MeshConfig's
+// ConfigMap istio-system/istio.
+std::string injection_context(const Files& sources);
+
 // One multi-document YAML text of all Services with spec.clusterIP and clusterIPs filled in, as an
 // API server would answer. `addresses` by "namespace/name"; a Service without addresses is
 // ExternalName.

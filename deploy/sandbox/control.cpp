@@ -78,7 +78,8 @@ void Supervisor::serve(int fd, const Frame& request) {
   const std::string verb = at_or_empty(request, 0);
   Frame answer = error_frame("unknown request " + verb);
   if (verb == "apply") answer = apply(request);
-  if (verb == "remove") answer = frame_of(remove(at_or_empty(request, 1)));
+  if (verb == "remove") answer = frame_of(remove(at_or_empty(request, 1), at_or_empty(request, 2)));
+  if (verb == "context") answer = {"ok", injection_context(machine_.sources)};
   if (verb == "logs") answer = logs(request);
   if (verb == "status") answer = status();
   if (verb == "enter") return enter(fd, request);

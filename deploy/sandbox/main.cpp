@@ -149,8 +149,8 @@ void describe(CLI::App& app, Arguments& arguments) {
   apply->add_option("-f,--file", arguments.file, "manifests; - for stdin")->required();
   apply->add_option("--timeout", arguments.timeout_seconds,
                     "seconds until every pod must be ready");
-  app.add_subcommand("delete", "take back what a file of that name gave")
-      ->add_option("-f,--file", arguments.file, "the file's name")
+  app.add_subcommand("delete", "take back what a file of that name gave, and what it names")
+      ->add_option("-f,--file", arguments.file, "the file; its name is enough; - for stdin")
       ->required();
   app.add_subcommand("status", "the pods of every sandbox, or of --name");
   app.add_subcommand("down", "end a sandbox; nothing of it is left")
@@ -169,7 +169,11 @@ int run(const CLI::App& app, const Arguments& arguments) {
   if (verb == "capture") return run_capture(*sandbox, arguments);
   if (verb == "apply") return run_apply(*sandbox, arguments);
   if (verb == "delete") {
-    auto removed = sandbox->remove(arguments.file.substr(arguments.file.rfind('/') + 1));
+    // Its text too: the same objects may have come from another file, or from stdin.
+    const std::string path = arguments.file == "-" ? "/dev/stdin" : arguments.file;
+    const UniqueFd there(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    auto removed =
+        sandbox->remove(path.substr(path.rfind('/') + 1), there ? read_file(path) : std::string());
     return removed ? 0 : complain(removed.error());
   }
   auto down = sandbox->down(std::chrono::seconds(arguments.grace_seconds));

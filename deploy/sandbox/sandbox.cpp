@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "deploy/sandbox/config_view.h"
 #include "deploy/sandbox/founding.h"
 
 namespace sallyport::sandbox {
@@ -14,8 +15,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Result<std::string> inject(const Files& files, const Options& options) {
+// `context`: what is there already and says how pods are injected.
+Result<std::string> inject(const Files& files, const std::string& context, const Options& options) {
   std::string all;
+  if (options.inject) {
+    Files older = {{"context", context}};
+    for (const auto& [name, text] : files) supersede(older, text);
+    all = older["context"];
+  }
   for (const auto& [name, text] : files) all += "---\n" + text + (text.ends_with('\n') ? "" : "\n");
   if (!options.inject) return all;
   auto written = run_checked({options.sallyport, "inject", "-f", "-"}, all);
@@ -129,7 +136,9 @@ Result<Frame> Sandbox::ask(const Frame& request, std::vector<UniqueFd>* fds) {
 }
 
 Result<void> Sandbox::send_files(const Files& files) {
-  auto manifests = inject(files, options_);
+  auto context = ask({"context"});
+  if (!context) return context.error();
+  auto manifests = inject(files, context->size() > 1 ? (*context)[1] : "", options_);
   if (!manifests) return manifests.error();
   Frame request = {"apply", *manifests};
   for (const auto& [name, text] : files) {
@@ -145,8 +154,8 @@ Result<void> Sandbox::apply(const std::string& file, const std::string& text) {
   return send_files({{file, text}});
 }
 
-Result<void> Sandbox::remove(const std::string& file) {
-  auto answer = ask({"remove", file});
+Result<void> Sandbox::remove(const std::string& file, const std::string& text) {
+  auto answer = ask({"remove", file, text});
   if (!answer) return answer.error();
   return {};
 }

@@ -89,7 +89,9 @@ public:
   // Changes or adds what `text` names, at once: pods are started, volumes and the sidecars'
   // configuration rewritten.
   Result<void> apply(const std::string& file, const std::string& text);
-  Result<void> remove(const std::string& file);  // what was given under that name
+  // Takes back what was given under that name, and what `text` names, wherever it came from. Error:
+  // neither is anything.
+  Result<void> remove(const std::string& file, const std::string& text = "");
   Result<void> wait_ready(std::chrono::milliseconds patience);
   // Writes packets of the pod's link into `file` (pcap), from the return of this call on.
   Result<Capture> capture(const std::string& pod, const std::string& file,

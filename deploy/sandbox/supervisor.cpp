@@ -94,27 +94,38 @@ Result<void> Supervisor::start_pods(const Manifests& newer) {
   return {};
 }
 
-Result<void> Supervisor::remove(const std::string& file) {
+// What was applied from a file of that name, and, as kubectl, the objects that `text` names,
+// wherever they came from.
+Result<void> Supervisor::remove(const std::string& file, const std::string& text) {
   const auto source = machine_.sources.find(file);
-  if (source == machine_.sources.end()) return failure("nothing was applied from " + file);
-  auto gone = parse_manifests(source->second, file);
-  machine_.sources.erase(source);
-  if (gone) {  // Broken text applied nothing but itself.
-    const auto erase = [](auto& from, const auto& objects) {
-      for (const auto& object : objects) {
-        std::erase_if(from, [&](const auto& each) { return each.meta.key() == object.meta.key(); });
-      }
-    };
-    Manifests& all = machine_.manifests;
-    erase(all.pods, gone->pods);
-    erase(all.services, gone->services);
-    erase(all.config_maps, gone->config_maps);
-    erase(all.secrets, gone->secrets);
-    for (const Pod& pod : gone->pods) {
-      retire([&](const PodRunner& runner) { return runner.pod().meta.key() == pod.meta.key(); });
-    }
+  if (source == machine_.sources.end() && text.empty())
+    return failure("nothing was applied from " + file);
+  auto named = parse_manifests(text, file);
+  if (!named) return named.error();
+  if (source != machine_.sources.end()) {
+    // Broken text applied nothing but itself.
+    if (const auto given = parse_manifests(source->second, file)) forget(*given);
+    machine_.sources.erase(source);
   }
+  supersede(machine_.sources, text);
+  forget(*named);
   return refresh();
+}
+
+void Supervisor::forget(const Manifests& gone) {
+  const auto erase = [](auto& from, const auto& objects) {
+    for (const auto& object : objects) {
+      std::erase_if(from, [&](const auto& each) { return each.meta.key() == object.meta.key(); });
+    }
+  };
+  Manifests& all = machine_.manifests;
+  erase(all.pods, gone.pods);
+  erase(all.services, gone.services);
+  erase(all.config_maps, gone.config_maps);
+  erase(all.secrets, gone.secrets);
+  for (const Pod& pod : gone.pods) {
+    retire([&](const PodRunner& runner) { return runner.pod().meta.key() == pod.meta.key(); });
+  }
 }
 
 // Their names and Services are free at once; their programs have the grace period to end.

@@ -38,7 +38,8 @@ private:
   // supervisor.cpp: the cluster
   Result<void> set_up();
   Result<void> load(const Files& sources, const std::string& manifests);
-  Result<void> remove(const std::string& file);
+  Result<void> remove(const std::string& file, const std::string& text);
+  void forget(const Manifests& gone);
   Result<void> start_pods(const Manifests& newer);
   Result<void> refresh();  // Services, DNS, volumes
   void tick();

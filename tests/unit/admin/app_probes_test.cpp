@@ -38,6 +38,18 @@ TEST(AppProbes, NoneAreNoError) {
   EXPECT_TRUE(decode_app_probes("{}")->empty());
 }
 
+// As Go's JSON, by which Istio's agent reads them.
+TEST(AppProbes, TheCaseOfKeysDoesNotCount) {
+  const auto probes = decode_app_probes(
+      R"({"/app-health/web/livez": {"gRPC": {"Port": 7, "service": "s"}, "timeoutseconds": 3}})");
+  ASSERT_TRUE(probes) << probes.error().context;
+  const AppProbe& probe = probes->at("/app-health/web/livez");
+  EXPECT_EQ(probe.kind, AppProbe::Kind::grpc);
+  EXPECT_EQ(probe.port, 7);
+  EXPECT_EQ(probe.service, "s");
+  EXPECT_EQ(probe.timeout, std::chrono::seconds(3));
+}
+
 struct Broken {
   const char* text;
   const char* reason;

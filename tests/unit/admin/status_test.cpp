@@ -27,8 +27,10 @@ protected:
     sources.draining = [] { return false; };
     sources.probes = std::move(*probes);
     sources.probe_options = {*IpAddress::parse("127.0.0.1"), 15020};
+    sources.log = sources.warn = [this](const std::string& line) { probe_log_ += line + "\n"; };
     start(std::move(sources));
   }
+  std::string probe_log_;
   static std::string http_get(uint16_t port, const std::string& more = {}) {
     return R"({"/app-health/web/readyz": {"httpGet": {"path": "/ready?x", "port": )" +
            std::to_string(port) + more + R"(}, "timeoutSeconds": 20}})";
@@ -196,6 +198,20 @@ TEST_F(StatusPort, ATcpProbeAsksWhetherSomebodyListens) {
   EXPECT_TRUE(has(kubelet("/app-health/web/livez"), "HTTP/1.1 200"));
   app.close();
   EXPECT_TRUE(has(kubelet("/app-health/web/livez"), "HTTP/1.1 500"));
+}
+
+TEST_F(StatusPort, TheLogHasAFailingProbeOnceWithItsCauseAndOnceThatItIsWellAgain) {
+  const std::string bad = "HTTP/1.1 503 No\r\nContent-Length: 9\r\n\r\nno\ndisk!!",
+                    good = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  App app({good, bad, bad, good, good});
+  probing(http_get(app.port()));
+  for (int i = 0; i < 5; i++) kubelet("/app-health/web/readyz");
+  const std::string place =
+      "original URL path = /app-health/web/readyz, app URL path = /ready?x, "
+      "port = " +
+      std::to_string(app.port()) + "\n";
+  EXPECT_EQ(probe_log_, "Request to probe app failed: 503: no, " + place +
+                            "Request to probe app succeeds again: " + place);
 }
 
 TEST_F(StatusPort, AProbeThatNobodyDeclaredIsABadRequest) {

@@ -8,8 +8,11 @@
 
 #include "certs/ca/identity_check.h"
 #include "certs/ca/signing_request.h"
+#include "certs/describe.h"
+#include "certs/expiry.h"
 #include "tests/support/test_certs.h"
 #include "tests/unit/config/temporary_directory.h"
+#include "tls/verify.h"
 
 namespace sallyport::ca {
 namespace {
@@ -67,6 +70,28 @@ TEST(Authority, SignsAWorkloadsKeyAsIstiodDoes) {
         "Basic Constraints: critical\n                CA:FALSE", "Authority Key Identifier",
         "Subject: \n"})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+}
+
+TEST(Authority, NamesThePlugInFileThatIsWrong) {
+  const test::TemporaryDirectory files;
+  const auto root = test::Authority::root("Root"), other = test::Authority::root("Other");
+  const auto reason = [&] {
+    const auto authority = Authority::load(files.path());
+    return authority ? "loaded" : authority.error().context.substr(files.path().size());
+  };
+  files.write("ca-cert.pem", "no PEM");
+  files.write("ca-key.pem", root.key_pem());
+  EXPECT_TRUE(reason().starts_with("/ca-cert.pem: ")) << reason();
+  files.write("ca-cert.pem", other.pem());
+  EXPECT_TRUE(reason().starts_with("/ca-key.pem: ")) << reason();
+  files.write("ca-cert.pem", root.pem());
+  files.write("cert-chain.pem", "no PEM");
+  EXPECT_TRUE(reason().starts_with("/cert-chain.pem: ")) << reason();
+  files.write("cert-chain.pem", "\n");
+  files.write("root-cert.pem", other.pem());
+  EXPECT_TRUE(reason().starts_with("/ca-cert.pem: its own roots do not verify")) << reason();
+  files.write("root-cert.pem", root.pem());
+  EXPECT_EQ(reason(), "loaded");
 }
 
 TEST(Authority, NeverOutlivesItself) {
@@ -138,6 +163,26 @@ TEST(Authority, AnIntermediateIsPartOfTheChainAndAllRootsAreGiven) {
   EXPECT_EQ(issued->chain[2], middle.pem());
   EXPECT_EQ((*authority)->roots_pem(), root.pem() + next.pem());
   EXPECT_EQ(judged(**authority, *request, *issued), "taken");
+}
+
+// Workloads' certificates have an empty subject, and live for hours.
+TEST(Authority, WhatItSignedIsNamedByItsUriWhenItHasExpired) {
+  const auto authority = self_signed();
+  const auto request = make_signing_request(sleep, KeyKind::ec_p256);
+  const int64_t end = now() - 60;
+  const auto issued = (*authority).sign(request->csr_pem, sleep, 1h, end - 3600);
+  ASSERT_TRUE(issued);
+  const auto pair = certs::KeyPair::parse(joined(issued->chain), request->key_pem.view());
+  ASSERT_TRUE(pair);
+  const std::unique_ptr<X509_STORE_CTX, test::detail::FreeBy<X509_STORE_CTX_free>> verification(
+      X509_STORE_CTX_new());
+  X509_STORE_CTX_init(verification.get(), authority->roots().store(), (*pair)->leaf(), nullptr);
+  ASSERT_NE(X509_verify_cert(verification.get()), 1);
+  EXPECT_EQ(tls::chain_failure(*verification),
+            "certificate expired on " + certs::time_text(end) + ": URI SAN \"" + sleep + "\"");
+  certs::Vault vault;
+  vault.entries[certs::identity_name].pair = *pair;
+  EXPECT_EQ(certs::expiries(vault).front().subject, sleep);
 }
 
 struct BadRequest {

@@ -3,6 +3,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "agent/config/file.h"
 #include "certs/ca/ca_source.h"
 #include "certs/ca/grpc_call.h"
 #include "certs/ca/identity_check.h"
@@ -94,6 +95,24 @@ TEST_F(RealCa, AServiceAccountsJwtGetsItsCertificate) {
       << line;
 }
 
+TEST_F(RealCa, ItsRootIsGivenToAFileWithoutTheKey) {
+  options_.root_file = files_.path("out.pem");
+  files_.write("out.pem", "of the last start");
+  start();
+  const auto written = config::read_file(options_.root_file, 65536);
+  ASSERT_TRUE(written);
+  EXPECT_EQ(*written, server_->roots_pem());
+  EXPECT_EQ(written->find("PRIVATE KEY"), std::string::npos);
+}
+
+TEST_F(RealCa, ARootsFileThatCannotBeWrittenStopsTheStart) {
+  options_.root_file = files_.path("none/out.pem");
+  const auto server = CaServer::start(
+      io_, options_, [](const auto&) {}, [](const auto&) {});
+  ASSERT_FALSE(server);
+  EXPECT_NE(server.error().context.find("none/out.pem"), std::string::npos);
+}
+
 TEST_F(RealCa, AMachinesTokenGetsTheAccountOfItsLine) {
   start();
   files_.write("token", machine_token);
@@ -126,7 +145,9 @@ TEST_F(RealCa, AStrangersCertificateIsNobodys) {
 
 TEST_F(RealCa, WhoCannotSayWhoItIsGetsNothing) {
   start();
-  const std::string told = "UNAUTHENTICATED: request authenticate failure";
+  const std::string told =
+      "UNAUTHENTICATED: request authenticate failure; the reason stands in the log of the CA " +
+      settings_.address;
   const std::pair<std::string, const char*> bad[] = {
       {issuer().token(test::TokenIssuer::claims("default", "sleep", "vault")), "another audience"},
       {issuer().token(test::TokenIssuer::claims("default", "sleep", "istio-ca", -5)), "expired"},

@@ -120,12 +120,13 @@ TEST_F(FromCa, ServesOnWithTheOldOneUntilItEndsAndThenSaysSo) {
   const std::string first = serial();
   await([&] { return !warnings_.empty(); });
   EXPECT_EQ(serial(), first);
-  EXPECT_EQ(now_.pair.problem, "connection refused");
+  EXPECT_EQ(now_.pair.problem, "the renewal failed: connection refused");
+  EXPECT_EQ(manager_->problem(), now_.pair.problem);
   EXPECT_NE(warnings_[0].find("the old one, serial " + first + ", stays in use until"),
             std::string::npos)
       << warnings_[0];
-  await([&] { return now_.pair.problem.starts_with("expired at"); });
-  EXPECT_NE(now_.pair.problem.find("connection refused"), std::string::npos);
+  await([&] { return now_.pair.problem.starts_with("it expired at"); });
+  EXPECT_NE(now_.pair.problem.find("; the renewal failed: connection refused"), std::string::npos);
   EXPECT_TRUE(now_.pair.pair);
   answer(material(issue()));
   await([&] { return now_.pair.problem.empty(); });
@@ -155,7 +156,7 @@ protected:
   void start_files() {
     start(make_file_source(
         io_, {files_.path("cert.pem"), files_.path("key.pem"), files_.path("root.pem")},
-        [this](const std::string& line) { warnings_.push_back(line); }));
+        [this](const std::string& line) { warnings_.push_back(line); }, sleep));
   }
   test::TemporaryDirectory files_;
 };
@@ -165,6 +166,17 @@ TEST_F(FromFiles, AreThereWhenStartReturns) {
   start_files();
   EXPECT_TRUE(manager_->ready());
   EXPECT_EQ(warnings_, std::vector<std::string>{});
+}
+
+TEST_F(FromFiles, OfAnotherIdentityAreTakenWithAWarning) {
+  write(issue(3600, "spiffe://cluster.local/ns/other/sa/sleep"), root().pem());
+  start_files();
+  EXPECT_TRUE(manager_->ready());
+  ASSERT_EQ(warnings_.size(), 1U);
+  EXPECT_EQ(warnings_[0], "workload certificate from files " + files_.path("cert.pem") + ", " +
+                              files_.path("key.pem") +
+                              ": it is for spiffe://cluster.local/ns/other/sa/sleep, this pod is " +
+                              sleep + ": its peers see the certificate's");
 }
 
 TEST_F(FromFiles, ReplacedOnesAreTakenLiveOnceTheyMatch) {

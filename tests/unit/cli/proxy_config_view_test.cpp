@@ -302,6 +302,19 @@ TEST(ProxyConfig, ASecretThatWasDeletedIsSaidToBe) {
             std::string::npos);
 }
 
+TEST(ProxyConfig, AFailedRenewalOfTheWorkloadsCertificateIsSaidToBeOne) {
+  const auto ca = test::Authority::root("ca");
+  std::string text = secrets_text(ca.issue({}), ca.pem());
+  for (const auto& [from, to] :
+       {std::pair<std::string, std::string>("kubernetes://client-credential\"", "default\""),
+        {"the key does not match", "the renewal failed: connect ca:15012: Connection refused"}})
+    text.replace(text.find(from), from.size(), to);
+  EXPECT_NE(shown(view_secrets, {}, text.c_str())
+                .find("\ndefault is ACTIVE, but the renewal failed: connect ca:15012: Connection "
+                      "refused\n"),
+            std::string::npos);
+}
+
 TEST(ProxyConfig, SecretsAsIstioctlHasThemAndTheReasonBelow) {
   const auto ca = test::Authority::root("Test CA");
   const auto client = ca.issue({.common_name = "client", .dns = {"client.test"}});

@@ -22,6 +22,20 @@ TEST(ConfigView, IstiosResourcesAreSeenWhateverTheirNamespace) {
             std::string::npos);
 }
 
+TEST(ConfigView, InjectionIsJudgedByNamespacesAndTheMeshConfigOnly) {
+  const std::string context = injection_context(
+      {{"a.yaml", std::string(mixed) +
+                      "---\nkind: Namespace\nmetadata: {name: plain, labels: {istio-injection: "
+                      "disabled}}\n"},
+       {"b.yaml",
+        "kind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n---\n"
+        "kind: ConfigMap\nmetadata: {name: istio, namespace: other}"}});
+  EXPECT_NE(context.find("istio-injection: disabled"), std::string::npos);
+  EXPECT_NE(context.find("namespace: istio-system"), std::string::npos);
+  for (const char* other : {"Deployment", "ServiceEntry", "Secret", "namespace: other"})
+    EXPECT_EQ(context.find(other), std::string::npos) << other;
+}
+
 TEST(ConfigView, SecretsAreSeenOnlyInTheirOwnNamespace) {
   const std::string own = config_view({{"a.yaml", mixed}}, "default").at("a.yaml");
   EXPECT_NE(own.find("mine"), std::string::npos);

@@ -295,5 +295,38 @@ TEST(SandboxFailures, APodThatIsNeverReadyIsNamedWhenTimeIsUp) {
       << up.error().context;
 }
 
+std::string sleeper(const std::string& metadata, const std::string& more = "") {
+  return "kind: Pod\napiVersion: v1\nmetadata: {" + metadata +
+         "}\nspec:\n  containers:\n  - {name: c, image: x, command: [sleep, infinity]" + more +
+         "}\n";
+}
+
+TEST(SandboxChanges, APodIsTakenBackReadyOrNotWhateverFileGaveIt) {
+  auto up = Sandbox::up({{"a.yaml", sleeper("name: base")}}, options("delete"));
+  ASSERT_TRUE(up) << up.error().context;
+  const std::string never = sleeper("name: never", ", ports: [{containerPort: 81}]");
+  ASSERT_TRUE(up->apply("stdin", never));
+  EXPECT_FALSE(up->wait_ready(std::chrono::milliseconds(300)));
+  EXPECT_FALSE(up->remove("never.yaml")) << "nothing came from a file of that name";
+  const auto removed = up->remove("never.yaml", never);
+  ASSERT_TRUE(removed) << removed.error().context;
+  EXPECT_EQ(up->status()->size(), 1U);
+  EXPECT_TRUE(up->wait_ready(std::chrono::seconds(10)));
+}
+
+TEST(SandboxChanges, ALaterPodIsInjectedAsTheClustersNamespacesSay) {
+  Options injecting = options("namespaces");
+  injecting.inject = true;
+  auto up = Sandbox::up(
+      {{"a.yaml",
+        "kind: Namespace\nmetadata: {name: plain, labels: {istio-injection: disabled}}\n---\n" +
+            sleeper("name: base, labels: {sidecar.istio.io/inject: \"false\"}")}},
+      injecting);
+  ASSERT_TRUE(up) << up.error().context;
+  const auto applied = up->apply("b.yaml", sleeper("name: later, namespace: plain"));
+  ASSERT_TRUE(applied) << applied.error().context;
+  EXPECT_FALSE(up->logs("plain/later", "istio-proxy")) << "no sidecar";
+}
+
 }  // namespace
 }  // namespace sallyport::sandbox
