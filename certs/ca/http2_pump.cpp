@@ -9,6 +9,13 @@ namespace sallyport::ca {
 
 namespace asio = boost::asio;
 
+nghttp2_nv http2_field(std::string_view name, std::string_view value) {
+  const auto bytes = [](std::string_view text) {
+    return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
+  };
+  return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+}
+
 void Http2Pump::start() {
   flush();
   read();

@@ -1,7 +1,7 @@
 #include "certs/ca/workload_source.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <protocols/workload.pb.h>
 
 #include <boost/asio/io_context.hpp>
@@ -11,7 +11,7 @@
 #include "agent/core/limits.h"
 #include "certs/ca/extensions.h"
 #include "certs/ca/grpc_call.h"
-#include "certs/describe.h"
+#include "certs/pem.h"
 
 namespace sallyport::ca {
 namespace {
@@ -25,7 +25,7 @@ Error bad(std::string reason) {
 
 // DER certificates one after another.
 Result<std::string> certificates_of(const std::string& der, const char* what) {
-  const certs::BioPtr bio(BIO_new(BIO_s_mem()));
+  std::string pem;
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
   const auto* const end = at + der.size();
   for (std::size_t count = 0; at != end; ++count) {
@@ -34,9 +34,9 @@ Result<std::string> certificates_of(const std::string& der, const char* what) {
     if (!one)
       return bad(std::string(what) + ": certificate " + std::to_string(count + 1) +
                  " cannot be read");
-    PEM_write_bio_X509(bio.get(), one.get());
+    pem += certs::pem_text(*one);
   }
-  return memory_text(*bio);
+  return pem;
 }
 
 Result<SecretText> key_of(const std::string& der) {
