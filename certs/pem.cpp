@@ -53,6 +53,15 @@ Result<void> add(const Block& block, std::size_t certificates_max, PemContents& 
 
 }  // namespace
 
+std::string pem_text(const X509& certificate) {
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  // OpenSSL 3.0 declares it without const; it only reads.
+  if (!bio || PEM_write_bio_X509(bio.get(), const_cast<X509*>(&certificate)) != 1) return {};
+  const char* data = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &data);
+  return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
+}
+
 Error missing_secret(std::string why) {
   return {Fault::missing_secret, Side::local, false, std::move(why), {}};
 }

@@ -2,6 +2,7 @@
 // passed over, as every reader of PEM does; a block of ours that is broken or cut off is an error,
 // never a shorter list.
 #pragma once
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct PemContents {
 // Errors (Fault::missing_secret) name the block. At most limits::pem_bytes and `certificates_max`
 // certificates.
 Result<PemContents> read_pem(std::string_view text, std::size_t certificates_max);
+
+// One certificate; empty: no memory.
+std::string pem_text(const X509& certificate);
 
 // Fault::missing_secret with this text.
 Error missing_secret(std::string why);

@@ -1,13 +1,12 @@
 #include "tls/session_facts.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include <span>
 
 #include "certs/describe.h"
-#include "certs/openssl_ptr.h"
+#include "certs/pem.h"
 
 namespace sallyport::tls {
 namespace {
@@ -28,15 +27,6 @@ std::string digest(const X509& certificate, const EVP_MD* kind) {
   return X509_digest(&certificate, kind, bytes, &size) == 1 ? hex({bytes, size}) : std::string();
 }
 
-std::string pem_of(const X509& certificate) {
-  const certs::BioPtr bio(BIO_new(BIO_s_mem()));
-  // OpenSSL 3.0 declares it without const; it only reads.
-  if (!bio || PEM_write_bio_X509(bio.get(), const_cast<X509*>(&certificate)) != 1) return {};
-  const char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
-}
-
 std::string session_id_of(const SSL& ssl) {
   const SSL_SESSION* const session = SSL_get_session(&ssl);
   unsigned size = 0;
@@ -55,7 +45,7 @@ SessionFacts facts_of(const SSL& ssl) {
     facts.peer = SessionFacts::Peer{.info = certs::describe(*peer),
                                     .sha256 = digest(*peer, EVP_sha256()),
                                     .sha1 = digest(*peer, EVP_sha1()),
-                                    .pem = pem_of(*peer)};
+                                    .pem = certs::pem_text(*peer)};
   if (const X509* const local = SSL_get_certificate(&ssl)) facts.local = certs::describe(*local);
   ERR_clear_error();  // The next step would blame another connection.
   return facts;

@@ -1,8 +1,6 @@
 #include "agent/admin/certificates.h"
 
-#include <openssl/bio.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 
 #include <ctime>
@@ -10,13 +8,10 @@
 
 #include "agent/admin/json.h"
 #include "certs/describe.h"
+#include "certs/pem.h"
 
 namespace sallyport::admin {
 namespace {
-
-struct BioFree {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
 
 void dump_names(JsonWriter& json, const certs::CertificateInfo& info) {
   const auto list = [&json](std::string_view key, const std::vector<std::string>& names) {
@@ -73,12 +68,9 @@ std::string certificates_json(const certs::Vault& vault, int64_t now) {
 }
 
 std::string chain_pem(const certs::KeyPair& pair) {
-  const std::unique_ptr<BIO, BioFree> bio(BIO_new(BIO_s_mem()));
-  PEM_write_bio_X509(bio.get(), pair.leaf());
-  for (X509* intermediate : pair.intermediates()) PEM_write_bio_X509(bio.get(), intermediate);
-  const char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return {data, static_cast<std::size_t>(size)};
+  std::string pem = certs::pem_text(*pair.leaf());
+  for (X509* intermediate : pair.intermediates()) pem += certs::pem_text(*intermediate);
+  return pem;
 }
 
 // In the order of the file, which the store does not keep: what reads a bundle looks at its first.
@@ -90,15 +82,13 @@ std::string roots_pem(const certs::TrustStore& roots) {
     const auto info = certs::describe(*one);
     by_issuer_and_serial[{info.issuer, info.serial}] = one;
   }
-  const std::unique_ptr<BIO, BioFree> bio(BIO_new(BIO_s_mem()));
+  std::string pem;
   for (const auto& info : roots.certificates()) {
     const auto at = by_issuer_and_serial.find({info.issuer, info.serial});
-    if (at != by_issuer_and_serial.end()) PEM_write_bio_X509(bio.get(), at->second);
+    if (at != by_issuer_and_serial.end()) pem += certs::pem_text(*at->second);
   }
   sk_X509_pop_free(all, X509_free);
-  const char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return {data, static_cast<std::size_t>(size)};
+  return pem;
 }
 
 std::string base64(std::string_view bytes) {

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "agent/istio/scalar.h"
+#include "certs/ca/workload_source.h"
 
 namespace sallyport::cli {
 namespace {
@@ -106,18 +107,23 @@ Result<void> set_source(const WorkloadIdentityFlags& flags, const Environment& e
     settings.source = std::move(*from);
     return {};
   };
+  const auto use_workload_api = [&](const std::string& endpoint) -> Result<void> {
+    if (auto address = ca::workload_address(endpoint); !address) return address.error();
+    settings.source = ca::WorkloadApiSettings{endpoint};
+    return {};
+  };
   const std::string socket = value_of(environment, "SPIFFE_ENDPOINT_SOCKET");
   if (files) {
     settings.source = ca::IdentityFiles{flags.chain, flags.key, flags.roots};
   } else if (!flags.workload_socket.empty()) {
-    settings.source = ca::WorkloadApiSettings{flags.workload_socket};
+    return use_workload_api(flags.workload_socket);
   } else if (!flags.ca_address.empty()) {
     return use_ca();
   } else if (is_true(value_of(environment, "FILE_MOUNTED_CERTS"))) {
     settings.source = ca::IdentityFiles{mounted + "cert-chain.pem", mounted + "key.pem",
                                         mounted + "root-cert.pem"};
   } else if (!socket.empty()) {
-    settings.source = ca::WorkloadApiSettings{socket};
+    return use_workload_api(socket);
   } else if (exists(credentials + "certificates.pem")) {
     settings.source =
         ca::IdentityFiles{credentials + "certificates.pem", credentials + "private_key.pem",

@@ -86,7 +86,7 @@ Result<std::string> root_of(const SecretText& key_pem, const std::string& organi
   fields.is_ca = true;
   auto root = make_certificate(fields);
   if (!root) return root.error();
-  return pem_of(**root);
+  return certs::pem_text(**root);
 }
 
 // With the key of a start that was cut off, if one is there.
@@ -131,10 +131,10 @@ Result<std::shared_ptr<const Authority>> Authority::load(const std::string& dire
   if (!end) return end.error();
   state.not_after = std::min(state.pair->info().not_after, *end);
   if (!is_self_issued(*state.pair->leaf()))
-    state.intermediates.push_back(pem_of(*state.pair->leaf()));
+    state.intermediates.push_back(certs::pem_text(*state.pair->leaf()));
   for (X509* one : state.pair->intermediates()) {
     if (is_self_issued(*one)) continue;  // a root, or none of the chain
-    state.intermediates.push_back(pem_of(*one));
+    state.intermediates.push_back(certs::pem_text(*one));
     state.not_after = std::min(state.not_after, certs::describe(*one).not_after);
   }
   return std::shared_ptr<const Authority>(made);
@@ -182,7 +182,8 @@ Result<IssuedCertificate> Authority::sign(const std::string& csr_pem, const std:
   fields.names.uris = {spiffe_id};
   auto leaf = make_certificate(fields);
   if (!leaf) return leaf.error();
-  IssuedCertificate issued{{pem_of(**leaf)}, certs::describe(**leaf).serial, fields.not_after};
+  IssuedCertificate issued{
+      {certs::pem_text(**leaf)}, certs::describe(**leaf).serial, fields.not_after};
   issued.chain.insert(issued.chain.end(), state_->intermediates.begin(),
                       state_->intermediates.end());
   ERR_clear_error();
@@ -203,7 +204,7 @@ Result<std::shared_ptr<const certs::KeyPair>> Authority::issue_server(
   fields.names = {dns_names, {}, addresses};
   auto leaf = make_certificate(fields);
   if (!leaf) return leaf.error();
-  std::string chain = pem_of(**leaf);
+  std::string chain = certs::pem_text(**leaf);
   for (const std::string& one : state_->intermediates) chain += one;
   auto key_pem = key_text(*key);
   if (!key_pem) return key_pem.error();

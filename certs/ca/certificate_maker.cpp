@@ -81,10 +81,4 @@ Result<certs::X509Ptr> make_certificate(const CertificateFields& fields) {
                .context = "making a certificate: " + certs::take_openssl_errors()};
 }
 
-std::string pem_of(X509& certificate) {
-  const certs::BioPtr bio(BIO_new(BIO_s_mem()));
-  PEM_write_bio_X509(bio.get(), &certificate);
-  return memory_text(*bio);
-}
-
 }  // namespace sallyport::ca

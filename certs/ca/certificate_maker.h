@@ -21,6 +21,4 @@ struct CertificateFields {
 // leaf serves as server and client. Error (Fault::internal): OpenSSL's reason.
 Result<certs::X509Ptr> make_certificate(const CertificateFields& fields);
 
-std::string pem_of(X509& certificate);
-
 }  // namespace sallyport::ca

@@ -49,18 +49,8 @@ struct GrpcCall::State : std::enable_shared_from_this<State> {
 
 namespace {
 
-using CallbacksPtr =
-    std::unique_ptr<nghttp2_session_callbacks, certs::OpensslFree<nghttp2_session_callbacks_del>>;
-
 Error failed(std::string reason, Fault fault = Fault::protocol) {
   return {.fault = fault, .retryable = true, .context = std::move(reason)};
-}
-
-nghttp2_nv field(const std::string& name, const std::string& value) {
-  const auto bytes = [](const std::string& text) {
-    return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
-  };
-  return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
 }
 
 }  // namespace
@@ -126,8 +116,8 @@ bool GrpcCall::State::submit() {
       {"user-agent", "sallyport/" SALLYPORT_VERSION},
   };
   std::vector<nghttp2_nv> fields;
-  for (const auto& [name, value] : fixed) fields.push_back(field(name, value));
-  for (const auto& [name, value] : request.metadata) fields.push_back(field(name, value));
+  for (const auto& [name, value] : fixed) fields.push_back(http2_field(name, value));
+  for (const auto& [name, value] : request.metadata) fields.push_back(http2_field(name, value));
   request.message = grpc_frame(request.message);
   nghttp2_data_provider body{};
   body.source.ptr = this;

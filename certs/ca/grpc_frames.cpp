@@ -70,8 +70,11 @@ Result<void> GrpcReader::feed(std::string_view bytes) {
 std::optional<std::string> GrpcReader::take() {
   const auto size = length_at(0);
   if (!size || buffer_.size() - prefix_bytes < *size) return std::nullopt;
-  std::string message = buffer_.substr(prefix_bytes, *size);
-  buffer_.erase(0, prefix_bytes + *size);
+  // Moved, not copied: a message may have a private key in it, which its taker wipes.
+  std::string rest = buffer_.substr(prefix_bytes + *size);
+  std::string message = std::exchange(buffer_, std::move(rest));
+  message.resize(prefix_bytes + *size);
+  message.erase(0, prefix_bytes);
   return message;
 }
 

@@ -1,11 +1,20 @@
 #include "certs/ca/http2_pump.h"
 
+#include <openssl/crypto.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
 namespace sallyport::ca {
 
 namespace asio = boost::asio;
+
+nghttp2_nv http2_field(std::string_view name, std::string_view value) {
+  const auto bytes = [](std::string_view text) {
+    return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
+  };
+  return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+}
 
 void Http2Pump::start() {
   flush();
@@ -24,6 +33,7 @@ void Http2Pump::take(const boost::system::error_code& error, std::size_t bytes) 
   if (error) return end("the peer closed the connection (" + error.message() + ")");
   feeding_ = true;
   const auto taken = nghttp2_session_mem_recv(session_.get(), in_.data(), bytes);
+  OPENSSL_cleanse(in_.data(), bytes);  // a token or a key may have been in it
   feeding_ = false;
   if (ended_) return;
   if (taken < 0) return end(nghttp2_strerror(static_cast<int>(taken)));

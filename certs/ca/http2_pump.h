@@ -7,13 +7,19 @@
 #include <nghttp2/nghttp2.h>
 
 #include <array>
+#include <string_view>
 
 #include "certs/ca/transport.h"
 #include "certs/openssl_ptr.h"
 
 namespace sallyport::ca {
 
+using CallbacksPtr =
+    std::unique_ptr<nghttp2_session_callbacks, certs::OpensslFree<nghttp2_session_callbacks_del>>;
 using SessionPtr = std::unique_ptr<nghttp2_session, certs::OpensslFree<nghttp2_session_del>>;
+
+// Of a head. Views: both outlive the call that they are given to.
+nghttp2_nv http2_field(std::string_view name, std::string_view value);
 
 class Http2Pump : public std::enable_shared_from_this<Http2Pump> {
 public:

@@ -1,7 +1,6 @@
 #include "certs/ca/identity_check.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 
 #include <set>
@@ -74,7 +73,7 @@ Result<std::shared_ptr<const certs::KeyPair>> check_identity(const IdentityMater
 }
 
 Result<std::string> join_certificates(const std::vector<std::string>& texts) {
-  const certs::BioPtr bio(BIO_new(BIO_s_mem()));
+  std::string joined;
   std::set<std::string> seen;
   for (const std::string& text : texts) {
     auto contents = certs::read_pem(text, limits::certificates_per_bundle);
@@ -84,13 +83,11 @@ Result<std::string> join_certificates(const std::vector<std::string>& texts) {
       unsigned int size = 0;
       X509_digest(one.get(), EVP_sha256(), sum, &size);
       if (!seen.emplace(reinterpret_cast<const char*>(sum), size).second) continue;
-      PEM_write_bio_X509(bio.get(), one.get());
+      joined += certs::pem_text(*one);
     }
   }
   if (seen.empty()) return certs::missing_secret("no certificate in the PEM text");
-  const char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return std::string(data, static_cast<std::size_t>(size));
+  return joined;
 }
 
 }  // namespace sallyport::ca

@@ -49,7 +49,8 @@ std::unique_ptr<IdentitySource> make_source(boost::asio::io_context& io,
   else if (const auto* from = std::get_if<CaSettings>(&settings.source))
     source = make_ca_source(io, *from, spiffe_id);
   else
-    source = make_workload_source(io, std::get<WorkloadApiSettings>(settings.source), spiffe_id);
+    source =
+        make_workload_source(io, std::get<WorkloadApiSettings>(settings.source), spiffe_id, warn);
   if (settings.more_roots_file.empty()) return source;
   return std::make_unique<MoreRoots>(std::move(source), settings.more_roots_file);
 }

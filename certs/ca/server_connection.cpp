@@ -8,16 +8,6 @@
 namespace sallyport::ca {
 namespace {
 
-using CallbacksPtr =
-    std::unique_ptr<nghttp2_session_callbacks, certs::OpensslFree<nghttp2_session_callbacks_del>>;
-
-nghttp2_nv field(std::string_view name, std::string_view value) {
-  const auto bytes = [](std::string_view text) {
-    return const_cast<uint8_t*>(reinterpret_cast<const uint8_t*>(text.data()));
-  };
-  return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
-}
-
 std::string_view view(const uint8_t* bytes, std::size_t size) {
   return {reinterpret_cast<const char*>(bytes), size};
 }
@@ -182,7 +172,7 @@ void ServerConnection::prove() {
 }
 
 void ServerConnection::refuse_http(int32_t id, const char* status) {
-  const nghttp2_nv fields[] = {field(":status", status)};
+  const nghttp2_nv fields[] = {http2_field(":status", status)};
   nghttp2_submit_response(pump_->session(), id, fields, std::size(fields), nullptr);
 }
 
@@ -190,8 +180,9 @@ void ServerConnection::answer(int32_t id, Stream& stream, const ServerAnswer& wh
   const std::string code = std::to_string(static_cast<int>(what.code)),
                     text = percent_encoded(what.text);
   if (what.code != GrpcCode::ok) {
-    const nghttp2_nv fields[] = {field(":status", "200"), field("content-type", "application/grpc"),
-                                 field("grpc-status", code), field("grpc-message", text)};
+    const nghttp2_nv fields[] = {
+        http2_field(":status", "200"), http2_field("content-type", "application/grpc"),
+        http2_field("grpc-status", code), http2_field("grpc-message", text)};
     nghttp2_submit_response(pump_->session(), id, fields, std::size(fields), nullptr);
     return;
   }
@@ -206,12 +197,13 @@ void ServerConnection::answer(int32_t id, Stream& stream, const ServerAnswer& wh
     from.sent += size;
     if (from.sent == from.answer.size()) {
       *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-      const nghttp2_nv trailers[] = {field("grpc-status", "0")};
+      const nghttp2_nv trailers[] = {http2_field("grpc-status", "0")};
       nghttp2_submit_trailer(session, stream_id, trailers, std::size(trailers));
     }
     return static_cast<ssize_t>(size);
   };
-  const nghttp2_nv fields[] = {field(":status", "200"), field("content-type", "application/grpc")};
+  const nghttp2_nv fields[] = {http2_field(":status", "200"),
+                               http2_field("content-type", "application/grpc")};
   nghttp2_submit_response(pump_->session(), id, fields, std::size(fields), &body);
 }
 

@@ -3,7 +3,6 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
@@ -12,6 +11,7 @@
 #include <boost/asio/write.hpp>
 
 #include "agent/core/address.h"
+#include "certs/ca/connect_each.h"
 #include "certs/ca/transport_accept.h"
 #include "certs/describe.h"
 #include "tls/verify.h"
@@ -105,6 +105,7 @@ public:
     done_ = nullptr;
     error_code ignored;
     resolver_.cancel();
+    if (connecting_) connecting_->cancel();
     if (tls_) tls_->lowest_layer().close(ignored);
     if (tcp_) tcp_->close(ignored);
     if (unix_) unix_->close(ignored);
@@ -134,16 +135,19 @@ private:
 
   void connect_tcp(const Tcp::resolver::results_type& found) {
     if (!done_) return;
-    tcp_ = std::make_unique<Tcp::socket>(io_);
-    asio::async_connect(*tcp_, found,
-                        [self = shared_from_this()](const error_code& error, const auto&) {
-                          if (!self->done_) return;
-                          if (error)
-                            return self->end(failed("connect " + self->target_.address, error));
-                          if (!self->target_.tls)
-                            return self->end(transport_of(std::move(self->tcp_)));
-                          self->shake_hands();
-                        });
+    std::vector<Tcp::endpoint> addresses;
+    for (const auto& one : found) addresses.push_back(one.endpoint());
+    connecting_ =
+        connect_each(io_, std::move(addresses),
+                     [self = shared_from_this()](const error_code& error, Tcp::socket socket) {
+                       if (!self->done_) return;
+                       if (error)
+                         return self->end(failed("connect " + self->target_.address, error));
+                       self->tcp_ = std::make_unique<Tcp::socket>(std::move(socket));
+                       if (!self->target_.tls)
+                         return self->end(transport_of(std::move(self->tcp_)));
+                       self->shake_hands();
+                     });
   }
 
   Result<void> prepare() {
@@ -217,6 +221,7 @@ private:
   Tcp::resolver resolver_;
   std::string host_;
   std::string verify_failure_;  // why the server's certificate was refused
+  std::shared_ptr<Attempt> connecting_;
   std::unique_ptr<Tcp::socket> tcp_;
   std::unique_ptr<Unix::socket> unix_;
   std::unique_ptr<TlsStream> tls_;

@@ -1,13 +1,17 @@
 #include "certs/ca/workload_source.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <protocols/workload.pb.h>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include "agent/core/address.h"
 #include "agent/core/limits.h"
 #include "certs/ca/extensions.h"
 #include "certs/ca/grpc_call.h"
-#include "certs/describe.h"
+#include "certs/pem.h"
 
 namespace sallyport::ca {
 namespace {
@@ -21,7 +25,7 @@ Error bad(std::string reason) {
 
 // DER certificates one after another.
 Result<std::string> certificates_of(const std::string& der, const char* what) {
-  const certs::BioPtr bio(BIO_new(BIO_s_mem()));
+  std::string pem;
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
   const auto* const end = at + der.size();
   for (std::size_t count = 0; at != end; ++count) {
@@ -30,9 +34,9 @@ Result<std::string> certificates_of(const std::string& der, const char* what) {
     if (!one)
       return bad(std::string(what) + ": certificate " + std::to_string(count + 1) +
                  " cannot be read");
-    PEM_write_bio_X509(bio.get(), one.get());
+    pem += certs::pem_text(*one);
   }
-  return memory_text(*bio);
+  return pem;
 }
 
 Result<SecretText> key_of(const std::string& der) {
@@ -41,6 +45,16 @@ Result<SecretText> key_of(const std::string& der) {
   if (!key) return bad("x509_svid_key: no PKCS#8 key");
   return key_text(*key);
 }
+
+struct WipeKeys {
+  X509SVIDResponse& response;
+  ~WipeKeys() {
+    for (auto& one : *response.mutable_svids()) {
+      std::string& key = *one.mutable_x509_svid_key();
+      OPENSSL_cleanse(key.data(), key.size());
+    }
+  }
+};
 
 class WorkloadSource : public IdentitySource {
 public:
@@ -51,21 +65,27 @@ public:
     deliver_ = std::move(deliver);
     GrpcTarget target;
     target.tls = false;
-    target.address = endpoint_;
-    if (endpoint_.starts_with(tcp_scheme)) target.address = endpoint_.substr(tcp_scheme.size());
-    // gRPC's other way to write it: unix:/path
-    if (endpoint_.starts_with(unix_scheme) && !endpoint_.starts_with("unix://"))
-      target.address = "unix://" + endpoint_.substr(unix_scheme.size());
+    auto address = workload_address(endpoint_);
+    if (!address) {
+      return boost::asio::post(io_,
+                               [this, guard = std::weak_ptr<int>(alive_), error = address.error()] {
+                                 if (!guard.expired()) deliver_(error);
+                               });
+    }
+    target.address = std::move(*address);
     // The header proves that no browser was talked into the request (SPIFFE_Workload_Endpoint).
     GrpcRequest request{
         "/SpiffeWorkloadAPI/FetchX509SVID", {{"workload.spiffe.io", "true"}}, "", true};
     call_ = std::make_unique<GrpcCall>(
         io_, std::move(target), std::move(request),
-        GrpcCall::Handlers{
-            [this](std::string message) { deliver_(read_svid(message, spiffe_id_)); },
-            [this](Result<void> result) {
-              deliver_(result ? bad("the Workload API ended the stream") : result.error());
-            }});
+        GrpcCall::Handlers{[this](std::string message) {
+                             const SecretText held(std::move(message));
+                             deliver_(read_svid(held.view(), spiffe_id_));
+                           },
+                           [this](Result<void> result) {
+                             deliver_(result ? bad("the Workload API ended the stream")
+                                             : result.error());
+                           }});
   }
   bool follows() const override { return true; }
   std::string name() const override { return "Workload API " + endpoint_; }
@@ -74,6 +94,7 @@ private:
   boost::asio::io_context& io_;
   std::string endpoint_, spiffe_id_;
   Deliver deliver_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
   std::unique_ptr<GrpcCall> call_;
 };
 
@@ -81,6 +102,7 @@ private:
 
 Result<IdentityMaterial> read_svid(std::string_view message, std::string_view spiffe_id) {
   X509SVIDResponse response;
+  const WipeKeys wipe{response};
   if (!response.ParseFromArray(message.data(), static_cast<int>(message.size())))
     return bad("the answer is no X509SVIDResponse");
   if (response.svids().empty()) return bad("the Workload API has no identity for this workload");
@@ -98,9 +120,32 @@ Result<IdentityMaterial> read_svid(std::string_view message, std::string_view sp
                           chosen->spiffe_id()};
 }
 
-std::unique_ptr<IdentitySource> make_workload_source(boost::asio::io_context& io,
-                                                     WorkloadApiSettings settings,
-                                                     std::string spiffe_id) {
+Result<std::string> workload_address(const std::string& endpoint) {
+  const auto wrong = [&](const char* why) {
+    return Error{.fault = Fault::internal,
+                 .context = "the Workload API's endpoint \"" + endpoint + "\": " + why};
+  };
+  if (endpoint.starts_with(tcp_scheme)) {
+    const std::string address = endpoint.substr(tcp_scheme.size());
+    if (!SocketAddress::parse(address))
+      return wrong("tcp:// is followed by an IP address and a port, never by a name");
+    return address;
+  }
+  if (endpoint.starts_with("unix:///")) return endpoint;
+  // gRPC's other way to write it: unix:/path
+  if (endpoint.starts_with("unix:/")) return "unix://" + endpoint.substr(unix_scheme.size());
+  return wrong("neither unix:///PATH nor tcp://ADDRESS:PORT");
+}
+
+std::unique_ptr<IdentitySource> make_workload_source(
+    boost::asio::io_context& io, WorkloadApiSettings settings, std::string spiffe_id,
+    const std::function<void(const std::string&)>& warn) {
+  const auto address = workload_address(settings.endpoint);
+  const auto ip = address ? SocketAddress::parse(*address) : std::nullopt;
+  if (ip && warn && !ip->ip().is_loopback()) {
+    warn("the Workload API at " + settings.endpoint +
+         " sends the workload's private key in clear over the network: a unix socket does not");
+  }
   return std::make_unique<WorkloadSource>(io, std::move(settings), std::move(spiffe_id));
 }
 

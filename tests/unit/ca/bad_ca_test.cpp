@@ -8,6 +8,7 @@
 #include "certs/ca/grpc_server.h"
 #include "certs/ca/identity_manager.h"
 #include "certs/describe.h"
+#include "certs/pem.h"
 #include "tests/support/test_certs.h"
 #include "tests/unit/config/temporary_directory.h"
 
@@ -49,7 +50,7 @@ std::string sign(const Signing& how, const std::string& message) {
   fields.not_after = std::time(nullptr) + how.until;
   fields.names.uris = {how.id};
   istio::v1::auth::IstioCertificateResponse response;
-  response.add_cert_chain(pem_of(**make_certificate(fields)));
+  response.add_cert_chain(certs::pem_text(**make_certificate(fields)));
   if (!how.no_root)
     response.add_cert_chain(how.other_root ? test::Authority::root("Other").pem() : root().pem());
   return response.SerializeAsString();

@@ -240,6 +240,32 @@ TEST(WorkloadApi, StreamsTheIdentityAndEachNewerOne) {
   EXPECT_EQ(now.problem, "");
 }
 
+TEST(WorkloadApi, EndpointsAreTheStandards) {
+  const auto address = [](const char* endpoint) {
+    const auto found = workload_address(endpoint);
+    return found ? *found : found.error().context;
+  };
+  EXPECT_EQ(address("unix:///run/spire.sock"), "unix:///run/spire.sock");
+  EXPECT_EQ(address("unix:/run/spire.sock"), "unix:///run/spire.sock");
+  EXPECT_EQ(address("tcp://127.0.0.1:8081"), "127.0.0.1:8081");
+  EXPECT_EQ(address("tcp://[::1]:8081"), "[::1]:8081");
+  for (const char* bad : {"tcp://spire:8081", "tcp://localhost:8081", "tcp://127.0.0.1",
+                          "/run/spire.sock", "127.0.0.1:8081", "unix:run", ""})
+    EXPECT_NE(address(bad).find("the Workload API's endpoint"), std::string::npos) << bad;
+}
+
+TEST(WorkloadApi, AKeyInClearOverTheNetworkIsWarnedOf) {
+  boost::asio::io_context io;
+  std::string warning;
+  const auto warn = [&](const std::string& line) { warning += line; };
+  make_workload_source(io, {"tcp://127.0.0.1:8081"}, sleep, warn);
+  make_workload_source(io, {"unix:///run/spire.sock"}, sleep, warn);
+  EXPECT_EQ(warning, "");
+  make_workload_source(io, {"tcp://10.0.0.1:8081"}, sleep, warn);
+  EXPECT_NE(warning.find("tcp://10.0.0.1:8081 sends the workload's private key in clear"),
+            std::string::npos);
+}
+
 TEST(WorkloadApi, ASocketThatIsNotThereIsNamed) {
   boost::asio::io_context io;
   const auto source = make_workload_source(io, {"unix:///nowhere/socket"}, sleep);

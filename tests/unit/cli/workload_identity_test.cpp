@@ -87,6 +87,12 @@ const Case cases[] = {
      {{"SPIFFE_ENDPOINT_SOCKET", "unix:///run/spire.sock"}, {"CA_ADDR", "ca:1"}},
      "",
      "workload API unix:///run/spire.sock"},
+    {"the Workload API at a name, over which a key would come in clear from whoever has it",
+     {.workload_socket = "tcp://spire:8081"},
+     {},
+     "",
+     "error: the Workload API's endpoint \"tcp://spire:8081\": tcp:// is followed by an IP address "
+     "and a port, never by a name"},
     {"a flag before all of the environment",
      {.ca_address = "other:2"},
      {{"FILE_MOUNTED_CERTS", "true"}},
