@@ -297,7 +297,8 @@ void Attempt::certificates(SSL& ssl) {
       for (const auto& name : *list) names += (names.empty() ? "" : ", ") + name;
     }
     std::string text = info.subject;
-    if (!names.empty()) text += "; names " + names;
+    // Istio's workload certificates have no subject.
+    if (!names.empty()) text += (text.empty() ? "names " : "; names ") + names;
     text += "; issued by " + info.issuer + "; valid " + certs::date_text(info.not_before) + " to " +
             certs::date_text(info.not_after);
     add("presented", std::move(text));
