@@ -16,6 +16,12 @@ std::string kebab(std::string_view kind) {
   return out;
 }
 
+std::string group_of(std::string_view kind) {
+  const bool protects = kind == "PeerAuthentication" || kind == "AuthorizationPolicy" ||
+                        kind == "RequestAuthentication";
+  return protects ? "security.istio.io/v1" : "networking.istio.io/v1alpha3";
+}
+
 }  // namespace
 
 std::string config_dump(const mesh::Snapshot& snapshot, const certs::Vault& vault,
@@ -53,7 +59,7 @@ void dump_origin(JsonWriter& json, const ResourceRefPtr& origin) {
   json.object("metadata", [&] {
     json.object("filter_metadata", [&] {
       json.object("istio", [&] {
-        json.field("config", "/apis/networking.istio.io/v1alpha3/namespaces/" +
+        json.field("config", "/apis/" + group_of(origin->kind) + "/namespaces/" +
                                  origin->namespace_name + "/" + kebab(origin->kind) + "/" +
                                  origin->name);
         json.field("source", origin->text());

@@ -7,8 +7,10 @@
 namespace sallyport::admin {
 namespace {
 
-std::string_view type_of(mesh::Discovery discovery) {
-  switch (discovery) {
+// The endpoints of Kubernetes' Services come by EDS in Istio; a ServiceEntry's stand in the
+// cluster.
+std::string_view type_of(const mesh::Cluster& cluster) {
+  switch (cluster.discovery) {
     case mesh::Discovery::original_dst:
       return "ORIGINAL_DST";
     case mesh::Discovery::strict_dns:
@@ -20,7 +22,7 @@ std::string_view type_of(mesh::Discovery discovery) {
     case mesh::Discovery::static_:
       break;
   }
-  return "STATIC";
+  return cluster.service && cluster.service->kind == "Service" ? "EDS" : "STATIC";
 }
 
 std::string_view policy_of(const mesh::Cluster& cluster) {
@@ -205,7 +207,7 @@ void dump_cluster(JsonWriter& json, const mesh::Cluster& cluster) {
   json.object("cluster", [&] {
     json.field("@type", "type.googleapis.com/envoy.config.cluster.v3.Cluster");
     json.field("name", cluster.name);
-    json.field("type", type_of(cluster.discovery));
+    json.field("type", type_of(cluster));
     json.field("connect_timeout", seconds_text(cluster.connect_timeout));
     json.field("lb_policy", policy_of(cluster));
     dump_thresholds(json, cluster);

@@ -37,14 +37,26 @@ void dump_secret(JsonWriter& json, const std::string& version, const std::string
   });
 }
 
+// The workload's own first, as istiod's agent has them.
+std::vector<std::string_view> names_of(const certs::Vault& vault) {
+  std::vector<std::string_view> out;
+  for (const auto* own : {certs::identity_name, certs::mesh_roots_name})
+    if (vault.find(own)) out.emplace_back(own);
+  for (const auto& [name, entry] : vault.entries)
+    if (name != certs::identity_name && name != certs::mesh_roots_name) out.emplace_back(name);
+  return out;
+}
+
 }  // namespace
 
 void dump_secrets(JsonWriter& json, const mesh::Snapshot& snapshot, const certs::Vault& vault) {
   const std::string version = std::to_string(snapshot.version);
+  const auto names = names_of(vault);
   const auto list = [&](std::string_view key, bool active) {
     json.array(key, [&] {
-      for (const auto& [name, entry] : vault.entries) {
-        if (entry.active() == active) dump_secret(json, version, name, entry);
+      for (const auto name : names) {
+        const auto& entry = *vault.find(name);
+        if (entry.active() == active) dump_secret(json, version, std::string(name), entry);
       }
     });
   };

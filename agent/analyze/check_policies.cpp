@@ -19,14 +19,16 @@ bool is_pattern_of(const std::string& pattern, const std::string& name) {
   return pattern == name;
 }
 
-// Only where the Namespaces are among the documents.
+// Only where Namespaces are among the documents. One exists also where something lies in it.
 void check_namespaces(Checks& checks, const Policy& policy) {
   if (!checks.world.has_kind("Namespace")) return;
   const auto is_there = [&](const std::string& pattern) {
     const auto& all = checks.world.objects();
-    return std::any_of(all.begin(), all.end(), [&](const Object& one) {
-      return one.ref->kind == "Namespace" && is_pattern_of(pattern, one.ref->name);
-    });
+    return is_pattern_of(pattern, "default") ||
+           std::any_of(all.begin(), all.end(), [&](const Object& one) {
+             const auto& ref = *one.ref;
+             return is_pattern_of(pattern, ref.kind == "Namespace" ? ref.name : ref.namespace_name);
+           });
   };
   for (std::size_t i = 0; i < policy->rules.size(); i++) {
     const auto& from = policy->rules[i].from;

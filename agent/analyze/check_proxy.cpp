@@ -22,6 +22,15 @@ std::set<std::pair<std::string, istio::Labels>> views(const World& world) {
   return out;
 }
 
+// Of a Service as it lies in a repository: its address is the cluster's to give.
+bool lacks_only_its_address(const World& world, const istio::Finding& finding) {
+  if (finding.kind != "Service" || finding.field != "spec.ports") return false;
+  const auto* object = world.find(finding.kind, finding.namespace_name, finding.name);
+  const auto* service =
+      object && object->resource ? std::get_if<istio::Service>(object->resource.get()) : nullptr;
+  return service && service->cluster_ips.empty();
+}
+
 bool is_limit(const std::string& reason) {
   return reason.find("not available") != reason.npos || reason.find(" yet") != reason.npos;
 }
@@ -48,7 +57,8 @@ void check_proxy(Checks& checks) {
     proxy.labels = labels;
     const auto compiled = mesh::compile(checks.world.input_for(proxy), nullptr, 1);
     for (const auto& finding : compiled.findings) {
-      const bool known = finding.namespace_name != space || finding.reason.starts_with("IST") ||
+      const bool known = lacks_only_its_address(checks.world, finding) ||
+                         finding.namespace_name != space || finding.reason.starts_with("IST") ||
                          checks.has_about(finding);
       if (!known && told.insert(finding.text()).second) left.push_back(finding);
     }

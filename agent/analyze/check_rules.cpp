@@ -73,16 +73,22 @@ void check_subsets(Checks& checks, const Pods& pods, const Rule& rule, const Hos
   }
 }
 
+constexpr const char* targets = "spec.targetRefs";  // it selects no sidecar
+
 void check_selector(Checks& checks, const Object& object, const std::string& field) {
   const auto labels = string_map(find(*object.node, field));
   const auto& space = object.ref->namespace_name;
-  if (labels.empty() || !has_workloads(checks.world, space)) return;
+  const bool policy = object.ref->kind == "AuthorizationPolicy";
+  // Istio's analyzer of AuthorizationPolicies asks the pods of all namespaces, and asks for some
+  // without a selector too.
+  const bool asked = policy ? !checks.world.workloads().empty() && !find(*object.node, targets)
+                            : !labels.empty() && has_workloads(checks.world, space);
+  if (!asked) return;
   // A ServiceEntry selects WorkloadEntries too.
   if (object.ref->kind == "ServiceEntry" && checks.world.has_kind("WorkloadEntry")) return;
   if (!checks.world.selected(labels, space).empty()) return;
   // The root namespace's select in every namespace.
-  const bool mesh_wide =
-      object.ref->kind == "AuthorizationPolicy" && space == checks.world.mesh().root_namespace;
+  const bool mesh_wide = policy && space == checks.world.mesh().root_namespace;
   const auto& all = checks.world.workloads();
   if (mesh_wide && std::any_of(all.begin(), all.end(),
                                [&](const auto& one) { return istio::selects(labels, one.labels); }))
@@ -99,7 +105,6 @@ void check_selectors(Checks& checks) {
   };
   constexpr Selector selectors[] = {{"DestinationRule", "spec.workloadSelector.matchLabels"},
                                     {"ServiceEntry", "spec.workloadSelector.labels"},
-                                    {"Sidecar", "spec.workloadSelector.labels"},
                                     {"PeerAuthentication", "spec.selector.matchLabels"},
                                     {"AuthorizationPolicy", "spec.selector.matchLabels"},
                                     {"RequestAuthentication", "spec.selector.matchLabels"},

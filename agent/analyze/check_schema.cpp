@@ -51,6 +51,13 @@ std::string_view code_of(const istio::Finding& finding) {
   return is_limit(finding.reason) ? "SLP0903" : "SLP0902";
 }
 
+constexpr const char* policy_cure =
+    "correct the field; until then a proxy refuses the policy and closes the workloads it selects";
+
+bool is_policy(std::string_view kind) {
+  return kind == "AuthorizationPolicy" || kind == "PeerAuthentication";
+}
+
 std::string with_field(const istio::Finding& finding) {
   return finding.field.empty() ? finding.reason : finding.field + ": " + finding.reason;
 }
@@ -79,7 +86,8 @@ void check_schema(Checks& checks) {
     checks.add(code, finding,
                code == "IST0106"   ? "Schema validation error: " + what
                : code == "IST0133" ? "Schema validation warning: " + what
-                                   : what);
+                                   : what,
+               code == "IST0106" && is_policy(finding.kind) ? policy_cure : "");
   }
   check_twice(checks);
 }

@@ -29,10 +29,11 @@ void Checks::keep(Finding finding) {
   found_.push_back(std::move(finding));
 }
 
-void Checks::add(std::string_view id, const istio::Finding& finding, std::string cause) {
+void Checks::add(std::string_view id, const istio::Finding& finding, std::string cause,
+                 std::string cure) {
   const auto& row = code(id);
   keep({&row, finding.kind, finding.namespace_name, finding.name, finding.file, finding.line,
-        finding.field, std::move(cause), std::string(row.cure)});
+        finding.field, std::move(cause), cure.empty() ? std::string(row.cure) : std::move(cure)});
 }
 
 std::string item(std::string_view list, std::size_t index) {

@@ -22,7 +22,8 @@ public:
   void add(std::string_view id, const Object& about, std::string field, std::string cause,
            std::string cure = {});
   // A finding whose place is known.
-  void add(std::string_view id, const istio::Finding& finding, std::string cause);
+  void add(std::string_view id, const istio::Finding& finding, std::string cause,
+           std::string cure = {});
   std::vector<Finding> take() { return std::move(found_); }
   // There is a finding about that resource and field, or one in it, or around it.
   bool has_about(const istio::Finding& finding) const;
@@ -66,6 +67,7 @@ void check_schema(Checks& checks);        // what validation says, twice defined
 void check_services(Checks& checks);      // ServiceEntries and Services among each other
 void check_rules(Checks& checks);         // DestinationRules: hosts, subsets, selectors, conflicts
 void check_tls_modes(Checks& checks);     // who speaks TLS to whom
+void check_mutual_tls(Checks& checks);    // what rules send, and what servers take of it
 void check_tls_settings(Checks& checks);  // what a tls block leaves out
 void check_credentials(Checks& checks);   // Secrets and certificates
 void check_routes(Checks& checks);        // VirtualServices: hosts, destinations
@@ -73,6 +75,7 @@ void check_gateways(Checks& checks);      // VirtualServices: the gateways that 
 void check_matches(Checks& checks);       // VirtualServices: rules that are never used
 void check_delegates(Checks& checks);
 void check_workloads(Checks& checks);
+void check_sidecars(Checks& checks);
 void check_policies(Checks& checks);  // PeerAuthentications and AuthorizationPolicies
 void check_proxy(Checks& checks);     // what compiling for a proxy tells beyond that; the last one
 

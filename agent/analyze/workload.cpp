@@ -41,6 +41,26 @@ const istio::Node::Entry* child(const istio::Node& node, std::string_view step) 
   return nullptr;
 }
 
+constexpr std::string_view proxy = "istio-proxy";
+
+// Native sidecars are among the init containers.
+template <class Visit>
+void each_container(const Workload& workload, const Visit& visit) {
+  for (const char* path : {"spec.containers", "spec.initContainers"}) {
+    const auto* list = workload.pod ? find(*workload.pod, path) : nullptr;
+    if (!list || list->kind != istio::Node::Kind::sequence) continue;
+    for (const auto& one : list->entries) visit(*one.value);
+  }
+}
+
+bool has_container(const Workload& workload, std::string_view name) {
+  bool found = false;
+  each_container(workload, [&](const istio::Node& container) {
+    found = found || scalar(container.find("name")) == name;
+  });
+  return found;
+}
+
 }  // namespace
 
 const char* pod_path(std::string_view kind) {
@@ -95,10 +115,31 @@ Workload read_workload(const istio::Node& document, ResourceRefPtr ref) {
     out.service_account = std::move(account);
   }
   out.host_network = scalar(find(*out.pod, "spec.hostNetwork")) == "true";
-  for (const auto* where : {&out.labels, &out.annotations}) {
-    const auto at = where->find("sidecar.istio.io/inject");
-    out.refuses_sidecar = out.refuses_sidecar || (at != where->end() && at->second == "false");
-  }
+  constexpr const char* wish = "sidecar.istio.io/inject";
+  const auto& where = out.labels.contains(wish) ? out.labels : out.annotations;
+  const auto at = where.find(wish);
+  out.refuses_sidecar = at != where.end() && at->second == "false";
+  out.has_proxy = out.annotations.contains("sidecar.istio.io/status") || has_container(out, proxy);
+  out.placed =
+      out.path.empty() && (find(document, "status.phase") || find(document, "status.podIP") ||
+                           find(document, "status.podIPs"));
+  return out;
+}
+
+std::vector<ContainerPort> container_ports(const Workload& workload) {
+  std::vector<ContainerPort> out;
+  each_container(workload, [&](const istio::Node& container) {
+    const auto* ports = container.find("ports");
+    if (!ports) return;
+    for (const auto& port : ports->entries) {
+      const auto transport = scalar(port.value->find("protocol"));
+      if (!transport.empty() && transport != "TCP") continue;
+      const auto text = scalar(port.value->find("containerPort"));
+      uint16_t number = 0;
+      std::from_chars(text.data(), text.data() + text.size(), number);
+      if (number != 0) out.push_back({scalar(port.value->find("name")), number});
+    }
+  });
   return out;
 }
 

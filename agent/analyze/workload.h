@@ -1,5 +1,6 @@
 // Pods, and the templates of Deployments and their like, as far as an analysis asks.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +17,9 @@ struct Workload {
   const istio::Node* pod = nullptr;  // where metadata and spec of the pod are; the world's
   std::string path;                  // to it: "", "spec.template", ...
   bool host_network = false;
-  bool refuses_sidecar = false;  // sidecar.istio.io/inject: "false"
+  bool refuses_sidecar = false;  // sidecar.istio.io/inject: "false"; the label counts first
+  bool has_proxy = false;        // a container istio-proxy, or an annotation of the injector
+  bool placed = false;           // a Pod with a status: what it has now is all that it gets
 };
 
 // Where the pod of a document of that kind is: "" for Pod, "spec.template" for Deployment, ...;
@@ -25,6 +28,13 @@ const char* pod_path(std::string_view kind);
 
 // `document`: a whole one of a kind that has a pod. Keeps pointers into it.
 Workload read_workload(const istio::Node& document, ResourceRefPtr ref);
+
+// Of all its containers; a UDP port is none.
+struct ContainerPort {
+  std::string name;
+  uint16_t number = 0;
+};
+std::vector<ContainerPort> container_ports(const Workload& workload);
 
 // The node at "a.b[0].c" below `node`; null when absent.
 const istio::Node* find(const istio::Node& node, std::string_view path);

@@ -232,6 +232,27 @@ std::vector<const Workload*> World::selected(const istio::Labels& selector,
   return out;
 }
 
+std::string World::why_no_sidecar(const Workload& workload) const {
+  constexpr std::string_view never[] = {"kube-system", "kube-public", "kube-node-lease",
+                                        "local-path-storage"};
+  if (workload.has_proxy) return {};
+  if (workload.host_network) return "hostNetwork: such a pod gets no sidecar";
+  if (workload.refuses_sidecar)
+    return "sidecar.istio.io/inject is \"false\": the pod has no sidecar";
+  const auto mode = workload.labels.find("security.istio.io/tlsMode");
+  if (workload.placed && mode != workload.labels.end() && mode->second == "istio") return {};
+  if (workload.placed) return "the pod runs without a container istio-proxy";
+  const auto& space = workload.ref->namespace_name;
+  if (std::find(std::begin(never), std::end(never), space) != std::end(never))
+    return "namespace " + space + " gets no sidecars";
+  const auto* about = find("Namespace", "default", space);
+  if (!about) return {};
+  const auto labels = string_map(analyze::find(*about->node, "metadata.labels"));
+  const auto at = labels.find("istio-injection");
+  if (at == labels.end() || at->second != "disabled") return {};
+  return "namespace " + space + " has istio-injection: disabled (" + about->ref->text() + ")";
+}
+
 mesh::CompileInput World::input_for(const istio::Proxy& proxy) const {
   mesh::CompileInput input;
   input.mesh = mesh_;

@@ -114,6 +114,8 @@ public:
   std::string full_name(std::string_view written, std::string_view namespace_name) const;
   std::vector<const Workload*> selected(const istio::Labels& selector,
                                         std::string_view namespace_name) const;
+  // Why its pods have no sidecar, as the injector has it; empty: they have one, or get one.
+  std::string why_no_sidecar(const Workload& workload) const;
   // As a proxy reads it.
   mesh::CompileInput input_for(const istio::Proxy& proxy) const;
 

@@ -36,14 +36,16 @@ Examples:
     sallyport explain --to tcp://db.example.com:5432 --live -o json rules/
 
 Each step names the resource and FILE:LINE that decided it; "-" lines say what was not chosen and
-why. --live also resolves, connects and shakes hands as the plan says, without sending a request. Where
-the plan is mutual TLS of the mesh it wants the workload's certificate: from files, else the running
-proxy is asked for what is public of it, and the server's side alone is verified.
-Where the server's pods are among the PATHs, its sidecar's PeerAuthentication and
-AuthorizationPolicies are asked, too.
+why. --live also resolves, connects and shakes hands as the plan says, without sending a request.
+Where the plan is mutual TLS of the mesh it wants the workload's certificate: from files, else the
+running proxy is asked for what is public of it, and the server's side alone is verified.
+Where the server's pods or their templates are among the PATHs, their sidecar's PeerAuthentication
+and AuthorizationPolicies are asked, too. A template counts as inject leaves it; --from one without
+a sidecar sends as it is.
 
 It reads the files anew. A running proxy that was given a bad version keeps the last good one until
-the files are mended; in its pod it is asked whether it refused something, and that is said.
+the files are mended; in its pod it is asked whether it refused something, and where it then does
+something else than the files say, both are told (the exit code is that of the files).
 
 Exit codes: 0 it goes through, 1 it would be refused (or nothing can be read), 2 wrong command
 line)";
@@ -65,8 +67,9 @@ void add_options(CLI::App& app, Flags& f) {
   app.add_option("--mesh-config", f.mesh_config,
                  "MeshConfig file (else a ConfigMap istio with key mesh among the PATHs)");
   app.add_option("--from", f.from,
-                 "pod or workload among the PATHs (NAME, deploy/NAME): its labels, namespace and "
-                 "annotations count");
+                 "pod or workload among the PATHs (NAME, NAMESPACE/NAME, deploy/NAME, "
+                 "deploy/NAME.NAMESPACE): its labels, namespace and annotations count; of a bare "
+                 "NAME the one in --namespace, else of any");
   app.add_option("-X,--method", f.method, "method of the request")->capture_default_str();
   app.add_option("-H,--header", f.headers, "\"Name: value\" of the request; may be repeated")
       ->allow_extra_args(false);
@@ -101,6 +104,7 @@ bool exists(const char* path) {
 LoadRequest request_for(const Flags& flags, istio::Proxy proxy) {
   LoadRequest out;
   out.paths = flags.paths;
+  out.manifests = !flags.paths.empty();
   out.paths.insert(out.paths.end(), flags.config.begin(), flags.config.end());
   out.mesh_config = flags.mesh_config;
   if (out.paths.empty()) {
@@ -124,6 +128,24 @@ std::optional<mesh::ExplainedStep> refusals_of(const RunningProxy& running) {
   for (const auto& one : running.refused) step.notes.push_back(one.place + ": " + one.reason);
   if (step.notes.empty()) return std::nullopt;
   return step;
+}
+
+// What the running proxy does with the plan's targets, by the last good versions that it holds;
+// empty: the same as the files say.
+std::string done_by(const RunningProxy& running, const mesh::Explanation& plan) {
+  std::string out;
+  bool differs = false;
+  for (const auto& target : plan.targets) {
+    if (!target.cluster) continue;
+    const auto at = running.clusters.find(target.cluster->name);
+    if (at == running.clusters.end()) continue;
+    const bool closed = !at->second.refused.empty();
+    differs = differs || closed != static_cast<bool>(target.cluster->refused);
+    out += (out.empty() ? "" : "; ") + target.cluster->name + " " +
+           (closed ? "is REFUSED: " + at->second.refused
+                   : "is sent to, by the last good version, as " + at->second.tls);
+  }
+  return differs ? out : "";
 }
 
 std::optional<RunningProxy> beside_us(const Flags& flags) {
@@ -150,7 +172,8 @@ Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded
   }
   const auto now = std::time(nullptr);
   const auto own = own_identity(identity, running ? &*running : nullptr, now);
-  auto to = dialled(*loaded.world, url, proxy.namespace_name, flags.dialled);
+  auto to =
+      dialled(*loaded.world, loaded.input.resources, url, proxy.namespace_name, flags.dialled);
   if (flags.live && to.guessed) {
     if (const auto ip = resolved(url.host)) {
       to.address = {*ip, url.port};
@@ -158,12 +181,18 @@ Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded
     }
   }
   told.before.push_back({"dialled", to.address.text() + ": " + to.how, "", {}});
-  auto taken = capture(loaded.pod, loaded.input.mesh, to.address);
+  auto taken = capture(*loaded.world, loaded.pod, to.address);
   told.before.push_back(std::move(taken.step));
   told.captured = taken.captured;
-  if (!told.captured) return told;
   const auto question = request.question(to.address);
+  if (!told.captured) {
+    auto direct = explain_direct(*loaded.world, loaded.input, question);
+    told.plan.steps = std::move(direct.steps);
+    told.plan.refused = std::move(direct.refused);
+    return told;
+  }
   told.plan = mesh::explain(loaded.input, *loaded.snapshot, question);
+  if (running && !running->refused.empty()) told.running = done_by(*running, told.plan);
   for (auto& target : told.plan.targets) {
     explain_secrets(target, loaded.input, *loaded.vault, now);
     explain_identity(target, own);

@@ -167,7 +167,9 @@ std::vector<Attempt::Place> Attempt::places(const std::string& host,
     return out;
   }
   for (const auto& endpoint : cluster_.endpoints) {
-    if (!endpoint.by_name()) {
+    if (mesh::is_stand_in(endpoint.ip)) {
+      add("resolve", "an endpoint has no address yet: the documents say none", false);
+    } else if (!endpoint.by_name()) {
       out.push_back({endpoint.address(), speaks_tls(&endpoint)});
     } else if (!endpoint.host.empty()) {
       add_name(endpoint.host, endpoint.port, speaks_tls(&endpoint));
@@ -295,7 +297,8 @@ void Attempt::certificates(SSL& ssl) {
       for (const auto& name : *list) names += (names.empty() ? "" : ", ") + name;
     }
     std::string text = info.subject;
-    if (!names.empty()) text += "; names " + names;
+    // Istio's workload certificates have no subject.
+    if (!names.empty()) text += (text.empty() ? "names " : "; names ") + names;
     text += "; issued by " + info.issuer + "; valid " + certs::date_text(info.not_before) + " to " +
             certs::date_text(info.not_after);
     add("presented", std::move(text));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/cli/explain_manifests.h"
 #include "agent/cli/input.h"
 #include "agent/cli/mesh_config.h"
 #include "agent/cli/validation.h"
@@ -41,22 +42,36 @@ bool names_kind(const std::string& written, const std::string& kind) {
   return wanted == mesh::lower(kind);
 }
 
-Result<const analyze::Workload*> find_pod(const analyze::World& world, const std::string& from) {
+// A bare name is looked for in every namespace, in `space` first.
+Result<const analyze::Workload*> find_pod(const analyze::World& world, const std::string& from,
+                                          const std::string& space) {
   std::string all;
+  const analyze::Workload* found = nullptr;
   const auto slash = std::min(from.find('/'), from.size());
   const auto kind = from.substr(0, slash), name = from.substr(std::min(slash + 1, from.size()));
   for (const auto& workload : world.workloads()) {
     const auto& ref = *workload.ref;
-    if (names_kind(kind, ref.kind) &&
-        (name == ref.name || name == ref.name + "." + ref.namespace_name))
+    const bool of_kind = names_kind(kind, ref.kind);
+    const auto whole = ref.name + "." + ref.namespace_name;
+    if ((of_kind && name == whole) || from == whole || from == ref.namespace_name + "/" + ref.name)
       return &workload;
-    if (from == ref.name || from == ref.namespace_name + "/" + ref.name ||
-        from == ref.name + "." + ref.namespace_name)
-      return &workload;
+    const bool called = from == ref.name || (of_kind && name == ref.name);
+    if (called && (!found || (found->ref->namespace_name != space && ref.namespace_name == space)))
+      found = &workload;
     all += (all.empty() ? "" : ", ") + ref.namespace_name + "/" + ref.name;
   }
+  if (found) return found;
   return Error{.context = "--from: no pod or workload is called " + from +
                           (all.empty() ? "; give its manifest as a PATH" : "; there are " + all)};
+}
+
+// Those that a Pod document says; a template has none.
+std::vector<std::string> addresses_of(const ResourceRef& ref, const mesh::Resources& resources) {
+  for (const auto& resource : resources) {
+    const auto* pod = std::get_if<istio::Pod>(resource.get());
+    if (pod && *pod->metadata.ref == ref) return pod->ips;
+  }
+  return {};
 }
 
 std::shared_ptr<const certs::Vault> build_vault(const mesh::Compiled& compiled,
@@ -90,18 +105,21 @@ Result<Loaded> load(LoadRequest request) {
   if (!request.domain.empty()) out.input.mesh.cluster_domain = request.domain;
   out.input.proxy = std::move(request.proxy);
   if (!request.from.empty()) {
-    const auto pod = find_pod(*out.world, request.from);
+    const auto pod = find_pod(*out.world, request.from, out.input.proxy.namespace_name);
     if (!pod) return pod.error();
     out.pod = *pod;
     out.input.proxy.name = out.pod->ref->name;
     out.input.proxy.namespace_name = out.pod->ref->namespace_name;
     out.input.proxy.service_account = out.pod->service_account;
     out.input.proxy.labels = out.pod->labels;
+    out.input.proxy.addresses.clear();
   }
   config::Store store;
   const auto in_force = store.update(*tree);
   out.input.resources = in_force.resources;
   out.input.refused = in_force.refused;
+  if (out.pod) out.input.proxy.addresses = addresses_of(*out.pod->ref, out.input.resources);
+  if (request.manifests) place_manifests(*out.world, out.input.resources);
   auto compiled = mesh::compile(out.input, nullptr, 1);
   out.vault = build_vault(compiled, in_force, out.input.proxy.namespace_name);
   out.snapshot = std::move(compiled.snapshot);

@@ -26,6 +26,7 @@ struct LoadRequest {
   std::string domain;       // the cluster's
   std::string from;         // "": the proxy as given; NAME, NAMESPACE/NAME or NAME.NAMESPACE
   istio::Proxy proxy;
+  bool manifests = false;  // templates have pods, Services an address (explain_manifests.h)
 };
 // Errors: a path or the mesh config can't be read, no pod or workload is called so.
 Result<Loaded> load(LoadRequest request);

@@ -53,8 +53,8 @@ void tell_target(const mesh::ExplainedTarget& target, const LiveResult* live, Te
 }
 
 std::string verdict(const Told& told) {
-  if (!told.captured) return "The sidecar never sees it: it leaves as it is.";
   if (!told.plan.refused.empty()) return "REFUSED: " + told.plan.refused;
+  if (!told.captured) return "The sidecar never sees it: it leaves as it is.";
   if (!told.plan.answer.empty()) return "The proxy answers: " + told.plan.answer;
   if (!told.plan.goes_through()) return "It does NOT go through.";
   if (!told.goes_through()) return "The plan goes through; the live connection FAILED.";
@@ -125,7 +125,8 @@ std::string explanation_text(const Told& told) {
     tell_target(targets[i], i < told.live.size() ? &told.live[i] : nullptr, out);
   }
   out.indent(0);
-  out.plain(verdict(told));
+  if (!told.running.empty()) out.plain("The running proxy, now: " + told.running);
+  out.plain((told.running.empty() ? "" : "After a restart, by the files: ") + verdict(told));
   return out.take();
 }
 
@@ -143,6 +144,7 @@ std::string explanation_document(const Told& told, Output output) {
                           {"steps", std::move(steps)},
                           {"targets", std::move(targets)}};
   if (!told.plan.refused.empty()) all["refused"] = told.plan.refused;
+  if (!told.running.empty()) all["runningProxy"] = told.running;
   if (!told.plan.answer.empty()) all["answer"] = told.plan.answer;
   return print(boost::json::value(std::move(all)), output, Names::as_they_are);
 }

@@ -23,6 +23,9 @@ struct Told {
   std::vector<mesh::ExplainedStep> before;  // dialled, capture
   bool captured = true;                     // false: nothing else was asked
   mesh::Explanation plan;
+  // What the running proxy does with it, where that is not what the files say: it refused some of
+  // them and goes by their last good version. Empty: the files say it.
+  std::string running;
   std::vector<LiveResult> live;  // of each target; empty: not asked for
   bool goes_through() const;
   bool tried_in_part() const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "agent/istio/labels.h"
 #include "agent/istio/scalar.h"
 #include "agent/mesh/host_names.h"
 
@@ -67,6 +68,67 @@ std::optional<uint16_t> port_of(std::string_view text) {
   return static_cast<uint16_t>(value);
 }
 
+// What a pod's resolver asks for, in order: the search list of Kubernetes, then the name as it is.
+std::vector<std::string> names_asked(const std::string& host, const std::string& space,
+                                     const std::string& domain) {
+  constexpr std::ptrdiff_t ndots = 5;
+  if (host.ends_with('.')) return {host.substr(0, host.size() - 1)};
+  if (std::count(host.begin(), host.end(), '.') >= ndots) return {host};
+  return {host + "." + space + ".svc." + domain, host + ".svc." + domain, host + "." + domain,
+          host};
+}
+
+std::vector<const analyze::Host*> hosts_asked(const analyze::World& world, const std::string& host,
+                                              const std::string& from) {
+  const auto names = names_asked(host, from, world.mesh().cluster_domain);
+  for (const auto& name : names) {
+    auto hosts = world.hosts_called(name, from);
+    std::erase_if(hosts, [&](const auto* one) { return one->name != name; });
+    if (!hosts.empty()) return hosts;
+  }
+  return world.hosts_called(names.back(), from);  // by a wildcard
+}
+
+IpAddress first_address(const std::vector<std::string>& texts) {
+  for (const auto& text : texts)
+    if (const auto ip = IpAddress::parse(text)) return *ip;
+  return {};
+}
+
+bool is_headless(const istio::Service& service) {
+  return !first_address(service.cluster_ips).is_set();
+}
+
+IpAddress address_of_pods(const istio::Service& service, const mesh::Resources& resources) {
+  const auto& space = service.metadata.namespace_name();
+  for (const auto& resource : resources) {
+    if (istio::metadata_of(*resource).namespace_name() != space) continue;
+    IpAddress found;
+    if (const auto* slice = std::get_if<istio::EndpointSlice>(resource.get());
+        slice && slice->service == service.metadata.name()) {
+      for (const auto& one : slice->endpoints)
+        if (!found.is_set()) found = first_address(one.addresses);
+    } else if (const auto* pod = std::get_if<istio::Pod>(resource.get());
+               pod && !service.selector.empty() &&
+               istio::selects(service.selector, pod->metadata.labels)) {
+      found = first_address(pod->ips);
+    }
+    if (found.is_set()) return found;
+  }
+  return {};
+}
+
+// Unset: it has none, or a range.
+IpAddress address_of(const istio::Service& named, const mesh::Resources& resources) {
+  for (const auto& resource : resources) {
+    const auto* service = std::get_if<istio::Service>(resource.get());
+    if (!service || *service->metadata.ref != *named.metadata.ref) continue;
+    const auto own = first_address(service->cluster_ips);
+    return own.is_set() ? own : address_of_pods(*service, resources);
+  }
+  return first_address(named.cluster_ips);
+}
+
 }  // namespace
 
 std::string Url::authority() const {
@@ -117,28 +179,29 @@ Result<Url> parse_url(std::string_view text) {
   return url;
 }
 
-Dialled dialled(const analyze::World& world, const Url& url, const std::string& from,
-                const std::string& given) {
+Dialled dialled(const analyze::World& world, const mesh::Resources& resources, const Url& url,
+                const std::string& from, const std::string& given) {
   if (const auto ip = IpAddress::parse(given)) return {{*ip, url.port}, "as --dialled says"};
   if (const auto ip = IpAddress::parse(url.host)) return {{*ip, url.port}, "as the URL says"};
-  const auto hosts = world.hosts_called(world.full_name(url.host, from), from);
-  for (const auto* host : hosts) {
-    const auto& list = host->entry.value ? host->entry->addresses : host->service->cluster_ips;
-    for (const auto& text : list) {
-      if (const auto ip = IpAddress::parse(text)) {
-        return {{*ip, url.port}, "the address of " + host->object().ref->text()};
-      }
-    }
+  for (const auto* host : hosts_asked(world, url.host, from)) {
+    const auto found = host->entry.value ? first_address(host->entry->addresses)
+                                         : address_of(*host->service.value, resources);
+    if (!found.is_set()) continue;
+    const auto whose = host->object().ref->text();
+    if (mesh::is_stand_in(found))
+      return {{found, url.port}, "stands for an address of " + whose + ", which it has not yet"};
+    const bool headless = host->service.value && is_headless(*host->service.value);
+    return {{found, url.port}, (headless ? "the address of a pod of " : "the address of ") + whose};
   }
   return {{*IpAddress::parse(stand_in), url.port},
           "stands for the address that DNS gives (--dialled sets it)",
           true};
 }
 
-Capture capture(const analyze::Workload* pod, const istio::MeshConfig& mesh,
+Capture capture(const analyze::World& world, const analyze::Workload* pod,
                 const SocketAddress& destination) {
   const auto to = destination.text();
-  const auto port = std::to_string(mesh.proxy_listen_port);
+  const auto port = std::to_string(world.mesh().proxy_listen_port);
   if (!pod) {
     return {true,
             {"capture",
@@ -147,12 +210,8 @@ Capture capture(const analyze::Workload* pod, const istio::MeshConfig& mesh,
              {}}};
   }
   const auto& self = *pod->ref;
-  if (pod->host_network)
-    return not_captured("hostNetwork: such a pod gets no sidecar", self.text());
-  if (pod->refuses_sidecar) {
-    return not_captured("sidecar.istio.io/inject is \"false\": the pod has no sidecar",
-                        self.text());
-  }
+  if (auto why = world.why_no_sidecar(*pod); !why.empty())
+    return not_captured(std::move(why), self.text());
   const Annotations annotations(*pod);
   const auto mode = annotations.find("sidecar.istio.io/interceptionMode");
   if (mode.value && *mode.value == "NONE") {

@@ -30,16 +30,19 @@ struct Dialled {
   bool guessed = false;  // it stands for what DNS will say
 };
 // Where the application's connection goes: `given`, the URL's address, that of the service it
-// names, or else an address that stands for what DNS will say (RFC 5737).
-Dialled dialled(const analyze::World& world, const Url& url, const std::string& from,
-                const std::string& given);
+// names (as the resolver of a pod in namespace `from` completes names, ndots:5), of a headless one
+// that of a pod, or else an address that stands for what DNS will say (RFC 5737). `resources`:
+// those in force, with their stand-ins.
+Dialled dialled(const analyze::World& world, const mesh::Resources& resources, const Url& url,
+                const std::string& from, const std::string& given);
 
-// What the pod's annotations make of a connection, as `sallyport init` and Istio's injector do.
+// What the pod's annotations make of a connection, as `sallyport init` and Istio's injector do; one
+// without a sidecar is never captured.
 struct Capture {
   bool captured = true;
   mesh::ExplainedStep step;
 };
-Capture capture(const analyze::Workload* pod, const istio::MeshConfig& mesh,
+Capture capture(const analyze::World& world, const analyze::Workload* pod,
                 const SocketAddress& destination);
 
 // Bytes of the request and its head, whose address stays the same.

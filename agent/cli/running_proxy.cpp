@@ -16,6 +16,24 @@ void add_secrets(const Json* list, bool active, RunningProxy& out) {
   }
 }
 
+std::string tls_of(const Json* cluster) {
+  if (member(cluster, "transport_socket_matches"))
+    return "mutual TLS of the mesh to endpoints that take it";
+  const auto* socket = member(cluster, "transport_socket");
+  if (!socket) return "plaintext";
+  const auto sni = text_of(member(socket, "typed_config.sni"));
+  return sni.empty() ? "TLS" : "TLS with SNI " + sni;
+}
+
+void add_clusters(const Json* list, RunningProxy& out) {
+  for (const auto* one : elements(list)) {
+    const auto* cluster = member(one, "cluster");
+    out.clusters.insert_or_assign(
+        text_of(member(cluster, "name")),
+        RunningProxy::Cluster{text_of(member(cluster, "refused")), tls_of(cluster)});
+  }
+}
+
 }  // namespace
 
 RunningProxy read_running_proxy(const Json* dump, std::string admin) {
@@ -32,6 +50,8 @@ RunningProxy read_running_proxy(const Json* dump, std::string admin) {
     add_secrets(member(*found, "dynamic_active_secrets"), true, out);
     add_secrets(member(*found, "dynamic_warming_secrets"), false, out);
   }
+  if (const auto found = section(dump, "ClustersConfigDump"))
+    add_clusters(member(*found, "dynamic_active_clusters"), out);
   return out;
 }
 

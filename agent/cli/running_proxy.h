@@ -20,9 +20,14 @@ struct RunningProxy {
     std::string pem;      // the chain, or the roots; empty while it is warming
     std::string problem;  // why it is warming, or why a newer version was not taken
   };
+  struct Cluster {
+    std::string refused;  // why nobody is sent to; empty: they are
+    std::string tls;      // "plaintext", "TLS with SNI a.test", "mutual TLS of the mesh"
+  };
   std::string admin;  // where it was asked: "127.0.0.1:15000"
   std::vector<Refusal> refused;
-  std::map<std::string, Secret, std::less<>> secrets;  // by name
+  std::map<std::string, Secret, std::less<>> secrets;    // by name
+  std::map<std::string, Cluster, std::less<>> clusters;  // by name
   const Secret* secret(std::string_view name) const {
     const auto at = secrets.find(name);
     return at == secrets.end() ? nullptr : &at->second;

@@ -1,5 +1,6 @@
 #include "agent/istio/fields.h"
 
+#include "agent/core/edit_distance.h"
 #include "agent/istio/base64.h"
 #include "agent/istio/names.h"
 #include "agent/istio/scalar.h"
@@ -22,6 +23,22 @@ std::string snake_case(std::string_view camel) {
 }
 
 bool is_text(const Node& node) { return node.kind == Node::Kind::text; }
+
+// Of a mistyped name the known one, for the message.
+std::string did_you_mean(std::string_view key, const std::vector<std::string>& known) {
+  constexpr std::size_t letters_most = 40, shortest = 3;
+  if (key.size() < shortest || key.size() > letters_most) return {};
+  std::size_t least = key.size() > shortest ? 3 : 2;
+  std::string best;
+  for (const std::string& name : known) {
+    if (name.size() > letters_most) continue;
+    const std::size_t far = edit_distance(key, name);
+    if (far >= least) continue;
+    least = far;
+    best = name;
+  }
+  return best.empty() ? best : "; did you mean \"" + best + "\"?";
+}
 
 }  // namespace
 
@@ -248,14 +265,17 @@ void Fields::unsupported(std::initializer_list<std::string_view> names) {
 }
 
 void Fields::finish() {
+  constexpr std::size_t asked_most = 16;  // more unknown ones than that are no typing mistakes
+  std::size_t asked = 0;
   if (unknown_ == Unknown::ignore || node_.kind != Node::Kind::mapping) return;
   for (const Node::Entry& entry : node_.entries) {
     if (std::find(known_.begin(), known_.end(), entry.key) != known_.end()) continue;
     std::string field = path_of(one_line(entry.key.substr(0, 100)));
+    const std::string hint = asked++ < asked_most ? did_you_mean(entry.key, known_) : std::string();
     if (unknown_ == Unknown::refuse) {
-      report_.error(entry.line, std::move(field), "unknown field");
+      report_.error(entry.line, std::move(field), "unknown field" + hint);
     } else {
-      report_.warn(entry.line, std::move(field), "unknown field, has no effect");
+      report_.warn(entry.line, std::move(field), "unknown field, has no effect" + hint);
     }
   }
 }

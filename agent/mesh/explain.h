@@ -57,6 +57,11 @@ std::vector<std::string> rules_not_chosen(const CompileInput& input, const Clust
 std::vector<ExplainedStep> explain_cluster(const CompileInput& input, const Cluster& cluster,
                                            std::string_view authority);
 
+// An address for what has none yet: pods of a template, a Service that no cluster has seen. Of
+// 240.0.0.0/4, which nobody has (RFC 1112).
+IpAddress stand_in_address(uint32_t number);
+bool is_stand_in(const IpAddress& ip);
+
 std::string duration_text(std::chrono::milliseconds time);  // "1h", "30s", "250ms"
 
 // Retries, timeout and what else a rule does to its requests; what `request` (may be null) asks for

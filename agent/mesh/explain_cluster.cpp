@@ -97,6 +97,8 @@ std::string place(const Endpoint& endpoint) {
   std::string out;
   if (endpoint.by_name()) {
     out = endpoint.host + ":" + std::to_string(endpoint.port);
+  } else if (is_stand_in(endpoint.ip)) {
+    out = "(address not known yet):" + std::to_string(endpoint.port);
   } else {
     out = (endpoint.unix_socket.is_set() ? "unix://" : "") + endpoint.address().text();
   }
@@ -189,7 +191,13 @@ ExplainedStep limits_step(const Cluster& cluster) {
   return step;
 }
 
+constexpr uint32_t stand_ins = 240u << 24;
+
 }  // namespace
+
+IpAddress stand_in_address(uint32_t number) { return IpAddress::v4(stand_ins + 1 + number); }
+
+bool is_stand_in(const IpAddress& ip) { return ip.is_v4() && ip.bytes()[0] == 240; }
 
 std::vector<ExplainedStep> explain_cluster(const CompileInput& input, const Cluster& cluster,
                                            std::string_view authority) {

@@ -1,6 +1,9 @@
 #include "agent/mesh/explain_inbound.h"
 
+#include <algorithm>
+
 #include "agent/mesh/authorization.h"
+#include "agent/mesh/authorization_rules.h"
 #include "agent/mesh/peer_authentication.h"
 
 namespace sallyport::mesh {
@@ -29,7 +32,7 @@ std::string tell_mode(const CompileInput& input, const InboundQuestion& question
               (choice.from ? "" : ", Istio's default") + "; the client sends " +
               (question.mutual_tls ? "mutual TLS" : "no mutual TLS");
   if (choice.mode == MutualTls::strict && !question.mutual_tls)
-    return "mutual TLS is STRICT there, and the client sends none";
+    return "mutual TLS is STRICT there, and the client sends none: the connection is reset";
   if (choice.mode == MutualTls::disable && question.mutual_tls)
     return "mutual TLS is DISABLE there: the client's would reach the application as bytes";
   return {};
@@ -49,6 +52,23 @@ AuthorizationFacts facts_of(const InboundQuestion& question, const std::vector<s
   return out;
 }
 
+bool asks_for_client_address(const AllOf& conditions) {
+  return std::any_of(conditions.begin(), conditions.end(), [](const AttributeCondition& one) {
+    return one.attribute == Attribute::peer_ip || one.attribute == Attribute::remote_ip;
+  });
+}
+
+bool asks_for_client_address(const AuthorizationRules& all) {
+  for (const auto* set : {&all.audit, &all.deny, &all.allow, &all.dry_deny, &all.dry_allow}) {
+    for (const auto& rule : set->rules) {
+      if (asks_for_client_address(rule.when)) return true;
+      for (const auto& from : rule.from)
+        if (asks_for_client_address(from)) return true;
+    }
+  }
+  return false;
+}
+
 std::string tell_policy(const CompileInput& input, const InboundQuestion& question,
                         ExplainedStep& step) {
   std::vector<istio::Finding> findings;
@@ -61,7 +81,9 @@ std::string tell_policy(const CompileInput& input, const InboundQuestion& questi
   if (question.mutual_tls) uris.push_back(question.principal);
   const auto answer = authorize(*compiled, facts_of(question, uris));
   step.from = from(answer.because);
-  if (!question.client.is_set()) step.notes.emplace_back("the client's address is not known here");
+  const auto& rules = question.request.head ? *compiled->http : *compiled->tcp;
+  if (!question.client.ip().is_set() && asks_for_client_address(rules))
+    step.notes.emplace_back("the client's address, which a rule asks for, is not known here");
   if (!answer.audited_by.empty())
     step.notes.push_back("noted by " + std::string(answer.audited_by));
   if (!answer.dry_run.empty())

@@ -121,8 +121,10 @@ std::optional<ExplainedStep> Teller::plaintext() const {
 
 void Teller::add_endpoint(const ServiceWorkload& workload, uint16_t port, ExplainedStep& step) {
   const auto mtls = endpoint_mtls(workload, port, workloads_.policies());
-  std::string text = "endpoint " + workload.entry.address + ":" + std::to_string(port) + " (" +
-                     who(workload) + ") ";
+  const auto ip = IpAddress::parse(workload.entry.address);
+  const bool unknown = ip && is_stand_in(*ip);
+  std::string text = "endpoint " + (unknown ? "of port " : workload.entry.address + ":") +
+                     std::to_string(port) + " (" + who(workload) + ") ";
   if (!mtls.labelled) {
     text += "has no label security.istio.io/tlsMode: istio → plaintext";
   } else {

@@ -126,6 +126,28 @@ TEST(ConfigDump, ShowsAutoMtlsAsIstiodWritesIt) {
              endpoint + R"(10.0.0.2","port_value":8080}}},"load_balancing_weight":1})"});
 }
 
+TEST(ConfigDump, TheEndpointsOfAKubernetesServiceComeByEds) {
+  auto config = snapshot();
+  auto web = std::make_shared<mesh::Cluster>();
+  web->name = "outbound|80||web.default.svc.cluster.local";
+  web->service =
+      std::make_shared<ResourceRef>(ResourceRef{"Service", "default", "web", "web.yaml", 1});
+  config.clusters[web->name] = web;
+  expect_in(compact(config_dump(config, {})),
+            {R"("name":"outbound|80||web.default.svc.cluster.local","type":"EDS")"});
+}
+
+TEST(ConfigDump, TheWorkloadsOwnSecretsComeFirst) {
+  certs::Vault vault;
+  for (const char* name : {"ROOTCA", "default", "file-root:ca.pem"})
+    vault.entries[name].problem = "not yet";
+  const auto text = compact(config_dump(snapshot(), vault));
+  const auto at = [&](const std::string& name) { return text.find("{\"name\":\"" + name); };
+  EXPECT_LT(at("default"), at("ROOTCA")) << text;
+  EXPECT_LT(at("ROOTCA"), at("file-root:ca.pem")) << text;
+  EXPECT_NE(at("file-root:ca.pem"), std::string::npos) << text;
+}
+
 TEST(ConfigDump, ShowsWhatAConnectionPoolAndALoadBalancerAskFor) {
   auto config = snapshot();
   auto tuned = std::make_shared<mesh::Cluster>(*cluster());

@@ -71,6 +71,12 @@ TEST(DumpInbound, AModeAndAProtocolAreIstiosFilterChains) {
   }
 }
 
+TEST(DumpInbound, APolicyIsOfItsOwnGroup) {
+  EXPECT_NE(dumped(MutualTls::strict, PortKind::http)
+                .find("/apis/security.istio.io/v1/namespaces/default/peer-authentication/mode"),
+            std::string::npos);
+}
+
 TEST(DumpInbound, AClosedPortHasNoChain) {
   mesh::Snapshot snapshot;
   auto closed =

@@ -123,6 +123,8 @@ TEST_F(ExplainIdentity, MountedFilesShakeHandsAsTheProxyDoes) {
       << told.output;
   EXPECT_TRUE(has(told.output, "chain and name are good")) << told.output;
   EXPECT_TRUE(has(told.output, "It goes through.\n")) << told.output;
+  // The server notes its client a moment after it has sent us a ticket.
+  for (int i = 0; server.seen().empty() && i < 1000; i++) usleep(10'000);
   ASSERT_EQ(server.seen().size(), 1u);
   EXPECT_EQ(server.seen()[0].client, "me");
   EXPECT_EQ(server.seen()[0].sni, "outbound_.80_._.server.default.svc.cluster.local");
@@ -190,6 +192,35 @@ TEST_F(ExplainIdentity, ARunningProxysExpiredCertificateRefuses) {
   EXPECT_EQ(told.exit_code, 1) << told.output << told.errors;
   EXPECT_TRUE(has(told.output, "REFUSED: the running proxy's certificate EXPIRED at "))
       << told.output;
+}
+
+// The files have a rule that is refused; the proxy beside them goes on by the one before.
+TEST_F(ExplainIdentity, ARunningProxysLastGoodVersionIsToldBesideTheFiles) {
+  const auto rules = write("broken.yaml",
+                           "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+                           "metadata: {name: a}\nspec:\n  hosts: [a.test]\n"
+                           "  ports: [{number: 80, name: http, protocol: HTTP}]\n"
+                           "  resolution: DNS\n---\n"
+                           "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
+                           "metadata: {name: a}\nspec:\n  host: a.test\n"
+                           "  trafficPolicy: {tls: {mode: SIMPEL}}\n");
+  const auto ask = [&](const std::string& cluster) {
+    const Admin admin(
+        R"({"configs":[{"@type":"type.googleapis.com/sallyport.admin.v1.FindingsDump",)"
+        R"("findings":[{"severity":"error","file":"broken.yaml","line":14,"reason":"SIMPEL"}]},)"
+        R"({"@type":"type.googleapis.com/envoy.admin.v3.ClustersConfigDump",)"
+        R"("dynamic_active_clusters":[{"cluster":{"name":"outbound|80||a.test",)" +
+        cluster + "}}]}]}");
+    return run_command(run_explain, {"--to", "http://a.test/", "--admin", admin.address(), rules});
+  };
+  const auto kept = ask(R"("transport_socket":{"typed_config":{"sni":"a.test"}})");
+  EXPECT_EQ(kept.exit_code, 1) << kept.output << kept.errors;
+  EXPECT_TRUE(has(kept.output,
+                  "The running proxy, now: outbound|80||a.test is sent to, by the last good "
+                  "version, as TLS with SNI a.test\nAfter a restart, by the files: It does NOT"))
+      << kept.output;
+  const auto closed = ask(R"("refused":"SIMPEL")");
+  EXPECT_FALSE(has(closed.output, "The running proxy, now")) << closed.output;
 }
 
 }  // namespace

@@ -75,7 +75,8 @@ struct Case {
 const Case tls_cases[] = {
     {"a misspelt field",
      "mode: SIMPLE, subjectAltName: [a]",
-     {"8: spec.trafficPolicy.tls.subjectAltName: unknown field"}},
+     {"8: spec.trafficPolicy.tls.subjectAltName: unknown field; did you mean "
+      "\"subjectAltNames\"?"}},
     {"a misspelt mode",
      "mode: Simple",
      {"8: spec.trafficPolicy.tls.mode: unsupported value \"Simple\", supported: DISABLE, SIMPLE, "
@@ -184,7 +185,7 @@ const Case rule_cases[] = {
      {"7: spec.trafficPolicy.tunnel: not supported yet, has no effect"}},
     {"a subset's mistake refuses too",
      "host: a.b\nsubsets: [{name: v1, trafficPolicy: {tls: {modus: SIMPLE}}}]",
-     {"7: spec.subsets[0].trafficPolicy.tls.modus: unknown field"}},
+     {"7: spec.subsets[0].trafficPolicy.tls.modus: unknown field; did you mean \"mode\"?"}},
     {"a selector and an export",
      "host: a.b\nworkloadSelector: {matchLabels: {a: b}}\nexportTo: ['*']",
      {"8: spec.exportTo: destination rule with workload selector cannot have exportTo beyond "

@@ -95,7 +95,7 @@ const Case cases[] = {
      "m.yaml:1: MeshConfig: outboundTrafficPolicy.mode: unsupported value \"REGISTRY\", supported: "
      "REGISTRY_ONLY, ALLOW_ANY"},
     {"a mistyped field of the policy", "outboundTrafficPolicy: {modus: REGISTRY_ONLY}",
-     "m.yaml:1: MeshConfig: outboundTrafficPolicy.modus: unknown field"},
+     "m.yaml:1: MeshConfig: outboundTrafficPolicy.modus: unknown field; did you mean \"mode\"?"},
     {"the line inside of a ConfigMap", config_map("rootNamespace: a\nconnectTimeout: 5"),
      "m.yaml:8: MeshConfig: connectTimeout: expected a duration such as 5s, 500ms or 1h10m, found "
      "a number"},

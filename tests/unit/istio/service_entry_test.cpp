@@ -184,7 +184,7 @@ const Case cases[] = {
      {"6: spec.hosts: hosts must be wildcards for resolution mode DYNAMIC_DNS"}},
     {"an unknown field is a warning",
      "hosts: [a.b]\nhost: c.d\n" + http,
-     {"7: spec.host: unknown field, has no effect"}},
+     {"7: spec.host: unknown field, has no effect; did you mean \"hosts\"?"}},
     {"a field given in both spellings",
      "hosts: [a.b]\nexportTo: ['.']\nexport_to: ['*']\n" + http,
      {"7: spec.exportTo: given twice, also as \"export_to\""}},

@@ -193,7 +193,7 @@ const Case cases[] = {
      {"8: spec.http[0].route: root HTTP route must not specify route"}},
     {"an unknown field warns",
      "route: [{destination: {host: a}}], rout: x",
-     {"8: spec.http[0].rout: unknown field, has no effect"}},
+     {"8: spec.http[0].rout: unknown field, has no effect; did you mean \"route\"?"}},
 };
 class HttpRuleValidation : public testing::TestWithParam<Case> {};
 TEST_P(HttpRuleValidation, SaysWhatIsWrong) {

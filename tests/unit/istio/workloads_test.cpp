@@ -238,7 +238,7 @@ const Complaint sidecar_cases[] = {
      "6: spec.outboundTrafficPolicy.mode: unsupported value \"REGISTRY\", supported: "
      "REGISTRY_ONLY, ALLOW_ANY, ALLOW_ANY_DYNAMIC_DNS"},
     {"a mistyped field of the policy", "outboundTrafficPolicy: {mod: ALLOW_ANY}\n",
-     "6: spec.outboundTrafficPolicy.mod: unknown field"},
+     "6: spec.outboundTrafficPolicy.mod: unknown field; did you mean \"mode\"?"},
     {"an egress proxy needs ALLOW_ANY", "outboundTrafficPolicy: {egressProxy: {host: a.b}}\n",
      "6: spec.outboundTrafficPolicy.egressProxy: sidecar: egress_proxy must be set only with "
      "ALLOW_ANY outbound_traffic_policy mode"},
