@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 #include <unordered_set>
+#include <utility>
 
 #include "agent/core/limits.h"
 #include "agent/net/combine.h"
@@ -48,7 +49,6 @@ struct Resolver::State : std::enable_shared_from_this<State> {
         reports(options.warn),
         random(std::random_device()()) {
     if (!options.want_v4 && !options.want_v6) options.want_v4 = true;
-    open();
   }
 
   void open();
@@ -77,6 +77,7 @@ struct Resolver::State : std::enable_shared_from_this<State> {
   Cache cache;
   std::unique_ptr<Channel> channel;  // null: unusable, or closed
   Error unusable;
+  bool opened = false;  // once, whether that went well or not
   Counts counts;
   FileWatch resolv_conf;
   Clock::time_point looked_at;  // at resolv.conf
@@ -87,14 +88,14 @@ struct Resolver::State : std::enable_shared_from_this<State> {
 };
 
 void Resolver::State::open() {
-  auto opened = Channel::open(loop, options);
-  if (opened) {
-    channel = std::move(*opened);
+  auto made = Channel::open(loop, options);
+  if (made) {
+    channel = std::move(*made);
   } else if (!channel) {
-    unusable = opened.error();
+    unusable = made.error();
   } else {
     reports.say(resolv_conf.path() +
-                    " has changed and can't be used, the servers stay: " + opened.error().context,
+                    " has changed and can't be used, the servers stay: " + made.error().context,
                 loop.now());
   }
 }
@@ -103,6 +104,11 @@ void Resolver::State::open() {
 // another is tried, whatever was the matter with the file or the machine.
 void Resolver::State::follow_resolv_conf() {
   const auto now = loop.now();
+  if (!std::exchange(opened, true)) {  // by the first question: 75 KiB, and many pods never ask
+    looked_at = now;
+    resolv_conf.changed();
+    return open();
+  }
   if (channel && !options.uses_resolv_conf()) return;
   if (now - looked_at < limits::resolv_conf_recheck) return;
   looked_at = now;
@@ -343,6 +349,7 @@ Result<Answer> Resolver::State::conclude(Entry& entry, Query& query) {
 }
 
 void Resolver::State::close() {
+  opened = true;  // nothing opens it any more
   channel.reset();
   const auto open = std::exchange(running, {});
   for (const auto& query : open) {

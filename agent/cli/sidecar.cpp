@@ -155,9 +155,8 @@ std::optional<std::string> to_options(const Flags& f, ProcessOptions& options) {
   return std::nullopt;
 }
 
-}  // namespace
-
-int run_sidecar(int argc, char** argv) {
+// The parser and what it knows are gone before the process runs: 40 KiB. Set: the exit code.
+std::optional<int> read_command_line(int argc, char** argv, ProcessOptions& options) {
   CLI::App app(
       "Captures a pod's connections and originates the TLS that ServiceEntry and DestinationRule "
       "ask for.",
@@ -173,8 +172,15 @@ int run_sidecar(int argc, char** argv) {
   if (!start_logging(flags.log_level)) {
     return wrong_usage(app, "--log-level: no level is called \"" + flags.log_level + "\"");
   }
-  ProcessOptions options;
   if (const auto wrong = to_options(flags, options)) return wrong_usage(app, *wrong);
+  return std::nullopt;
+}
+
+}  // namespace
+
+int run_sidecar(int argc, char** argv) {
+  ProcessOptions options;
+  if (const auto code = read_command_line(argc, argv, options)) return *code;
   return run_process(options);
 }
 
