@@ -181,37 +181,6 @@ constexpr Known known[] = {
 constexpr const char* prefixes[] = {"proxy.istio.io/", "readiness.status.sidecar.istio.io/",
                                     "sidecar.istio.io/", "status.sidecar.istio.io/",
                                     "traffic.sidecar.istio.io/"};
-// istio.mesh.v1alpha1.ProxyConfig
-const std::vector<std::string>& config_fields() {
-  static const std::vector<std::string> fields = {"binaryPath",
-                                                  "caCertificatesPem",
-                                                  "concurrency",
-                                                  "configPath",
-                                                  "controlPlaneAuthPolicy",
-                                                  "discoveryAddress",
-                                                  "drainDuration",
-                                                  "envoyAccessLogService",
-                                                  "envoyMetricsService",
-                                                  "environmentVariables",
-                                                  "extraStatTags",
-                                                  "gatewayTopology",
-                                                  "holdApplicationUntilProxyStarts",
-                                                  "image",
-                                                  "interceptionMode",
-                                                  "meshId",
-                                                  "privateKeyProvider",
-                                                  "proxyAdminPort",
-                                                  "proxyHeaders",
-                                                  "proxyMetadata",
-                                                  "proxyStatsMatcher",
-                                                  "readinessProbe",
-                                                  "runtimeValues",
-                                                  "serviceCluster",
-                                                  "statusPort",
-                                                  "terminationDrainDuration",
-                                                  "tracing"};
-  return fields;
-}
 
 const Known* find_known(const std::string& name) {
   const auto* const at = std::find_if(std::begin(known), std::end(known),
@@ -263,10 +232,7 @@ std::vector<AnnotationNote> unknown_annotations(
     if (name != config_name) continue;
     for (const istio::Finding& finding : config_findings(value)) {
       if (finding.severity == istio::Severity::error) continue;
-      const bool is_known =
-          std::count(config_fields().begin(), config_fields().end(), finding.field) > 0;
-      notes.push_back({name, name + ": " + finding.field + ": " + finding.reason +
-                                 (is_known ? "" : did_you_mean(finding.field, config_fields()))});
+      notes.push_back({name, name + ": " + finding.field + ": " + finding.reason});
     }
   }
   return notes;

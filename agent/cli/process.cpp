@@ -159,11 +159,8 @@ Result<void> Process::start() {
       has_certificate() ? "ready: " : "serving, not ready before there is a workload certificate: ";
   log_info(state + std::to_string(workers_.size()) + " workers, proxy " + options_.proxy.name +
            "." + options_.proxy.namespace_name + ", configuration " + options_.config_directory);
-  if (options_.proxy.labels.empty()) {
-    log_warning(
-        "no labels of this pod are known (--labels, --labels-file): what selects pods by labels, "
-        "policies too, doesn't select this one");
-  }
+  if (options_.proxy.labels.empty())
+    log_warning("no labels of this pod are known (--labels-file): selectors don't select it");
   return {};
 }
 

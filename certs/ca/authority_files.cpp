@@ -121,8 +121,7 @@ void complete_roots(const std::string& directory, const std::string& root_pem) {
 
 Result<void> write_roots(const std::string& path, const std::string& roots_pem) {
   const std::string next = path + ".new";
-  ::unlink(next.c_str());  // of a start that was cut off
-  if (auto written = write_new(next, roots_pem, 0644); !written) return written;
+  if (auto written = write_whole(next, roots_pem, 0644); !written) return written;
   if (::rename(next.c_str(), path.c_str()) != 0) return failed(path);
   return {};
 }
