@@ -3,6 +3,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <utility>
+
 #include "agent/core/limits.h"
 #include "certs/describe.h"
 #include "tls/connection.h"
@@ -180,13 +182,17 @@ IoStep read_step(SSL& ssl, std::span<char> into) {
 
 IoStep write_step(SSL& ssl, std::span<const char> from) {
   if (from.empty()) return {0, Want::nothing};
-  if (Connection& connection = connection_of(ssl); connection.ticket_due) {
-    connection.ticket_due = false;
+  Connection& connection = connection_of(ssl);
+  const bool with_ticket = std::exchange(connection.ticket_due, false);
+  if (with_ticket) {
     SSL_new_session_ticket(&ssl);  // of TLS 1.3; with 1.2 it refuses, having sent one already
     ERR_clear_error();
   }
   std::size_t bytes = 0;
   const int result = SSL_write_ex(&ssl, from.data(), from.size(), &bytes);
+  // A ticket is of the handshake: OpenSSL takes both buffers for it, and keeps that for reading
+  // until something is read: 16 KiB of a connection that is idle after its first answer.
+  if (with_ticket) connection.writes_buffered = SSL_free_buffers(&ssl) != 1;
   return result == 1 ? IoStep{static_cast<ssize_t>(bytes), Want::nothing} : classify(ssl, result);
 }
 
