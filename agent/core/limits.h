@@ -121,7 +121,7 @@ inline constexpr auto minimum_drain = 5s;
 inline constexpr auto connection_count_period = 1s;
 
 // Admin port
-inline constexpr std::size_t admin_connections = 64;  // at a time; later ones wait to be accepted
+inline constexpr std::size_t admin_connections = 64;  // at a time; the idlest goes for a new one
 inline constexpr std::size_t admin_head_bytes = 8 * 1024;
 inline constexpr std::size_t admin_body_bytes = 64 * 1024;  // nothing is read from it
 inline constexpr auto admin_idle = 30s;  // for a request to come in, and for an answer to be taken
