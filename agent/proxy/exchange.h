@@ -195,8 +195,9 @@ private:
   // What an answer to an allowed origin gets, and a client without the cookie that is hashed.
   istio::HeaderOperations own_fields_;
   std::string route_name_;
-  std::string denied_by_;  // the policy, as the log's details have it
-  std::string host_;       // in lower case, where the client wrote it otherwise
+  mesh::AuthorizationPtr judged_by_;  // the policies that let the request in; null: there were none
+  std::string denied_by_;             // the policy, as the log's details have it
+  std::string host_;                  // in lower case, where the client wrote it otherwise
   std::chrono::milliseconds timeout_{0};
   int timeout_status_ = 504;
   std::chrono::steady_clock::time_point due_;  // where there is a timeout

@@ -39,21 +39,21 @@ std::optional<Refusal> Exchange::route_inbound() {
 }
 
 std::optional<Refusal> Exchange::authorize() {
-  const auto policies = worker_.snapshot()->inbound.authorization;
-  if (!policies) return std::nullopt;
+  judged_by_ = worker_.snapshot()->inbound.authorization;
+  if (!judged_by_) return std::nullopt;
   const auto answer =
-      mesh::authorize(*policies, {.peer = record_.downstream_direct_remote,
-                                  .remote = record_.downstream_remote,
-                                  .destination = client_.destination,
-                                  .uri_sans = client_.inbound->peer.uri_sans,
-                                  .sni = client_.inbound->sni,
-                                  .head = &request_,
-                                  .scheme = record_.scheme,
-                                  .request_id = record_.request_id,
-                                  .forwarded_cert = client_.inbound->peer.forwarded_cert,
-                                  .authority = record_.authority,
-                                  .path = record_.path,
-                                  .method = record_.method});
+      mesh::authorize(*judged_by_, {.peer = record_.downstream_direct_remote,
+                                    .remote = record_.downstream_remote,
+                                    .destination = client_.destination,
+                                    .uri_sans = client_.inbound->peer.uri_sans,
+                                    .sni = client_.inbound->sni,
+                                    .head = &request_,
+                                    .scheme = record_.scheme,
+                                    .request_id = record_.request_id,
+                                    .forwarded_cert = client_.inbound->peer.forwarded_cert,
+                                    .authority = record_.authority,
+                                    .path = record_.path,
+                                    .method = record_.method});
   worker_.count(answer);
   if (answer.allowed) return std::nullopt;
   denied_by_ = rbac_details(answer);

@@ -5,9 +5,9 @@
 
 namespace sallyport::proxy {
 
-Kept::Kept(KeptConnections& all, Client& client, mesh::AuthorizationPtr decided_by)
-    : client_(client), decided_by_(std::move(decided_by)) {
-  all.all_.push_back(*this);
+Kept::Kept(KeptConnections& all, Client& client, JudgedBy judged_by)
+    : client_(client), judged_by_(std::move(judged_by)) {
+  all.fresh_.push_back(*this);
 }
 
 bool Kept::still_let_in(Worker& worker) const {
@@ -17,25 +17,37 @@ bool Kept::still_let_in(Worker& worker) const {
   const bool by_tls = client_.inbound->mutual_tls;
   if (mode.refused || mode.mode == (by_tls ? MutualTls::disable : MutualTls::strict)) return false;
   const auto& policies = config->inbound.authorization;
-  if (decided_by_) return policies && *policies == *decided_by_;
-  return !policies || authorize_connection(*policies, client_).allowed;
+  if (!judged_by_) return !policies || authorize_connection(*policies, client_).allowed;
+  return policies == *judged_by_ || (policies && *judged_by_ && *policies == **judged_by_);
 }
 
 void KeptConnections::look_again(Worker& worker) {
   const auto config = worker.snapshot();
-  const auto now = std::chrono::steady_clock::now();
-  if (config && config->version != seen_version_) {
+  if (!config) return;
+  if (config->version != seen_version_) {
     seen_version_ = config->version;
     any_due_ = false;
-    for (Kept& one : all_) {
-      if (one.still_let_in(worker))
-        one.until_.reset();
-      else if (!one.until_)
-        one.until_ = now + config->mesh.default_config.drain_duration;
-      any_due_ = any_due_ || one.until_;
-    }
+    judge(all_, worker);
   }
-  if (!any_due_) return;
+  judge(fresh_, worker);
+  all_.splice(all_.end(), fresh_);
+  if (any_due_) cut_off_overdue();
+}
+
+void KeptConnections::judge(List& some, Worker& worker) {
+  const auto config = worker.snapshot();
+  const auto end = std::chrono::steady_clock::now() + config->mesh.default_config.drain_duration;
+  for (Kept& one : some) {
+    if (one.still_let_in(worker))
+      one.until_.reset();
+    else if (!one.until_)
+      one.until_ = end;
+    any_due_ = any_due_ || one.until_;
+  }
+}
+
+void KeptConnections::cut_off_overdue() {
+  const auto now = std::chrono::steady_clock::now();
   List over;  // apart: a connection that is cut off takes itself out of its list
   for (auto at = all_.begin(); at != all_.end();) {
     Kept& one = *at++;

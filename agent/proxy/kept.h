@@ -20,13 +20,16 @@ class KeptConnections;
 // CONNECTION_TERMINATION_DETAILS of one that was cut off.
 inline constexpr std::string_view no_longer_let_in = "policy_change";
 
-// One of them, for as long as it lives. `client` outlives it and stays where it is.
+// One of them, for as long as it lives; what it was let in by may be old already. `client` outlives
+// it and stays where it is.
 class Kept : public boost::intrusive::list_base_hook<
                  boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
 public:
-  // `decided_by`: policies that let in a request which is not at hand any more; when they change it
-  // counts as turned away. Null: the connection itself is asked for again.
-  Kept(KeptConnections& all, Client& client, mesh::AuthorizationPtr decided_by);
+  // The policies (null: none) that let in a request which is not at hand any more: when they change
+  // it counts as turned away.
+  using JudgedBy = std::optional<mesh::AuthorizationPtr>;
+  // `judged_by`: unset: the connection itself is asked for again.
+  Kept(KeptConnections& all, Client& client, JudgedBy judged_by);
   Kept(const Kept&) = delete;
   bool cut_off() const { return cut_off_; }
 
@@ -35,20 +38,23 @@ private:
   bool still_let_in(Worker& worker) const;
 
   Client& client_;
-  mesh::AuthorizationPtr decided_by_;
+  JudgedBy judged_by_;
   std::optional<std::chrono::steady_clock::time_point> until_;
   bool cut_off_ = false;
 };
 
 class KeptConnections {
 public:
-  // Each tick. Looks at all once after every change of the configuration.
+  // Each tick. Looks at each once when it is new, and after every change of the configuration.
   void look_again(Worker& worker);
 
 private:
   friend class Kept;
   using List = boost::intrusive::list<Kept, boost::intrusive::constant_time_size<false>>;
-  List all_;
+  void judge(List& some, Worker& worker);
+  void cut_off_overdue();
+
+  List fresh_, all_;
   uint64_t seen_version_ = 0;
   bool any_due_ = false;
 };

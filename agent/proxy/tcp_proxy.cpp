@@ -106,8 +106,7 @@ net::Task<net::RelayEnd> relay_for(Session& session, std::chrono::milliseconds m
 net::Task<void> carry(std::unique_ptr<Session> session) {
   if (!co_await reach_upstream(*session)) co_return;
   if (session->client.inbound) {
-    session->kept =
-        std::make_unique<Kept>(session->worker.kept(), session->client, mesh::AuthorizationPtr());
+    session->kept = std::make_unique<Kept>(session->worker.kept(), session->client, std::nullopt);
   }
   auto& app = session->client.stream;
   auto& upstream = session->plan.upstream.stream;

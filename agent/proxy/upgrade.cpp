@@ -37,10 +37,7 @@ net::Task<Next> Exchange::relay_upgraded() {
   answer_.release();
   const auto idle = cluster_->tcp_idle;
   std::optional<Kept> kept;
-  if (client_.inbound) {
-    auto policies = worker_.snapshot()->inbound.authorization;
-    kept.emplace(worker_.kept(), client_, std::move(policies));
-  }
+  if (client_.inbound) kept.emplace(worker_.kept(), client_, judged_by_);
   if (!end.error) end = co_await net::relay(client_.stream, upstream_.stream, counts, idle);
   if (kept && kept->cut_off()) record_.termination_details = no_longer_let_in;
   if (end.error) record_.flags |= observe::flag_of(*end.error);

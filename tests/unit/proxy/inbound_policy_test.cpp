@@ -20,6 +20,18 @@ protected:
     EXPECT_EQ(server.read_until("\n"), "ping\n");
     return {std::move(client), std::move(server)};
   }
+  std::pair<test::TestSocket, test::TestSocket> ask_for_websocket() {
+    auto client = enter();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    auto server = accept_request();
+    return {std::move(client), std::move(server)};
+  }
+  std::string deny_path(const std::string& path) const {
+    return deny("[{to: [{operation: {paths: [" + path + "], ports: ['" +
+                std::to_string(upstream_address().port()) + "']}}]}]");
+  }
+  static constexpr std::string_view switching =
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
 };
 
 TEST_F(InboundPolicy, ATcpConnectionThatIsNotLetInAnyMoreEndsWhenDrained) {
@@ -61,21 +73,50 @@ TEST_F(InboundPolicy, AMistakeThatIsTakenBackInTimeEndsNothing) {
   EXPECT_EQ(server.read_until("\n"), "still\n");
 }
 
-TEST_F(InboundPolicy, AWebSocketEndsWhenThePoliciesThatLetItInChange) {
-  auto client = enter();
-  client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
-  auto server = accept_request();
-  server.send(
-      "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: "
-      "websocket\r\n\r\n");
+TEST_F(InboundPolicy, AWebSocketEndsWhenItsClientIsNotLetInAnyMore) {
+  use(app("http"));
+  auto [client, server] = ask_for_websocket();
+  server.send(switching);
   client.read_until("\r\n\r\n");
   use(app("http", mode("STRICT")), drains_after(std::chrono::milliseconds(10)));
   EXPECT_EQ(client.read_all(), "");
 }
 
+TEST_F(InboundPolicy, AWebSocketEndsWhenThePoliciesThatLetItInChange) {
+  use(app("http"));
+  auto [client, server] = ask_for_websocket();
+  server.send(switching);
+  client.read_until("\r\n\r\n");
+  use(app("http", deny_path("/no")), drains_after(std::chrono::milliseconds(10)));
+  EXPECT_EQ(client.read_all(), "");
+}
+
+// The change came, and was seen, between the request and the answer that made it a WebSocket.
+TEST_F(InboundPolicy, AWebSocketThatAnOlderPolicyLetInEnds) {
+  for (const auto& change : {deny_path("/no"), mode("STRICT")}) {
+    use(app("http"));
+    auto [client, server] = ask_for_websocket();
+    use(app("http", change), drains_after(std::chrono::milliseconds(10)));
+    std::this_thread::sleep_for(3 * net::Loop::tick);
+    server.send(switching);
+    client.read_until("\r\n\r\n");
+    EXPECT_EQ(client.read_all(), "") << change;
+  }
+}
+
+TEST_F(InboundPolicy, AWebSocketStaysUnderTheSamePolicies) {
+  use(app("http", deny_path("/no")), drains_after(std::chrono::milliseconds(0)));
+  auto [client, server] = ask_for_websocket();
+  use(app("http", deny_path("/no")), drains_after(std::chrono::milliseconds(0)));
+  server.send(switching);
+  client.read_until("\r\n\r\n");
+  std::this_thread::sleep_for(3 * net::Loop::tick);
+  server.send("still");
+  EXPECT_EQ(client.read_until("still"), "still");
+}
+
 TEST_F(InboundPolicy, ARefusalIsTheLastAnswerOfAConnectionThatThePortWouldNotTake) {
-  const std::string no = deny("[{to: [{operation: {paths: [/no], ports: ['" +
-                              std::to_string(upstream_address().port()) + "']}}]}]");
+  const std::string no = deny_path("/no");
   use(app("http", no));
   auto client = enter();
   client.send("GET /no HTTP/1.1\r\nHost: a\r\n\r\n");
