@@ -12,9 +12,9 @@
 #include "agent/cli/inject.h"
 #include "agent/cli/proxy_config.h"
 #include "agent/cli/sidecar.h"
-#include "agent/cli/suggest.h"
 #include "agent/cli/validate.h"
 #include "agent/cli/wait.h"
+#include "agent/core/suggest.h"
 
 namespace {
 
@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
   } else {
     std::vector<std::string> known{"version"};
     for (const auto& command : commands) known.emplace_back(command.name);
-    const auto hint = sallyport::cli::did_you_mean(name, known);
+    const auto hint = sallyport::did_you_mean(name, known);
     std::fprintf(stderr, "sallyport: no command is called \"%.*s\"%s see sallyport --help\n",
                  int(name.size()), name.data(), hint.empty() ? ";" : hint.c_str());
   }

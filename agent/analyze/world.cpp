@@ -5,6 +5,7 @@
 #include "agent/istio/decode_refused.h"
 #include "agent/istio/documents.h"
 #include "agent/istio/labels.h"
+#include "agent/istio/names.h"
 #include "agent/istio/scalar.h"
 #include "agent/mesh/host_names.h"
 #include "agent/mesh/known_services.h"
@@ -233,8 +234,6 @@ std::vector<const Workload*> World::selected(const istio::Labels& selector,
 }
 
 std::string World::why_no_sidecar(const Workload& workload) const {
-  constexpr std::string_view never[] = {"kube-system", "kube-public", "kube-node-lease",
-                                        "local-path-storage"};
   if (workload.has_proxy) return {};
   if (workload.host_network) return "hostNetwork: such a pod gets no sidecar";
   if (workload.refuses_sidecar)
@@ -243,8 +242,7 @@ std::string World::why_no_sidecar(const Workload& workload) const {
   if (workload.placed && mode != workload.labels.end() && mode->second == "istio") return {};
   if (workload.placed) return "the pod runs without a container istio-proxy";
   const auto& space = workload.ref->namespace_name;
-  if (std::find(std::begin(never), std::end(never), space) != std::end(never))
-    return "namespace " + space + " gets no sidecars";
+  if (istio::gets_no_sidecars(space)) return "namespace " + space + " gets no sidecars";
   const auto* about = find("Namespace", "default", space);
   if (!about) return {};
   const auto labels = string_map(analyze::find(*about->node, "metadata.labels"));

@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
-#include "agent/cli/suggest.h"
+#include "agent/core/suggest.h"
 
 namespace sallyport::cli {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "agent/cli/command_line.h"
-#include "agent/cli/suggest.h"
+#include "agent/core/suggest.h"
 
 namespace sallyport::cli {
 namespace {

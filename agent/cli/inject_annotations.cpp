@@ -4,8 +4,8 @@
 #include <charconv>
 #include <regex>
 
-#include "agent/cli/suggest.h"
 #include "agent/core/address.h"
+#include "agent/core/suggest.h"
 #include "agent/istio/decode.h"
 
 namespace sallyport::cli {

@@ -10,6 +10,7 @@
 #include "agent/cli/inject_template.h"
 #include "agent/cli/yaml_edit.h"
 #include "agent/core/limits.h"
+#include "agent/istio/names.h"
 
 namespace sallyport::cli {
 namespace {
@@ -102,12 +103,10 @@ YAML::Node wish_of(const YAML::Node& metadata) {
 
 // Why this pod is left alone; empty when it isn't.
 std::string left_alone(const Template& each, const std::set<std::string>& disabled) {
-  static const std::set<std::string> never = {"kube-system", "kube-public", "kube-node-lease",
-                                              "local-path-storage"};
   const YAML::Node metadata = below(each.pod, {"metadata"});
   if (map_of(metadata, "annotations").count("sidecar.istio.io/status")) return "injected already";
   if (text_of(below(each.pod, {"spec"}), "hostNetwork") == "true") return "hostNetwork";
-  if (never.count(each.namespace_name)) return "namespace " + each.namespace_name;
+  if (istio::gets_no_sidecars(each.namespace_name)) return "namespace " + each.namespace_name;
   const YAML::Node wish = wish_of(metadata);
   if (wish.IsDefined() && wish.IsScalar() && wish.Scalar() == "false")
     return "sidecar.istio.io/inject: false";

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "agent/cli/admin_client.h"
-#include "agent/cli/suggest.h"
+#include "agent/core/suggest.h"
 
 namespace sallyport::cli {
 namespace {

@@ -9,7 +9,7 @@
 #include "agent/cli/input.h"
 #include "agent/cli/log_levels.h"
 #include "agent/cli/proxy_config_view.h"
-#include "agent/cli/suggest.h"
+#include "agent/core/suggest.h"
 
 namespace sallyport::cli {
 namespace {

@@ -1,6 +1,6 @@
 #include "agent/istio/fields.h"
 
-#include "agent/core/edit_distance.h"
+#include "agent/core/suggest.h"
 #include "agent/istio/base64.h"
 #include "agent/istio/names.h"
 #include "agent/istio/scalar.h"
@@ -23,22 +23,6 @@ std::string snake_case(std::string_view camel) {
 }
 
 bool is_text(const Node& node) { return node.kind == Node::Kind::text; }
-
-// Of a mistyped name the known one, for the message.
-std::string did_you_mean(std::string_view key, const std::vector<std::string>& known) {
-  constexpr std::size_t letters_most = 40, shortest = 3;
-  if (key.size() < shortest || key.size() > letters_most) return {};
-  std::size_t least = key.size() > shortest ? 3 : 2;
-  std::string best;
-  for (const std::string& name : known) {
-    if (name.size() > letters_most) continue;
-    const std::size_t far = edit_distance(key, name);
-    if (far >= least) continue;
-    least = far;
-    best = name;
-  }
-  return best.empty() ? best : "; did you mean \"" + best + "\"?";
-}
 
 }  // namespace
 

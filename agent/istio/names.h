@@ -38,6 +38,10 @@ bool is_generated_sni(std::string_view name);
 // Whether a header's name stands for a claim of a JWT: "@request.auth.claims.group".
 bool is_claim(std::string_view header);
 
+// Whether Istio never gives the pods of a namespace a sidecar (istio/istio:pkg/kube/inject,
+// IgnoredNamespaces).
+bool gets_no_sidecars(std::string_view namespace_name);
+
 // A ServiceEntry port's protocol; empty means detection.
 enum class ProtocolClass : uint8_t { detect, http, tls, tcp, udp, unknown };
 ProtocolClass protocol_class(std::string_view protocol);

@@ -8,7 +8,7 @@
 #include "agent/cli/log_levels.h"
 #include "agent/cli/logging.h"
 #include "agent/cli/proxy_config.h"
-#include "agent/cli/suggest.h"
+#include "agent/core/suggest.h"
 #include "tests/unit/cli/run.h"
 
 namespace sallyport::cli {

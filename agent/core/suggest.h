@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sallyport::cli {
+namespace sallyport {
 
 // Empty when none is near: at most a third of the letters typed otherwise (and two at least count
 // as near for longer words).
@@ -12,4 +12,4 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
 // "; did you mean \"validate\"?", or nothing.
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& known);
 
-}  // namespace sallyport::cli
+}  // namespace sallyport
