@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <ctime>
 
 #include "agent/core/address.h"
 #include "agent/core/spiffe.h"
@@ -137,19 +136,14 @@ std::string chain_failure(X509_STORE_CTX& verification) {
 
 namespace {
 
-int64_t seconds_of(const ASN1_TIME& time) {
-  std::tm calendar{};
-  return ASN1_TIME_to_tm(&time, &calendar) == 1 ? static_cast<int64_t>(timegm(&calendar)) : 1;
-}
-
 // Of the chain that was just verified, root included.
 int64_t first_end_of(X509_STORE_CTX& verification) {
   const STACK_OF(X509)* const chain = X509_STORE_CTX_get0_chain(&verification);
   int64_t first = INT64_MAX;
   for (int i = 0; i < sk_X509_num(chain); ++i) {
-    first = std::min(first, seconds_of(*X509_get0_notAfter(sk_X509_value(chain, i))));
+    first = std::min(first, certs::seconds_of(X509_get0_notAfter(sk_X509_value(chain, i))));
   }
-  return first;
+  return std::max<int64_t>(first, 1);  // 0 would stand for none
 }
 
 }  // namespace

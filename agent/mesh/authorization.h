@@ -40,7 +40,8 @@ struct AuthorizationFacts {
   SocketAddress peer;         // the socket's: ipBlocks, source.ip
   SocketAddress remote;       // that, or what X-Forwarded-For names last: remoteIpBlocks
   SocketAddress destination;  // destination.ip, destination.port
-  // URI SANs of the peer's certificate (the first is its principal); empty without mutual TLS.
+  // URI SANs of the peer's certificate: any may be the principal that is asked for; empty without
+  // mutual TLS.
   std::span<const std::string> uri_sans;
   std::string_view sni;              // connection.sni
   const http::Head* head = nullptr;  // null: not HTTP; the rest is empty then

@@ -46,6 +46,7 @@ AuthorizationFacts facts_of(const InboundQuestion& question, const std::vector<s
   if (question.mutual_tls) out.sni = question.sni;
   if (!question.request.head) return out;
   out.head = question.request.head;
+  out.scheme = question.mutual_tls ? "https" : "http";
   out.authority = question.request.authority;
   out.path = question.request.path;
   out.method = question.request.method;

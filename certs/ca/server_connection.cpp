@@ -80,7 +80,7 @@ void ServerConnection::begin(std::unique_ptr<Transport> transport) {
   pump_->start();
 }
 
-// Before a first success no call renews the time, and none is the hundredth.
+// Before a first success no call renews the time, and there are few of them.
 bool ServerConnection::open(int32_t id) {
   if (streams_.contains(id)) return true;  // trailers
   if (!proven_ && ++opened_ > limits::grpc_first_calls) return false;
