@@ -9,14 +9,12 @@ void Deadlines::file(Socket& socket) {
   if (socket.deadline == 0) return;
   socket.filed = socket.deadline;
   socket.insert_before(wheel_[socket.filed % slots]);
-  filed_++;
 }
 
 void Deadlines::removed(Socket& socket) {
   if (socket.filed == 0) return;
   socket.filed = 0;
   socket.unlink();
-  filed_--;
 }
 
 void Deadlines::expire(uint32_t tick, uint32_t now) {

@@ -15,14 +15,12 @@ class Deadlines {
 public:
   static constexpr uint32_t slots = 256;  // 64 s of ticks; later ones are looked at once a round
   void file(Socket& socket);  // for its `deadline`, in ticks; takes it out when that is 0
-  bool empty() const { return filed_ == 0; }
   void removed(Socket& socket);  // before it is freed
   // Goes through the slot of `tick` and expires what is due at `now` (both in ticks).
   void expire(uint32_t tick, uint32_t now);
 
 private:
   std::array<Link, slots> wheel_;
-  std::size_t filed_ = 0;
 };
 
 }  // namespace sallyport::net

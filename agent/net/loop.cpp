@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,6 +26,33 @@ struct Alarm final : EventSource {
   void on_events(uint32_t) override { rang = true; }
 };
 
+// Rings each tick, for ever. A timeout in each epoll_wait instead would have the kernel set and
+// unset a timer of its own every time that a loop with little to do goes to sleep.
+int open_ticker(Loop::Clock::time_point from) {
+  using std::chrono::nanoseconds;
+  constexpr int64_t second = 1'000'000'000;
+  const auto spec = [](Loop::Clock::duration since) {
+    const auto count = std::chrono::duration_cast<nanoseconds>(since).count();
+    return timespec{.tv_sec = count / second, .tv_nsec = count % second};
+  };
+  const int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  const itimerspec times{.it_interval = spec(Loop::tick),
+                         .it_value = spec(from.time_since_epoch() + Loop::tick)};
+  timerfd_settime(fd, TFD_TIMER_ABSTIME, &times, nullptr);
+  return fd;
+}
+
+// It is read, since a timer that is not is not set again.
+struct Ticker final : EventSource {
+  int fd;
+  explicit Ticker(Loop::Clock::time_point from) : fd(open_ticker(from)) {}
+  ~Ticker() { ::close(fd); }
+  void on_events(uint32_t) override {
+    uint64_t times = 0;
+    [[maybe_unused]] const auto got = ::read(fd, &times, sizeof times);
+  }
+};
+
 }  // namespace
 
 struct Loop::State {
@@ -35,6 +63,7 @@ struct Loop::State {
   Alarm wake_alarm, asio_alarm;
   std::unique_ptr<AsioInside> asio = std::make_unique<AsioInside>();
   const Clock::time_point started = Clock::now();
+  Ticker ticker{started};
 
   std::atomic<bool> stop{false};
   bool running = false;
@@ -50,7 +79,7 @@ struct Loop::State {
   Link spawned;
   std::size_t spawned_count = 0;
 
-  int wait_ms(Clock::time_point now, uint32_t tick_now) const;
+  int wait_ms() const;
   void ring() {
     const uint64_t one = 1;
     [[maybe_unused]] const auto written =
@@ -81,6 +110,7 @@ struct Loop::State::Root {
 Loop::Loop() : state_(std::make_unique<State>()), now_(state_->started) {
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL.
   watch(state_->wake, EPOLLIN | EPOLLET, state_->wake_alarm);
+  watch(state_->ticker.fd, EPOLLIN, state_->ticker);
   watch(state_->asio->fd(), EPOLLIN, state_->asio_alarm);
   state_->asio_alarm.rang = true;
 }
@@ -109,13 +139,10 @@ Loop::~Loop() {
   ::close(s.epoll);
 }
 
-int Loop::State::wait_ms(Clock::time_point now, uint32_t tick_now) const {
+int Loop::State::wait_ms() const {
   if (!deferred.empty() || asio_alarm.rang) return 0;
-  auto until = Clock::time_point::max();
-  if (!timers.empty()) until = timers.next();
-  if (!deadlines.empty() || !tick_jobs.empty())
-    until = std::min<Clock::time_point>(until, started + tick * tick_now);
-  if (until == Clock::time_point::max()) return -1;
+  if (timers.empty()) return -1;
+  const auto until = timers.next(), now = Clock::now();
   if (until <= now) return 0;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - now).count();
   return static_cast<int>(std::min<int64_t>(left, 3'600'000));
@@ -126,7 +153,7 @@ void Loop::run() {
   s.running = true;
   while (!s.stop.exchange(false, std::memory_order_acq_rel)) {
     epoll_event events[256];
-    const int count = epoll_wait(s.epoll, events, 256, s.wait_ms(Clock::now(), ticks_));
+    const int count = epoll_wait(s.epoll, events, 256, s.wait_ms());
     const uint32_t before = ticks_;
     read_clock();
     for (int i = 0; i < count; i++)

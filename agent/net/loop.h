@@ -1,6 +1,6 @@
 // A worker's loop: one edge-triggered epoll for connections, with Asio's io_context (signals,
-// c-ares, admin) nested in it. A batch of events is one epoll_wait; timers and ticks come from its
-// timeout and cost no descriptor.
+// c-ares, admin) nested in it. A batch of events is one epoll_wait. Ticks come from a timer of the
+// kernel's, the only descriptor that time costs; fine timers from epoll_wait's timeout.
 //
 // Threading: everything on the worker's own thread, but post(), stop() and what Asio itself allows
 // from any thread. Ownership: the loop owns sockets' memory until the batch of events in which they

@@ -61,6 +61,7 @@ int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
 }
 int epoll_wait(int epoll, epoll_event* events, int size, int timeout) {
   system_calls.epoll_wait++;
+  system_calls.epoll_wait_until += timeout > 0 ? 1 : 0;
   return static_cast<int>(syscall(SYS_epoll_wait, epoll, events, size, timeout));
 }
 int pipe2(int* ends, int flags) noexcept {
@@ -111,6 +112,8 @@ TEST(SystemCalls, AMessageIsOneReceiveAndOneSendAndNoneInVain) {
   run(loop, sleep_for(loop, 1ms));
   constexpr int times = 100;
   loop.spawn(echo(there, times));
+  const auto each_tick = loop.each_tick([] {});
+  here.set_deadline(1min);
   system_calls = {};
   run(loop, ask(here, times));
   EXPECT_EQ(system_calls.recv, 2 * times);
@@ -118,6 +121,7 @@ TEST(SystemCalls, AMessageIsOneReceiveAndOneSendAndNoneInVain) {
   EXPECT_EQ(system_calls.recv_in_vain + system_calls.send_in_vain, 0);
   EXPECT_EQ(system_calls.epoll_ctl, 0);
   EXPECT_LE(system_calls.epoll_wait, 2 * times + 2);
+  EXPECT_EQ(system_calls.epoll_wait_until, 0) << "though deadlines are set and ticks awaited";
 }
 
 Task<void> relay_messages(Stream& client, Stream& far, int times) {
