@@ -150,6 +150,7 @@ Result<void> Process::start() {
   config_.on_publish([this](const mesh::Snapshot& snapshot) { follow_log(snapshot.mesh); });
   if (auto opened = open_workers(mesh); !opened) return opened;
   if (auto opened = open_admin(); !opened) return opened;
+  config_.settle();
   for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
   give_way_to_workers();
   await_end();

@@ -1,7 +1,5 @@
 #include "agent/config/service.h"
 
-#include <malloc.h>
-
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <ctime>
@@ -9,6 +7,7 @@
 #include <set>
 
 #include "agent/config/loader.h"
+#include "agent/config/memory.h"
 #include "agent/config/watcher.h"
 #include "agent/core/limits.h"
 #include "certs/expiry.h"
@@ -172,8 +171,7 @@ void Service::State::retire(mesh::SnapshotPtr old) {
 void Service::State::sweep(std::chrono::milliseconds wait) {
   const auto freed = std::erase_if(
       retired, [](const mesh::SnapshotPtr& snapshot) { return snapshot.use_count() == 1; });
-  // What reading and compiling used lies in holes between what stayed: given back to the kernel.
-  if (freed) ::malloc_trim(0);
+  if (freed || wait == sweep_first) give_back_memory();
   if (!retired.empty()) await_sweep(std::min(2 * wait, sweep_last));
 }
 
@@ -220,6 +218,11 @@ void Service::set_identity(certs::VaultEntry pair, certs::VaultEntry roots) {
   state_->identity = std::move(pair);
   state_->mesh_roots = std::move(roots);
   state_->publish_vault();
+  state_->await_sweep(sweep_first);  // of what asking for it used
+}
+void Service::settle() {
+  state_->sweep_timer.cancel();
+  state_->sweep(sweep_first);
 }
 const Published<mesh::Snapshot>& Service::snapshots() const { return state_->snapshots; }
 const Published<certs::Vault>& Service::vault() const { return state_->vault; }
