@@ -53,7 +53,7 @@ TEST_F(EgressPlain, E6_AllowAnyPassesUnlistedHosts) {
 
 TEST_F(EgressPlain, E6_RegistryOnlyRefusesThemAndSendsNothing) {
   up("egress-plain", {{"mesh.yaml", mesh("REGISTRY_ONLY")}});
-  const auto wire = captured("outside/unlisted", [this] {
+  const auto wire = captured_if_any("outside/unlisted", [this] {
     const auto plain = curl("sleep", {"-D", "-", "http://unlisted.example.net/marker-in-path"});
     EXPECT_TRUE(plain.out.starts_with("HTTP/1.1 502 Bad Gateway")) << plain.out << plain.err;
     const auto tls = curl("sleep", {"https://unlisted.example.net/"});

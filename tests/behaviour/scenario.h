@@ -107,9 +107,17 @@ protected:
     ASSERT_TRUE(applied) << applied.error().context;
   }
 
-  // What crossed the pod's link while `action` ran.
+  // What crossed the pod's link while `action` ran: a packet at least, else whoever looks for what
+  // must not be readable there would find nothing in nothing.
   template <class Action>
   std::string captured(const std::string& pod, Action action) {
+    const std::string bytes = captured_if_any(pod, action);
+    constexpr std::size_t file_header = 24;
+    EXPECT_GT(bytes.size(), file_header) << "no packet was captured";
+    return bytes;
+  }
+  template <class Action>
+  std::string captured_if_any(const std::string& pod, Action action) {
     const std::string file =
         testing::TempDir() + "sallyport-wire-" + std::to_string(getpid()) + ".pcap";
     auto capture = sandbox_->capture(pod, file);
