@@ -78,11 +78,11 @@ programs() { (cd "build/$1/tests" && find . -maxdepth 1 -type f -perm -u+x -name
 
 lint() {
   check format bash -c 'git ls-files "*.cpp" "*.h" | xargs clang-format-16 --dry-run -Werror'
-  # Its own folder: clang must not meet gcc's precompiled header.
-  { cmake --preset dev -B build/lint && cmake --build build/lint --target sallyport_ca_protocols; } \
+  # With the fuzz preset's flags: clang's, and its precompiled header.
+  { cmake --preset fuzz && cmake --build --preset fuzz --target sallyport_pch sallyport_ca_protocols; } \
     > "$logs/configure-lint.log" 2>&1
   check clang-tidy bash -c "git ls-files 'agent/*.cpp' 'tls/*.cpp' 'certs/*.cpp' 'dns/*.cpp' 'iptables/*.cpp' 'deploy/*.cpp' |
-    xargs -P $jobs -n 4 clang-tidy-16 -p build/lint --quiet --extra-arg=-Wno-unknown-warning-option 2>/dev/null"
+    xargs -P $jobs -n 4 clang-tidy-16 -p build/fuzz --quiet --extra-arg=-Wno-unknown-warning-option 2>/dev/null"
 }
 
 asan() {
@@ -93,8 +93,10 @@ asan() {
 }
 
 tsan() {
-  build tsan all || return
-  suites tsan unit_net unit_dns unit_upstream unit_observe unit_config unit_admin $(programs tsan 'behaviour_*')
+  local threaded="unit_net unit_dns unit_upstream unit_observe unit_config unit_admin unit_proxy unit_ca"
+  build tsan $threaded end_to_end || return
+  suites tsan $threaded
+  suites tsan $(programs tsan 'behaviour_*') $(programs tsan 'interop_*')
 }
 
 fuzz() {

@@ -1,0 +1,1 @@
+// Anchor of the precompiled header: CMake needs a source that builds it.
