@@ -16,7 +16,10 @@
 namespace sallyport::net {
 namespace {
 
-constexpr std::size_t step = 64;
+// The sizes that malloc has: multiples of 16 bytes, 8 of which are its own.
+constexpr std::size_t step = 16, of_malloc = 8;
+constexpr std::size_t class_of(std::size_t bytes) { return (bytes + of_malloc + step - 1) / step; }
+constexpr std::size_t size_of(std::size_t size_class) { return size_class * step - of_malloc; }
 struct Node {
   Node* next;
 };
@@ -26,7 +29,7 @@ struct List {
 };
 // Trivially destructible, so that an access is one instruction; the Reaper frees it when the thread
 // ends.
-thread_local constinit List lists[FrameCache::largest / step + 1]{};
+thread_local constinit List lists[class_of(FrameCache::largest) + 1]{};
 thread_local constinit bool thread_ends = false;
 
 struct Reaper {
@@ -51,7 +54,7 @@ constexpr bool recycled(std::size_t bytes) {
 
 void* FrameCache::take(std::size_t bytes) {
   if (!recycled(bytes)) return ::operator new(bytes);
-  const std::size_t size_class = (bytes + step - 1) / step;
+  const std::size_t size_class = class_of(bytes);
   List& list = lists[size_class];
   if (Node* node = list.top) {
     list.top = node->next;
@@ -59,12 +62,12 @@ void* FrameCache::take(std::size_t bytes) {
     return node;
   }
   reaper.touch();
-  return ::operator new(size_class* step);
+  return ::operator new(size_of(size_class));
 }
 
 void FrameCache::give(void* block, std::size_t bytes) noexcept {
   if (!recycled(bytes)) return ::operator delete(block);
-  List& list = lists[(bytes + step - 1) / step];
+  List& list = lists[class_of(bytes)];
   if (list.free >= kept_per_class || thread_ends) return ::operator delete(block);
   list.top = new (block) Node{list.top};
   list.free++;

@@ -36,7 +36,7 @@ void consume(std::span<iovec>& pieces, std::size_t bytes) {
 }  // namespace
 
 IoStep Socket::failed(int number) {
-  error = static_cast<int16_t>(number);
+  error = static_cast<uint16_t>(number);
   ended = true;
   return {-1, Want::nothing};
 }

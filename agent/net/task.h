@@ -17,7 +17,7 @@
 
 namespace sallyport::net {
 
-// Free lists by 64-byte class, LIFO, per thread; frames past 4 KiB go to operator new. Under
+// Free lists by size, LIFO, per thread; frames past 4 KiB go to operator new. Under
 // AddressSanitizer nothing is recycled, so that it sees every use after destruction.
 class FrameCache {
 public:

@@ -29,7 +29,7 @@ void refuse(Worker& worker, Client& client, const Way& way, int64_t start_us) {
   if (*way.tcp.note) (why += "; ") += way.tcp.note;
   log_refusal(worker, {.client = client,
                        .cluster = way.tcp.cluster->name,
-                       .sni = way.tcp.sni,
+                       .sni = way.tcp.sni.str(),
                        .flags = observe::UH,
                        .failure_reason = why,
                        .start_us = start_us});

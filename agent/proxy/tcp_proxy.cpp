@@ -56,7 +56,7 @@ struct Session {
     record.downstream_local = client.destination;
     record.downstream_remote = record.downstream_direct_remote = client.stream.peer();
     record.cluster = plan.cluster->name;
-    record.sni = plan.sni;
+    record.sni = plan.sni.str();
     record.connection_id = client.id;
     record.attempts = 1;
     const auto& upstream = plan.upstream.stream;
@@ -73,7 +73,7 @@ net::Task<bool> reach_upstream(Session& session) {
   auto& [worker, app, plan, start_us, counts, to_be_logged, too_old, kept] = session;
   if (!plan.upstream) {
     auto need = tcp_need(app, *plan.cluster);
-    if (plan.cluster->discovery == mesh::Discovery::dynamic_dns) need.authority = plan.sni;
+    if (plan.cluster->discovery == mesh::Discovery::dynamic_dns) need.authority = plan.sni.str();
     auto acquired = co_await worker.upstreams().acquire(plan.cluster, need);
     if (!acquired) {
       log_failure(worker, app, plan, acquired.error(), start_us);
@@ -163,7 +163,7 @@ void log_failure(Worker& worker, const Client& client, const TcpPlan& plan,
   if (is_tls_inside_tls(plan)) reason = tls_inside_tls(*plan.cluster) + "; " + reason;
   log_refusal(worker, {.client = client,
                        .cluster = plan.cluster->name,
-                       .sni = plan.sni,
+                       .sni = plan.sni.str(),
                        .flags = flags,
                        .failure_reason = reason,
                        .upstream_host = failure.host,

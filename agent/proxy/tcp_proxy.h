@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "agent/core/shared_text.h"
 #include "agent/mesh/cluster.h"
 #include "agent/proxy/client.h"
 #include "agent/upstream/upstreams.h"
@@ -12,7 +13,7 @@ class Worker;
 
 struct TcpPlan {
   mesh::ClusterPtr cluster;
-  std::string sni;                // of the client's hello; for the log
+  SharedText sni;                 // of the client's hello; for the log
   upstream::Connection upstream;  // opened already, else empty
   const char* note = "";          // what is wrong with the client's first bytes; for the log
   bool client_tls = false;        // the client speaks TLS itself
