@@ -76,5 +76,19 @@ TEST(ExplainInboundNotes, TellOfADryRun) {
   EXPECT_EQ(notes[0], "a dry run would refuse it: ns[default]-policy[d]-rule[0]");
 }
 
+// What the server's sidecar sets where the request has none: as what came to it.
+TEST(ExplainInboundScheme, IsThatOfTheConnection) {
+  World world;
+  world.add(
+      "kind: AuthorizationPolicy\napiVersion: security.istio.io/v1\nmetadata: {name: s}\nspec:\n"
+      "  rules: [{when: [{key: 'request.headers[x-forwarded-proto]', values: [https]}]}]\n");
+  http::Head head;
+  InboundQuestion question;
+  question.request.head = &head;
+  EXPECT_NE(explain_inbound(world.input, question).refused, "");
+  question.mutual_tls = true;
+  EXPECT_EQ(explain_inbound(world.input, question).refused, "");
+}
+
 }  // namespace
 }  // namespace sallyport::mesh
