@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include <cerrno>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,7 +49,9 @@ public:
   std::string read_until(std::string_view ending) {
     std::string text;
     char byte;
+    errno = 0;
     while (!text.ends_with(ending) && SSL_read(ssl_.get(), &byte, 1) == 1) text += byte;
+    EXPECT_NE(errno, EAGAIN) << "neither bytes nor an end";
     return text;
   }
   std::string read_head() { return read_until("\r\n\r\n"); }
