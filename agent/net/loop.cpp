@@ -46,7 +46,7 @@ int open_ticker(Loop::Clock::time_point from) {
 struct Ticker final : EventSource {
   int fd;
   explicit Ticker(Loop::Clock::time_point from) : fd(open_ticker(from)) {}
-  ~Ticker() { ::close(fd); }
+  ~Ticker() override { ::close(fd); }
   void on_events(uint32_t) override {
     uint64_t times = 0;
     [[maybe_unused]] const auto got = ::read(fd, &times, sizeof times);
