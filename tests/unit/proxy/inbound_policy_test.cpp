@@ -73,22 +73,15 @@ TEST_F(InboundPolicy, AMistakeThatIsTakenBackInTimeEndsNothing) {
   EXPECT_EQ(server.read_until("\n"), "still\n");
 }
 
-TEST_F(InboundPolicy, AWebSocketEndsWhenItsClientIsNotLetInAnyMore) {
-  use(app("http"));
-  auto [client, server] = ask_for_websocket();
-  server.send(switching);
-  client.read_until("\r\n\r\n");
-  use(app("http", mode("STRICT")), drains_after(std::chrono::milliseconds(10)));
-  EXPECT_EQ(client.read_all(), "");
-}
-
-TEST_F(InboundPolicy, AWebSocketEndsWhenThePoliciesThatLetItInChange) {
-  use(app("http"));
-  auto [client, server] = ask_for_websocket();
-  server.send(switching);
-  client.read_until("\r\n\r\n");
-  use(app("http", deny_path("/no")), drains_after(std::chrono::milliseconds(10)));
-  EXPECT_EQ(client.read_all(), "");
+TEST_F(InboundPolicy, AWebSocketEndsWhenWhatLetItInChanges) {
+  for (const auto& change : {deny_path("/no"), mode("STRICT")}) {
+    use(app("http"));
+    auto [client, server] = ask_for_websocket();
+    server.send(switching);
+    client.read_until("\r\n\r\n");
+    use(app("http", change), drains_after(std::chrono::milliseconds(10)));
+    EXPECT_EQ(client.read_all(), "") << change;
+  }
 }
 
 // The change came, and was seen, between the request and the answer that made it a WebSocket.
