@@ -7,6 +7,7 @@
 
 #include "agent/core/limits.h"
 #include "certs/describe.h"
+#include "certs/object_id.h"
 #include "certs/pem.h"
 
 namespace sallyport::certs {
@@ -59,11 +60,6 @@ Error mismatch(const std::vector<X509Ptr>& chain, EVP_PKEY& key) {
                         subject_text(*chain.front()) + "\")");
 }
 
-uint64_t next_id() {
-  static std::atomic<uint64_t> last{0};
-  return ++last;
-}
-
 }  // namespace
 
 KeyPair::KeyPair() : state_(std::make_unique<State>()) {}
@@ -90,7 +86,7 @@ Result<std::shared_ptr<const KeyPair>> KeyPair::parse(std::string_view chain_pem
   for (const X509Ptr& certificate : state.chain) X509_check_purpose(certificate.get(), -1, 0);
   state.key = std::move(*key);
   for (const X509Ptr& one : state.chain) state.certificates.push_back(describe(*one));
-  state.id = next_id();
+  state.id = next_object_id();
   ERR_clear_error();
   return std::shared_ptr<const KeyPair>(pair);
 }

@@ -11,6 +11,7 @@
 
 #include "agent/core/limits.h"
 #include "certs/describe.h"
+#include "certs/object_id.h"
 #include "certs/pem.h"
 
 namespace sallyport::certs {
@@ -59,11 +60,6 @@ Result<StorePtr> make_store(const PemContents& roots, const PemContents& revoked
   return store;
 }
 
-uint64_t next_id() {
-  static std::atomic<uint64_t> last{0};
-  return ++last;
-}
-
 }  // namespace
 
 TrustStore::TrustStore() : state_(std::make_unique<State>()) {}
@@ -91,7 +87,7 @@ Result<std::shared_ptr<const TrustStore>> TrustStore::parse(std::string_view ca_
       state.crls.push_back({name_text(*X509_CRL_get_issuer(crl.get())),
                             seconds_of(X509_CRL_get0_lastUpdate(crl.get())),
                             seconds_of(X509_CRL_get0_nextUpdate(crl.get()))});
-  state.id = next_id();
+  state.id = next_object_id();
   return std::shared_ptr<const TrustStore>(trust);
 }
 

@@ -23,6 +23,11 @@ namespace sallyport::certs {
 
 inline constexpr const char *identity_name = "default", *mesh_roots_name = "ROOTCA";
 
+// Whether a name is the workload's own identity's, or its roots'.
+inline bool is_of_workload(std::string_view name) {
+  return name == identity_name || name == mesh_roots_name;
+}
+
 struct VaultEntry {
   std::shared_ptr<const KeyPair> pair;      // for certificate names
   std::shared_ptr<const TrustStore> roots;  // for CA names

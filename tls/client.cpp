@@ -17,11 +17,10 @@ namespace sallyport::tls {
 namespace {
 
 // Envoy's defaults for clients (TLS 1.3's suites are not configurable there either).
-constexpr const char* ciphers =
+constexpr const char* client_ciphers =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
     "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
-constexpr const char* groups = "X25519:P-256";
 
 // A session shows no chain when it is resumed, so that it remembers when the one ends that it
 // vouches for: Connection::chain_ends, as a number in a pointer's place.
@@ -50,7 +49,7 @@ int note_request(SSL* ssl, void*) {
   return 1;
 }
 
-Error refused(Fault fault, std::string why) {
+Error upstream_refused(Fault fault, std::string why) {
   return tls::refused(fault, Side::upstream, std::move(why));
 }
 
@@ -59,7 +58,7 @@ Result<void> set_sni(SSL& ssl, std::string_view name, Handshake& handshake) {
   if (name.empty() || IpAddress::parse(name)) return {};
   const std::string host(name);
   if (SSL_set_tlsext_host_name(&ssl, host.c_str()) != 1)
-    return refused(Fault::tls_handshake, "SNI \"" + certs::printable(host, 253) + "\"");
+    return upstream_refused(Fault::tls_handshake, "SNI \"" + certs::printable(host, 253) + "\"");
   handshake.offered = "SNI " + certs::printable(host, 253);
   return {};
 }
@@ -69,14 +68,15 @@ Result<void> set_alpn(SSL& ssl, const std::vector<std::string>& protocols, Hands
   std::string wire;
   for (const std::string& protocol : protocols) {
     if (protocol.empty() || protocol.size() > 255)
-      return refused(Fault::tls_handshake, "ALPN name of " + std::to_string(protocol.size()) +
-                                               " bytes (1 to 255 are allowed)");
+      return upstream_refused(
+          Fault::tls_handshake,
+          "ALPN name of " + std::to_string(protocol.size()) + " bytes (1 to 255 are allowed)");
     wire += static_cast<char>(protocol.size());
     wire += protocol;
   }
   if (SSL_set_alpn_protos(&ssl, reinterpret_cast<const unsigned char*>(wire.data()),
                           static_cast<unsigned>(wire.size())) != 0)
-    return refused(Fault::tls_handshake, "ALPN " + list_text(protocols));
+    return upstream_refused(Fault::tls_handshake, "ALPN " + list_text(protocols));
   handshake.offered += (handshake.offered.empty() ? "ALPN " : ", ALPN ") + list_text(protocols);
   return {};
 }
@@ -86,10 +86,11 @@ Result<void> set_verification(SSL& ssl, const ClientSettings& settings) {
     SSL_set_verify(&ssl, SSL_VERIFY_NONE, nullptr);
     return {};
   }
-  if (!settings.roots) return refused(Fault::missing_secret, "no CA to verify the server with");
+  if (!settings.roots)
+    return upstream_refused(Fault::missing_secret, "no CA to verify the server with");
   SSL_set_verify(&ssl, SSL_VERIFY_PEER, nullptr);
   if (SSL_set1_verify_cert_store(&ssl, settings.roots->store()) != 1)
-    return refused(Fault::tls_handshake, "CA");
+    return upstream_refused(Fault::tls_handshake, "CA");
   return {};
 }
 
@@ -134,7 +135,7 @@ SessionPtr SessionSlot::take(int64_t now) {
   return nullptr;
 }
 
-ClientContext::ClientContext() : context_(make_context(false, ciphers, groups)) {
+ClientContext::ClientContext() : context_(make_context(false, client_ciphers)) {
   SSL_CTX* const context = context_.get();
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, keep_session);
@@ -145,7 +146,7 @@ ClientContext::~ClientContext() = default;
 
 Result<SslPtr> ClientContext::open(const ClientSettings& settings, SessionSlot* slot) {
   SslPtr ssl(SSL_new(context_.get()));
-  if (!ssl) return refused(Fault::tls_handshake, "SSL_new");
+  if (!ssl) return upstream_refused(Fault::tls_handshake, "SSL_new");
   Connection& connection = connection_of(*ssl);
   Handshake& handshake = *connection.handshake;
   handshake.names = settings.names;

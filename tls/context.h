@@ -11,7 +11,7 @@ namespace sallyport::tls {
 // TLS 1.2 to 1.3, renegotiation and compression off, security level 2 whatever openssl.cnf says,
 // chains verified by verify_peer, messages without data counted. Ends the process when OpenSSL
 // can't: at start, and a defect of the installation.
-SslCtxPtr make_context(bool server, const char* ciphers, const char* groups);
+SslCtxPtr make_context(bool server, const char* ciphers);
 
 // An error of ours before the first byte, with what OpenSSL's queue says; which is empty then.
 Error refused(Fault fault, Side side, std::string why);

@@ -18,11 +18,10 @@ namespace sallyport::tls {
 namespace {
 
 // Istio's for mutual TLS (istio-api.md 2.13).
-constexpr const char* ciphers =
+constexpr const char* server_ciphers =
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "AES256-GCM-SHA384:AES128-GCM-SHA256";
-constexpr const char* groups = "X25519:P-256";
 
 // RFC 5077 section 4's key name, AES and HMAC keys, in OpenSSL's form: of the whole process, so
 // that a client resumes whichever worker it meets.
@@ -100,7 +99,7 @@ Result<void> set_client_verification(SSL& ssl, const ServerSettings& settings) {
 
 }  // namespace
 
-ServerContext::ServerContext() : context_(make_context(true, ciphers, groups)) {
+ServerContext::ServerContext() : context_(make_context(true, server_ciphers)) {
   SSL_CTX* const context = context_.get();
   SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets only: nothing is kept

@@ -20,10 +20,6 @@ uint16_t container_port(const istio::ServicePort& port, const Workload& workload
   return 0;
 }
 
-const char* name_of(TlsMode mode) {
-  return mode == TlsMode::disable ? "DISABLE" : mode == TlsMode::simple ? "SIMPLE" : "ISTIO_MUTUAL";
-}
-
 // Empty: they go together. Of MUTUAL nothing is known: it may show a certificate of the mesh.
 std::string_view contradiction(TlsMode sent, MutualTls taken) {
   if (taken == MutualTls::strict && (sent == TlsMode::disable || sent == TlsMode::simple))

@@ -89,9 +89,9 @@ std::string escape(const istio::AuthorizationPolicy& policy, const IdentityUse& 
   return {};
 }
 
-class Modes {
+class PolicyModes {
 public:
-  explicit Modes(const World& world)
+  explicit PolicyModes(const World& world)
       : world_(world), input_(world.input_for({})), policies_(input_) {}
 
   const mesh::PeerAuthentications& policies() const { return policies_; }
@@ -116,7 +116,7 @@ private:
   mesh::PeerAuthentications policies_;
 };
 
-void check_identities(Checks& checks, const Policy& policy, const Modes& modes) {
+void check_identities(Checks& checks, const Policy& policy, const PolicyModes& modes) {
   if (policy->has_target_refs) return;
   const auto choice = modes.weakest(*policy.value);
   const bool disabled = choice.mode == MutualTls::disable;
@@ -146,7 +146,7 @@ void check_evaluation(Checks& checks, const Policy& policy) {
 }  // namespace
 
 void check_policies(Checks& checks) {
-  const Modes modes(checks.world);
+  const PolicyModes modes(checks.world);
   std::vector<istio::Finding> without_effect;
   modes.policies().report(without_effect);
   for (const auto& finding : without_effect)

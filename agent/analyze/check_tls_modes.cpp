@@ -10,10 +10,6 @@
 namespace sallyport::analyze {
 namespace {
 
-const char* name_of(istio::TlsMode mode) {
-  return mode == istio::TlsMode::mutual ? "MUTUAL" : "SIMPLE";
-}
-
 std::string place(const Host& host, std::size_t port) {
   const auto& object = host.object();
   ResourceRef at = *object.ref;
@@ -37,9 +33,9 @@ std::set<uint16_t> server_ports(const Host& host, const istio::ServicePort& port
   return out;
 }
 
-class Modes {
+class TlsModes {
 public:
-  explicit Modes(Checks& checks) : checks_(checks) {
+  explicit TlsModes(Checks& checks) : checks_(checks) {
     for (const auto& refused : checks.world.refused()) {
       if (refused.kind != "DestinationRule") continue;
       for (const auto& host : refused.hosts) {
@@ -68,7 +64,7 @@ private:
   std::set<std::pair<const void*, std::string_view>> told_;  // one finding a tls block and code
 };
 
-void Modes::twice(const Host& host, std::size_t index, const std::vector<Effective>& all) {
+void TlsModes::twice(const Host& host, std::size_t index, const std::vector<Effective>& all) {
   const auto& port = host.ports()[index];
   for (const auto& [rule, tls] : all) {
     if (!is_originating(tls) || !told_.emplace(tls, "SLP0201").second) continue;
@@ -97,7 +93,7 @@ uint16_t tls_server_port(const Host& host, const istio::ServicePort& port) {
 }
 
 // By a rule that all clients ask: of the service's namespace, or of the root's.
-bool Modes::is_closed(const Host& host) const {
+bool TlsModes::is_closed(const Host& host) const {
   auto numbers = closed_hosts_.called(host.name);
   const auto wider = closed_hosts_.covering(host.name);
   numbers.insert(numbers.end(), wider.begin(), wider.end());
@@ -108,7 +104,7 @@ bool Modes::is_closed(const Host& host) const {
 }
 
 // Whether any client asks the rule: those of its own namespace do, if there are some.
-bool Modes::reaches(const Typed<istio::DestinationRule>& rule, const Host& host) const {
+bool TlsModes::reaches(const Typed<istio::DestinationRule>& rule, const Host& host) const {
   const auto& world = checks_.world;
   const auto& from = rule->metadata.namespace_name();
   const bool usual = from == host.namespace_name() || from == world.mesh().root_namespace;
@@ -116,7 +112,7 @@ bool Modes::reaches(const Typed<istio::DestinationRule>& rule, const Host& host)
   return world.workloads().empty() || !world.selected({}, from).empty();
 }
 
-void Modes::plaintext(const Host& host, std::size_t index) {
+void TlsModes::plaintext(const Host& host, std::size_t index) {
   const auto& port = host.ports()[index];
   const auto number = tls_server_port(host, port);
   if (number == 0 || is_closed(host)) return;
@@ -145,7 +141,7 @@ std::string takes_back(const istio::Subset& subset, const std::string& at, uint1
 }
 
 // The host's rule originates, and one of its subsets takes that back.
-void Modes::plaintext_of_subsets(const Host& host, std::size_t index) {
+void TlsModes::plaintext_of_subsets(const Host& host, std::size_t index) {
   const auto& port = host.ports()[index];
   const auto number = tls_server_port(host, port);
   if (number == 0 || is_closed(host)) return;
@@ -168,7 +164,8 @@ void Modes::plaintext_of_subsets(const Host& host, std::size_t index) {
   }
 }
 
-void Modes::to_plaintext(const Host& host, std::size_t index, const std::vector<Effective>& all) {
+void TlsModes::to_plaintext(const Host& host, std::size_t index,
+                            const std::vector<Effective>& all) {
   const auto& port = host.ports()[index];
   const auto numbers = server_ports(host, port);
   const bool plain = std::any_of(numbers.begin(), numbers.end(),
@@ -185,7 +182,7 @@ void Modes::to_plaintext(const Host& host, std::size_t index, const std::vector<
   }
 }
 
-void Modes::look_at(const Host& host) {
+void TlsModes::look_at(const Host& host) {
   if (!host.object().resource) return;  // refused: the schema check has told
   for (std::size_t i = 0; i < host.ports().size(); i++) {
     const auto& port = host.ports()[i];
@@ -245,7 +242,7 @@ void check_ports(Checks& checks, const Typed<istio::DestinationRule>& rule, cons
 }  // namespace
 
 void check_tls_modes(Checks& checks) {
-  Modes modes(checks);
+  TlsModes modes(checks);
   for (const auto& host : checks.world.hosts()) modes.look_at(host);
   for (const auto& rule : checks.world.all<istio::DestinationRule>()) {
     check_ports(checks, rule, rule->traffic_policy, "spec.trafficPolicy");

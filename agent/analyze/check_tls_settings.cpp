@@ -6,10 +6,6 @@
 namespace sallyport::analyze {
 namespace {
 
-const char* name_of(istio::TlsMode mode) {
-  return mode == istio::TlsMode::mutual ? "MUTUAL" : "SIMPLE";
-}
-
 bool skips(const istio::ClientTls& tls) { return tls.insecure_skip_verify.value_or(false); }
 
 // The name of the block's service; empty where it may be several.

@@ -76,6 +76,20 @@ std::vector<Effective> effective_tls(const World& world, const Host& host,
   return out;
 }
 
+const char* name_of(istio::TlsMode mode) {
+  switch (mode) {
+    case istio::TlsMode::disable:
+      return "DISABLE";
+    case istio::TlsMode::simple:
+      return "SIMPLE";
+    case istio::TlsMode::mutual:
+      return "MUTUAL";
+    case istio::TlsMode::istio_mutual:
+      return "ISTIO_MUTUAL";
+  }
+  return "";
+}
+
 bool is_originating(const istio::ClientTls* tls) {
   return tls && (tls->mode == istio::TlsMode::simple || tls->mode == istio::TlsMode::mutual);
 }

@@ -58,6 +58,7 @@ struct Effective {
 std::vector<Effective> effective_tls(const World& world, const Host& host,
                                      const istio::ServicePort& port);
 
+const char* name_of(istio::TlsMode mode);          // "SIMPLE"
 bool is_originating(const istio::ClientTls* tls);  // SIMPLE or MUTUAL
 bool is_http(const istio::ServicePort& port);
 bool is_tls(const istio::ServicePort& port);                 // HTTPS, TLS

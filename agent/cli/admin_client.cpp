@@ -15,7 +15,7 @@
 namespace sallyport::cli {
 namespace {
 
-namespace http = boost::beast::http;
+namespace beast_http = boost::beast::http;
 using boost::asio::ip::tcp;
 using boost::beast::error_code;
 
@@ -27,7 +27,7 @@ public:
     request_.method_string(method);
     request_.target(target);
     request_.version(11);
-    request_.set(http::field::host, to.text());
+    request_.set(beast_http::field::host, to.text());
     request_.keep_alive(false);
     request_.prepare_payload();
     parser_.body_limit(limits::admin_answer_bytes);
@@ -46,8 +46,8 @@ private:
   boost::beast::tcp_stream stream_;
   SocketAddress to_;
   boost::beast::flat_buffer buffer_;
-  http::request<http::empty_body> request_;
-  http::response_parser<http::string_body> parser_;
+  beast_http::request<beast_http::empty_body> request_;
+  beast_http::response_parser<beast_http::string_body> parser_;
   std::string problem_;
 };
 
@@ -74,14 +74,15 @@ void Exchange::connect() {
 }
 
 void Exchange::send() {
-  http::async_write(stream_, request_, [this](error_code error, std::size_t) {
+  beast_http::async_write(stream_, request_, [this](error_code error, std::size_t) {
     if (went_well(error, "send")) receive();
   });
 }
 
 void Exchange::receive() {
-  http::async_read(stream_, buffer_, parser_,
-                   [this](error_code error, std::size_t) { went_well(error, "read the answer"); });
+  beast_http::async_read(stream_, buffer_, parser_, [this](error_code error, std::size_t) {
+    went_well(error, "read the answer");
+  });
 }
 
 Result<std::string> Exchange::run(std::chrono::milliseconds time) {
@@ -93,7 +94,7 @@ Result<std::string> Exchange::run(std::chrono::milliseconds time) {
   io_.run();
   if (!problem_.empty()) return failed(problem_);
   auto& answer = parser_.get();
-  if (answer.result() != http::status::ok) {
+  if (answer.result() != beast_http::status::ok) {
     return failed(std::to_string(answer.result_int()) + ": " + answer.body());
   }
   return std::move(answer.body());

@@ -20,7 +20,7 @@ std::string documentation_url(std::string_view id) {
   return "https://istio.io/latest/docs/reference/config/analysis/" + lower + "/";
 }
 
-boost::json::string json(std::string_view text) {
+boost::json::string json_text_of(std::string_view text) {
   return boost::json::string(text.data(), text.size());
 }
 
@@ -38,8 +38,8 @@ std::string finding_text(const analyze::Finding& finding) {
 std::string findings_document(std::span<const analyze::Finding> findings, Output output) {
   boost::json::array all;
   for (const auto& finding : findings) {
-    boost::json::object one{{"code", json(finding.code->id)},
-                            {"level", json(analyze::text_of(finding.code->level))},
+    boost::json::object one{{"code", json_text_of(finding.code->id)},
+                            {"level", json_text_of(analyze::text_of(finding.code->level))},
                             {"origin", finding.resource()},
                             {"reference", reference(finding)},
                             {"message", finding.message},
@@ -65,10 +65,10 @@ std::string codes_text(std::span<const analyze::Code> codes) {
 std::string codes_document(std::span<const analyze::Code> codes, Output output) {
   boost::json::array all;
   for (const auto& code : codes) {
-    all.push_back(boost::json::object{{"code", json(code.id)},
-                                      {"level", json(analyze::text_of(code.level))},
-                                      {"meaning", json(code.meaning)},
-                                      {"cure", json(code.cure)}});
+    all.push_back(boost::json::object{{"code", json_text_of(code.id)},
+                                      {"level", json_text_of(analyze::text_of(code.level))},
+                                      {"meaning", json_text_of(code.meaning)},
+                                      {"cure", json_text_of(code.cure)}});
   }
   return print(boost::json::value(std::move(all)), output, Names::as_they_are);
 }

@@ -16,12 +16,12 @@
 namespace sallyport::cli {
 namespace {
 
-struct Flags {
+struct CaFlags {
   ca::CaServerOptions options;
   std::string listen = ":15012", ttl = "24h", ttl_max = "2160h", log_level = "info";
 };
 
-void add_options(CLI::App& app, Flags& f) {
+void add_ca_options(CLI::App& app, CaFlags& f) {
   ca::CaServerOptions& o = f.options;
   app.add_option("--listen", f.listen,
                  "address:port of the certificate service; without an address: all of them")
@@ -94,7 +94,7 @@ void add_own_names(ca::CaServerOptions& options) {
   }
 }
 
-std::optional<std::string> to_options(Flags& f) {
+std::optional<std::string> to_options(CaFlags& f) {
   ca::CaServerOptions& o = f.options;
   const bool has_ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
   const auto listen = SocketAddress::parse(
@@ -126,8 +126,8 @@ void await_signal(boost::asio::signal_set& signals, boost::asio::io_context& io,
 
 int run_ca(int argc, char** argv) {
   CLI::App app("Signs workloads' certificates by Istio's certificate service.", "sallyport ca");
-  Flags flags;
-  add_options(app, flags);
+  CaFlags flags;
+  add_ca_options(app, flags);
   app.footer(
       "\nA caller is who its client certificate (of this CA), its service account's JWT or its "
       "line "

@@ -28,7 +28,7 @@ constexpr const char* usual_config = "/etc/istio/config";
 constexpr const char* usual_admin = "127.0.0.1:15000";
 constexpr const char* usual_mesh_config = "/etc/istio/mesh/mesh";
 
-constexpr const char* footer = R"(
+constexpr const char* explain_footer = R"(
 Examples:
     kubectl exec POD -c istio-proxy -- sallyport explain --to http://api.example.com/v1
     sallyport explain --to http://api.example.com/ --from sleep rules/ deployment.yaml
@@ -50,7 +50,7 @@ something else than the files say, both are told (the exit code is that of the f
 Exit codes: 0 it goes through, 1 it would be refused (or nothing can be read), 2 wrong command
 line)";
 
-struct Flags {
+struct ExplainFlags {
   std::string to, from, method = "GET", mesh_config, dialled, domain, admin, output = "text";
   std::vector<std::string> paths, config, headers;
   IdentityFlags identity;
@@ -58,7 +58,7 @@ struct Flags {
   bool live = false;
 };
 
-void add_options(CLI::App& app, Flags& f) {
+void add_explain_options(CLI::App& app, ExplainFlags& f) {
   app.add_option("--to", f.to, "http://HOST[:PORT][/PATH], https://..., tcp://HOST:PORT")
       ->required();
   app.add_option("PATH", f.paths, "files or directories with resources and manifests; - is stdin");
@@ -101,7 +101,7 @@ bool exists(const char* path) {
   return ::stat(path, &status) == 0;
 }
 
-LoadRequest request_for(const Flags& flags, istio::Proxy proxy) {
+LoadRequest request_for(const ExplainFlags& flags, istio::Proxy proxy) {
   LoadRequest out;
   out.paths = flags.paths;
   out.manifests = !flags.paths.empty();
@@ -148,12 +148,12 @@ std::string done_by(const RunningProxy& running, const mesh::Explanation& plan) 
   return differs ? out : "";
 }
 
-std::optional<RunningProxy> beside_us(const Flags& flags) {
+std::optional<RunningProxy> beside_us(const ExplainFlags& flags) {
   if (!flags.paths.empty() && flags.admin.empty()) return std::nullopt;
   return ask_running_proxy(*SocketAddress::parse(flags.admin.empty() ? usual_admin : flags.admin));
 }
 
-std::string asked(const Flags& flags, const Url& url, const istio::Proxy& proxy) {
+std::string asked(const ExplainFlags& flags, const Url& url, const istio::Proxy& proxy) {
   std::string out = url.scheme == "http" ? flags.method + " " : "";
   out += url.text() + " from " + proxy.namespace_name;
   if (!proxy.name.empty()) out += "/" + proxy.name;
@@ -161,7 +161,7 @@ std::string asked(const Flags& flags, const Url& url, const istio::Proxy& proxy)
   return out + (labels.empty() ? " (no labels)" : " (" + labels + ")");
 }
 
-Told tell(const Flags& flags, const Url& url, const Asked& request, const Loaded& loaded,
+Told tell(const ExplainFlags& flags, const Url& url, const Asked& request, const Loaded& loaded,
           const ca::IdentitySettings& identity) {
   Told told;
   const auto& proxy = loaded.input.proxy;
@@ -214,9 +214,9 @@ int fail(const Error& error) {
 int run_explain(int argc, char** argv) {
   CLI::App app("Says where a request would go, how, and which lines of which resources say so.",
                "sallyport explain");
-  app.footer(footer);
-  Flags flags;
-  add_options(app, flags);
+  app.footer(explain_footer);
+  ExplainFlags flags;
+  add_explain_options(app, flags);
   if (const auto code = parse(app, argc, argv)) return *code;
   const auto url = parse_url(flags.to);
   if (!url) return wrong_usage(app, url.error().context);

@@ -113,10 +113,6 @@ void take_files(const ca::IdentityFiles& files, const std::string& more_roots, i
   if (!out.roots.roots) out.roots.roots = std::move(found->roots);
 }
 
-bool is_of_workload(const std::string& name) {
-  return name == certs::identity_name || name == certs::mesh_roots_name;
-}
-
 }  // namespace
 
 OwnIdentity own_identity(const ca::IdentitySettings& settings, const RunningProxy* running,
@@ -132,7 +128,7 @@ bool needs_identity(const mesh::Cluster& cluster) {
   const auto& tls = cluster.tls;
   if (tls.mode == mesh::Originate::none) return false;
   if (tls.mode != mesh::Originate::istio_mutual)
-    return is_of_workload(tls.certificate) || is_of_workload(tls.roots);
+    return certs::is_of_workload(tls.certificate) || certs::is_of_workload(tls.roots);
   return !tls.automatic || std::any_of(cluster.endpoints.begin(), cluster.endpoints.end(),
                                        [](const mesh::Endpoint& one) { return one.mesh_tls; });
 }

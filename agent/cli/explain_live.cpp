@@ -79,13 +79,13 @@ std::string Line::connect(const SocketAddress& to) {
   return error ? std::strerror(error) : std::string();
 }
 
-struct Names {
+struct Resolved {
   std::vector<SocketAddress> addresses;
   std::string problem;
 };
 
-Names resolve(const std::string& host, uint16_t port) {
-  Names out;
+Resolved resolve(const std::string& host, uint16_t port) {
+  Resolved out;
   addrinfo hints{}, *found = nullptr;
   hints.ai_socktype = SOCK_STREAM;
   const int failed = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);

@@ -10,12 +10,10 @@ namespace sallyport::cli {
 namespace {
 
 // It comes from the CA, or from where its files are mounted, at run time.
-bool is_of_workload(const std::string& name) { return name == "default" || name == "ROOTCA"; }
-
 // Where a vault name's material comes from: the Secret's place, or the files themselves.
 std::string source_of(const std::string& name, const mesh::CompileInput& input) {
   constexpr std::string_view scheme = "kubernetes://", ca = "-cacert";
-  if (is_of_workload(name)) return "the workload's own identity";
+  if (certs::is_of_workload(name)) return "the workload's own identity";
   if (!name.starts_with(scheme)) return name == "system" ? "the operating system's bundle" : name;
   const auto wanted = name.substr(scheme.size());
   const auto base = wanted.ends_with(ca) ? wanted.substr(0, wanted.size() - ca.size()) : wanted;
@@ -66,7 +64,7 @@ mesh::ExplainedStep step_for(const char* what, const std::string& name,
                              const mesh::CompileInput& input, const certs::Vault& vault,
                              int64_t now) {
   mesh::ExplainedStep step{what, name, source_of(name, input), {}};
-  if (name == "system" || is_of_workload(name)) return step;
+  if (name == "system" || certs::is_of_workload(name)) return step;
   const auto* entry = vault.find(name);
   if (entry && entry->pair) {
     step.text += ": " + told(entry->pair->info()) + "; the key belongs to it";
@@ -108,7 +106,7 @@ void explain_secrets(mesh::ExplainedTarget& target, const mesh::CompileInput& in
                                [](const auto& step) { return step.name == "TLS"; });
   target.steps.insert(at == target.steps.end() ? at : at + 1, steps.begin(), steps.end());
   if (target.refused.empty()) target.refused = expired_crls(tls.roots, vault, now);
-  if (is_of_workload(tls.certificate) || is_of_workload(tls.roots)) return;
+  if (certs::is_of_workload(tls.certificate) || certs::is_of_workload(tls.roots)) return;
   mesh::HostRoom room;
   const auto host = mesh::host_key(target.authority, room);
   const auto identity = upstream::make_identity(*target.cluster, host, vault);

@@ -13,12 +13,12 @@
 namespace sallyport::cli {
 namespace {
 
-constexpr int exit_failed = 1;
+constexpr int exit_init_failed = 1;
 // What istio-validation returns when the rules are not there: the CNI's repair controller waits for
 // it.
 constexpr int exit_not_verified = 126;
 
-constexpr const char* footer = R"(
+constexpr const char* init_footer = R"(
 Examples:
     sallyport init -p 15001 -z 15006 -u 1337 -m REDIRECT -i '*' -b '*' -d 15090,15021,15020
     sallyport init -u 1337 -i '*' --dry-run
@@ -42,7 +42,7 @@ Exit codes:
   126  --verify: the rules are not in place; standard error has the first difference
 )";
 
-struct Flags {
+struct InitFlags {
   std::string outbound_port = "15001", inbound_port = "15006", tunnel_port = "15008", uids, gids,
               mode;
   std::string inbound_ports, exclude_inbound_ports, cidrs, exclude_cidrs, outbound_ports,
@@ -54,7 +54,7 @@ struct Flags {
   bool no_effect = false;
 };
 
-void add_capture_options(CLI::App& app, Flags& f) {
+void add_capture_options(CLI::App& app, InitFlags& f) {
   app.add_option("-p,--envoy-port", f.outbound_port, "outbound capture port")
       ->capture_default_str();
   const auto add = [&app](const char* names, std::string& to, const char* environment,
@@ -90,7 +90,7 @@ void add_capture_options(CLI::App& app, Flags& f) {
       ->envname("INVALID_DROP");
 }
 
-void add_action_options(CLI::App& app, Flags& f) {
+void add_action_options(CLI::App& app, InitFlags& f) {
   auto* dry = app.add_flag("-n,--dry-run", f.dry_run, "only print what an empty pod would get")
                   ->envname("DRY_RUN");
   auto* cleanup =
@@ -107,7 +107,7 @@ void add_action_options(CLI::App& app, Flags& f) {
 
 // Istio's flags that ask for what is not built are refused rather than ignored; those that ask for
 // what is done anyway, or belong to such a part, are taken.
-void add_other_options(CLI::App& app, Flags& f) {
+void add_other_options(CLI::App& app, InitFlags& f) {
   app.add_flag("--redirect-dns", f.redirect_dns, "not supported yet")
       ->envname("ISTIO_META_DNS_CAPTURE");
   app.add_flag("--native-nftables", f.native_nftables, "not supported")->envname("NATIVE_NFTABLES");
@@ -143,7 +143,7 @@ bool is_set(const char* name) {
          value == "True";
 }
 
-std::optional<std::string> unsupported(const Flags& f) {
+std::optional<std::string> unsupported(const InitFlags& f) {
   if (f.mode != "" && f.mode != "REDIRECT") {
     return "--istio-inbound-interception-mode: \"" + f.mode +
            "\" is not supported, only REDIRECT is";
@@ -176,7 +176,7 @@ uint32_t default_uid() {
 }
 
 // Collects the first error of many, so that a flag a line is enough below.
-class Reader {
+class OptionReader {
 public:
   template <class T>
   void read(T& to, Result<T> value) {
@@ -202,9 +202,9 @@ private:
   std::optional<Error> error_;
 };
 
-Result<rules::Options> to_options(const Flags& f) {
+Result<rules::Options> to_options(const InitFlags& f) {
   rules::Options options;
-  Reader reader;
+  OptionReader reader;
   reader.read_port(options.outbound_port, f.outbound_port, "--envoy-port");
   reader.read_port(options.inbound_port, f.inbound_port, "--inbound-capture-port");
   reader.read_port(options.tunnel_port, f.tunnel_port, "--inbound-tunnel-port");
@@ -256,11 +256,11 @@ int print_plan(const rules::Plan& plan) {
   std::ofstream file(path);
   if (file << text << std::flush) return 0;
   std::fprintf(stderr, "sallyport init: DRY_RUN_FILE_PATH: %s can't be written\n", path.c_str());
-  return exit_failed;
+  return exit_init_failed;
 }
 
-int run_with(const CLI::App& app, const Flags& flags) {
-  if (flags.cleanup_only) return finish(rules::remove(), exit_failed);
+int run_with(const CLI::App& app, const InitFlags& flags) {
+  if (flags.cleanup_only) return finish(rules::remove(), exit_init_failed);
   if (const auto reason = unsupported(flags)) return wrong_usage(app, *reason);
   const auto options = to_options(flags);
   if (!options) return wrong_usage(app, options.error().context);
@@ -269,8 +269,8 @@ int run_with(const CLI::App& app, const Flags& flags) {
   if (flags.dry_run) return print_plan(*plan);
   if (flags.verify) return finish(rules::verify(*options), exit_not_verified);
   const auto applied = rules::apply(*options);
-  if (!applied) return finish(applied.error(), exit_failed);
-  return finish(applied->report, exit_failed);
+  if (!applied) return finish(applied.error(), exit_init_failed);
+  return finish(applied->report, exit_init_failed);
 }
 
 }  // namespace
@@ -279,11 +279,11 @@ int run_init(int argc, char** argv) {
   CLI::App app(
       "Redirects a pod's connections to its sidecar, with Istio's rules and istio-iptables' flags.",
       "sallyport init");
-  Flags flags;
+  InitFlags flags;
   add_capture_options(app, flags);
   add_action_options(app, flags);
   add_other_options(app, flags);
-  app.footer(footer);
+  app.footer(init_footer);
   if (const auto code = parse(app, argc, argv)) return *code;
   return run_with(app, flags);
 }

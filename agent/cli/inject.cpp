@@ -9,22 +9,10 @@
 #include "agent/cli/command_line.h"
 #include "agent/cli/inject_mesh.h"
 #include "agent/cli/injector.h"
+#include "agent/cli/input.h"
 
 namespace sallyport::cli {
 namespace {
-
-bool read_input(const std::string& path, std::string& text) {
-  std::ostringstream content;
-  if (path == "-") {
-    content << std::cin.rdbuf();
-  } else {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return false;
-    content << file.rdbuf();
-  }
-  text = content.str();
-  return true;
-}
 
 bool write_output(const std::string& path, const std::string& text) {
   if (path.empty()) return static_cast<bool>(std::cout << text << std::flush);
@@ -32,7 +20,7 @@ bool write_output(const std::string& path, const std::string& text) {
   return static_cast<bool>(file << text << std::flush);
 }
 
-struct Flags {
+struct InjectFlags {
   std::vector<std::string> files;
   std::string output, mesh_config;
   bool verbose = false;
@@ -46,11 +34,12 @@ int failed(const std::string& reason) {
 
 // The mesh's settings: of the file that a flag names, else of the ConfigMap istio-system/istio
 // among the manifests. Why not, if not.
-std::optional<std::string> find_mesh_settings(Flags& flags, const std::vector<std::string>& texts) {
+std::optional<std::string> find_mesh_settings(InjectFlags& flags,
+                                              const std::vector<std::string>& texts) {
   if (!flags.mesh_config.empty()) {
-    std::string text;
-    if (!read_input(flags.mesh_config, text)) return flags.mesh_config + " can't be read";
-    auto found = mesh_settings_of_file(text, flags.mesh_config);
+    const auto text = read_input(flags.mesh_config);
+    if (!text) return text.error().context;
+    auto found = mesh_settings_of_file(*text, flags.mesh_config);
     if (!found) return found.error().context;
     flags.options.mesh = std::move(*found);
     return std::nullopt;
@@ -69,7 +58,7 @@ int run_inject(int argc, char** argv) {
   CLI::App app(
       "Adds the init container and the sidecar to the pod templates of Kubernetes manifests.",
       "sallyport inject");
-  Flags flags;
+  InjectFlags flags;
   app.add_option("-f,--filename", flags.files, "manifests; - is stdin")->required();
   app.add_option("-o,--output", flags.output, "a file instead of stdout");
   app.add_option("--image", flags.options.image, "the sidecar's image")->capture_default_str();
@@ -88,7 +77,9 @@ int run_inject(int argc, char** argv) {
 
   std::vector<std::string> texts(flags.files.size());
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    if (!read_input(flags.files[i], texts[i])) return failed(flags.files[i] + " can't be read");
+    auto text = read_input(flags.files[i]);
+    if (!text) return failed(text.error().context);
+    texts[i] = std::move(*text);
   }
   if (const auto problem = find_mesh_settings(flags, texts)) return failed(*problem);
   std::string all;

@@ -20,11 +20,6 @@ constexpr Place places[] = {{"", "readinessProbe", "/app-health/%/readyz"},
                             {"lifecycle", "preStop", "/app-lifecycle/%/prestopz"},
                             {"lifecycle", "postStart", "/app-lifecycle/%/poststartz"}};
 
-std::string text_of(const YAML::Node& map, const char* key) {
-  const YAML::Node value = map[key];
-  return value.IsDefined() && value.IsScalar() ? value.Scalar() : std::string();
-}
-
 std::optional<uint16_t> number_of(const YAML::Node& value) {
   if (!value.IsDefined() || !value.IsScalar() || value.Tag() == "!") return std::nullopt;
   const std::string& text = value.Scalar();
@@ -39,10 +34,10 @@ std::optional<uint16_t> number_of(const YAML::Node& value) {
 uint16_t port_of(const YAML::Node& action, const YAML::Node& container, const std::string& what) {
   const YAML::Node port = action["port"];
   if (const auto number = number_of(port)) return *number;
-  const std::string name = text_of(action, "port");
+  const std::string name = scalar_of(action, "port");
   const YAML::Node ports = container["ports"];
   for (std::size_t i = 0; ports.IsDefined() && ports.IsSequence() && i < ports.size(); ++i) {
-    if (!name.empty() && text_of(ports[i], "name") == name) {
+    if (!name.empty() && scalar_of(ports[i], "name") == name) {
       if (const auto number = number_of(ports[i]["containerPort"])) return *number;
     }
   }
@@ -55,14 +50,14 @@ std::string http_headers(const YAML::Node& action) {
   const YAML::Node headers = action["httpHeaders"];
   for (std::size_t i = 0; headers.IsDefined() && headers.IsSequence() && i < headers.size(); ++i) {
     list += (list.empty() ? "" : ",") + std::string(R"({"name":)") +
-            quoted(text_of(headers[i], "name")) + R"(,"value":)" +
-            quoted(text_of(headers[i], "value")) + "}";
+            quoted(scalar_of(headers[i], "name")) + R"(,"value":)" +
+            quoted(scalar_of(headers[i], "value")) + "}";
   }
   return list.empty() ? "" : R"(,"httpHeaders":[)" + list + "]";
 }
 
 std::string optional_text(const YAML::Node& action, const char* key) {
-  const std::string text = text_of(action, key);
+  const std::string text = scalar_of(action, key);
   return text.empty() ? "" : ",\"" + std::string(key) + "\":" + quoted(text);
 }
 
@@ -75,7 +70,7 @@ std::string http_action(const YAML::Node& action, const std::string& path, uint1
 
 std::string original_of(const std::string& kind, const YAML::Node& action, uint16_t port) {
   if (kind == "httpGet")
-    return http_action(action, text_of(action, "path"), port, text_of(action, "scheme"));
+    return http_action(action, scalar_of(action, "path"), port, scalar_of(action, "scheme"));
   const std::string number = R"({"port":)" + std::to_string(port);
   if (kind == "tcpSocket") return number + optional_text(action, "host") + "}";
   return number + optional_text(action, "service") + "}";
@@ -85,7 +80,7 @@ std::string original_of(const std::string& kind, const YAML::Node& action, uint1
 std::string rewritten_of(const std::string& kind, const YAML::Node& action, const std::string& path,
                          uint16_t status_port) {
   if (kind != "httpGet") return http_action(YAML::Node(YAML::NodeType::Map), path, status_port, "");
-  const std::string scheme = text_of(action, "scheme");
+  const std::string scheme = scalar_of(action, "scheme");
   return http_action(action, path, status_port, scheme == "HTTPS" ? "HTTP" : scheme);
 }
 
@@ -95,7 +90,7 @@ void each_handler(const YAML::Node& spec, Visit visit) {
     const YAML::Node containers = spec[list];
     if (!containers.IsDefined() || !containers.IsSequence()) continue;
     for (const auto& container : containers) {
-      const std::string name = text_of(container, "name");
+      const std::string name = scalar_of(container, "name");
       if (name == "istio-proxy") continue;
       for (const Place& place : places) {
         const YAML::Node around = *place.list ? container[place.list] : container;
@@ -159,7 +154,7 @@ std::size_t count_rewritten(const YAML::Node& spec, uint16_t status_port) {
   std::size_t count = 0;
   each_handler(spec, [&](const YAML::Node&, const YAML::Node&, const std::string& kind,
                          const YAML::Node& action, const std::string& path, const std::string&) {
-    count += kind == "httpGet" && text_of(action, "path") == path &&
+    count += kind == "httpGet" && scalar_of(action, "path") == path &&
              number_of(action["port"]) == status_port;
   });
   return count;

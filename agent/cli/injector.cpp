@@ -27,12 +27,6 @@ struct Refusal {
   std::string reason;
 };
 
-std::string text_of(const YAML::Node& map, const char* key) {
-  if (!map.IsDefined() || !map.IsMap()) return {};
-  const YAML::Node value = map[key];
-  return value.IsDefined() && value.IsScalar() ? value.Scalar() : std::string();
-}
-
 StringMap map_of(const YAML::Node& map, const char* key) {
   StringMap texts;
   if (!map.IsDefined() || !map.IsMap()) return texts;
@@ -76,17 +70,17 @@ YAML::Node pod_of(const YAML::Node& object, const std::string& kind) {
 void collect(const YAML::Node& object, std::vector<Template>& templates,
              std::set<std::string>& disabled) {
   if (!object.IsMap()) return;
-  const std::string kind = text_of(object, "kind");
+  const std::string kind = scalar_of(object, "kind");
   const YAML::Node metadata = below(object, {"metadata"});
   if (kind == "List") {
     for (const auto& item : below(object, {"items"})) collect(item, templates, disabled);
   } else if (kind == "Namespace") {
     if (map_of(metadata, "labels")["istio-injection"] == "disabled")
-      disabled.insert(text_of(metadata, "name"));
+      disabled.insert(scalar_of(metadata, "name"));
   } else if (const YAML::Node pod = pod_of(object, kind); pod.IsDefined() && pod.IsMap()) {
-    std::string namespace_name = text_of(metadata, "namespace");
+    std::string namespace_name = scalar_of(metadata, "namespace");
     if (namespace_name.empty()) namespace_name = "default";
-    templates.push_back({object, pod, kind, text_of(metadata, "name"), namespace_name});
+    templates.push_back({object, pod, kind, scalar_of(metadata, "name"), namespace_name});
   }
 }
 
@@ -105,7 +99,7 @@ YAML::Node wish_of(const YAML::Node& metadata) {
 std::string left_alone(const Template& each, const std::set<std::string>& disabled) {
   const YAML::Node metadata = below(each.pod, {"metadata"});
   if (map_of(metadata, "annotations").count("sidecar.istio.io/status")) return "injected already";
-  if (text_of(below(each.pod, {"spec"}), "hostNetwork") == "true") return "hostNetwork";
+  if (scalar_of(below(each.pod, {"spec"}), "hostNetwork") == "true") return "hostNetwork";
   if (istio::gets_no_sidecars(each.namespace_name)) return "namespace " + each.namespace_name;
   const YAML::Node wish = wish_of(metadata);
   if (wish.IsDefined() && wish.IsScalar() && wish.Scalar() == "false")
@@ -137,7 +131,7 @@ void warn_of_wish(const YAML::Node& metadata, std::vector<Warning>& warnings) {
 YAML::Node container_of(const YAML::Node& spec, const char* list, const std::string& name) {
   YAML::Node found(YAML::NodeType::Undefined);
   for (const auto& container : below(spec, {list})) {
-    if (text_of(container, "name") != name) continue;
+    if (scalar_of(container, "name") != name) continue;
     if (found.IsDefined()) throw Refusal{line_of(container), "two containers are called " + name};
     found.reset(container);
   }
@@ -166,8 +160,8 @@ TemplateFacts facts_of(const Template& each, const YAML::Node& spec, const Injec
   const auto image = facts.annotations.find("sidecar.istio.io/proxyImage");
   if (image != facts.annotations.end()) facts.image = image->second;
   for (const auto& container : below(spec, {"containers"}))
-    if (text_of(container, "name") != "istio-proxy")
-      facts.container_names.push_back(text_of(container, "name"));
+    if (scalar_of(container, "name") != "istio-proxy")
+      facts.container_names.push_back(scalar_of(container, "name"));
   return facts;
 }
 
@@ -259,7 +253,7 @@ void merge_own(YamlEdit& edit, const YAML::Node& spec, TemplateParts& parts) {
       return own.IsDefined();
     });
   };
-  if (parts.first && text_of(below(spec, {"containers"})[0], "name") != "istio-proxy" &&
+  if (parts.first && scalar_of(below(spec, {"containers"})[0], "name") != "istio-proxy" &&
       container_of(spec, "containers", "istio-proxy").IsDefined()) {
     throw Refusal{line_of(spec),
                   "holdApplicationUntilProxyStarts: istio-proxy must be the first container"};
@@ -306,7 +300,7 @@ std::size_t count_injected(const std::vector<Template>& templates) {
     std::size_t proxies = 0;
     for (const char* list : {"containers", "initContainers"}) {
       for (const auto& container : below(each.pod, {"spec", list}))
-        proxies += text_of(container, "name") == "istio-proxy";
+        proxies += scalar_of(container, "name") == "istio-proxy";
     }
     count += proxies == 1 &&
              map_of(below(each.pod, {"metadata"}), "annotations").count("sidecar.istio.io/status");

@@ -56,7 +56,7 @@ const PartName parts[] = {
      "-o yaml"},
 };
 
-struct Flags {
+struct ProxyConfigFlags {
   ProxyConfigQuery query;
   std::string admin = "127.0.0.1:15000", file, output = "short", level;
   std::vector<std::string> more;
@@ -112,7 +112,7 @@ void add_filters(CLI::App& app, Part part, ProxyConfigQuery& query) {
   }
 }
 
-void add_options(CLI::App& app, Part part, Flags& flags) {
+void add_proxy_config_options(CLI::App& app, Part part, ProxyConfigFlags& flags) {
   app.add_option("--admin", flags.admin, "address:port of the proxy's admin interface")
       ->capture_default_str();
   if (part == Part::log) {
@@ -137,7 +137,7 @@ Output output_of(const std::string& name) {
   return name == "json" ? Output::json : name == "yaml" ? Output::yaml : Output::table;
 }
 
-Result<std::string> fetch(const Flags& flags, const std::string& page) {
+Result<std::string> fetch(const ProxyConfigFlags& flags, const std::string& page) {
   if (!flags.file.empty()) return read_input(flags.file);
   const auto admin = SocketAddress::parse(flags.admin);
   if (!admin) {
@@ -149,7 +149,7 @@ Result<std::string> fetch(const Flags& flags, const std::string& page) {
                           " (is a proxy running in this pod? else: --admin, or -f FILE)"};
 }
 
-Result<JsonDocument> fetch_json(const Flags& flags, const std::string& page) {
+Result<JsonDocument> fetch_json(const ProxyConfigFlags& flags, const std::string& page) {
   const auto body = fetch(flags, page);
   if (!body) return body.error();
   auto document = JsonDocument::parse(*body);
@@ -157,7 +157,7 @@ Result<JsonDocument> fetch_json(const Flags& flags, const std::string& page) {
   return document;
 }
 
-Result<std::string> view_everything(const Flags& flags) {
+Result<std::string> view_everything(const ProxyConfigFlags& flags) {
   const auto dump = fetch_json(flags, "/config_dump");
   if (!dump) return dump.error();
   if (!flags.file.empty() || flags.query.output != Output::table) {
@@ -168,7 +168,7 @@ Result<std::string> view_everything(const Flags& flags) {
   return view_all(dump->root(), clusters->root(), flags.query);
 }
 
-Result<std::string> show(Part part, const Flags& flags) {
+Result<std::string> show(Part part, const ProxyConfigFlags& flags) {
   if (part == Part::all) return view_everything(flags);
   const bool endpoints = part == Part::endpoint;
   const auto document = fetch_json(flags, endpoints ? "/clusters?format=json" : "/config_dump");
@@ -188,9 +188,9 @@ int run_part(const PartName& part, int argc, char** argv) {
                std::string("sallyport proxy-config ") + part.name);
   app.footer(std::string("\nExample:\n    sallyport proxy-config ") + part.name + " " +
              part.example);
-  Flags flags;
+  ProxyConfigFlags flags;
   flags.query.now = std::time(nullptr);
-  add_options(app, part.part, flags);
+  add_proxy_config_options(app, part.part, flags);
   if (const auto code = parse(app, argc, argv)) return *code;
   if (!flags.more.empty()) {
     return wrong_usage(app, "it reads the proxy of the pod that it runs in: kubectl exec " +

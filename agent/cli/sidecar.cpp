@@ -38,7 +38,7 @@ std::string cluster_domain(const std::string& given) {
   return at == given.npos ? given : given.substr(at + 5);
 }
 
-struct Flags {
+struct SidecarFlags {
   IdentityFlags identity;
   WorkloadIdentityFlags workload;
   std::string config, mesh_config, domain = "cluster.local", log_level = "info",
@@ -71,7 +71,7 @@ void add_workload_options(CLI::App& app, WorkloadIdentityFlags& f) {
                  "of the workload's SPIFFE id (else TRUST_DOMAIN, meshConfig.trustDomain)");
 }
 
-void add_options(CLI::App& app, Flags& f) {
+void add_sidecar_options(CLI::App& app, SidecarFlags& f) {
   app.add_option("--config", f.config,
                  "directory with Istio's resources and Secrets (YAML, JSON); followed live")
       ->required();
@@ -120,7 +120,7 @@ void add_options(CLI::App& app, Flags& f) {
       ->check(CLI::Range(0.0, 86400.0));
 }
 
-std::optional<std::string> to_options(const Flags& f, ProcessOptions& options) {
+std::optional<std::string> to_options(const SidecarFlags& f, ProcessOptions& options) {
   auto proxy = find_identity(
       f.identity, [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
   if (!proxy) return proxy.error().context;
@@ -161,8 +161,8 @@ std::optional<int> read_command_line(int argc, char** argv, ProcessOptions& opti
       "Captures a pod's connections and originates the TLS that ServiceEntry and DestinationRule "
       "ask for.",
       "sallyport sidecar");
-  Flags flags;
-  add_options(app, flags);
+  SidecarFlags flags;
+  add_sidecar_options(app, flags);
   add_workload_options(app, flags.workload);
   app.footer(
       "\nExample:\n"

@@ -19,7 +19,7 @@ namespace {
 
 constexpr int exit_invalid = 1;
 
-constexpr const char* footer = R"(
+constexpr const char* validate_footer = R"(
 Examples:
     sallyport validate rules/                      every *.yaml, *.yml and *.json in it and below
     kubectl get se,dr,vs -A -o yaml | sallyport validate -
@@ -31,12 +31,12 @@ named and passed over.
 
 Exit codes: 0 valid (perhaps with warnings), 1 not valid or not readable, 2 wrong command line)";
 
-struct Flags {
+struct ValidateFlags {
   std::vector<std::string> paths, files, labels;
   std::string mesh_config, namespace_name, output = "text";
 };
 
-void add_options(CLI::App& app, Flags& f) {
+void add_validate_options(CLI::App& app, ValidateFlags& f) {
   app.add_option("PATH", f.paths, "files or directories; - is stdin");
   app.add_option("-f,--filename", f.files, "the same, as istioctl and kubectl have it");
   app.add_option("-o,--output", f.output, "text, json or yaml")
@@ -92,7 +92,7 @@ std::string structured(const Validation& result, Output output) {
 }
 
 // nullopt: none asked for. Error: a label without "=".
-Result<std::optional<istio::Proxy>> proxy_of(const Flags& flags) {
+Result<std::optional<istio::Proxy>> proxy_of(const ValidateFlags& flags) {
   if (flags.namespace_name.empty() && flags.labels.empty()) return std::optional<istio::Proxy>();
   istio::Proxy proxy;
   if (!flags.namespace_name.empty()) proxy.namespace_name = flags.namespace_name;
@@ -153,9 +153,9 @@ int run_validate(int argc, char** argv) {
       "Says whether a proxy would take these Istio resources, and what is wrong with those that it "
       "would not.",
       "sallyport validate");
-  app.footer(footer);
-  Flags flags;
-  add_options(app, flags);
+  app.footer(validate_footer);
+  ValidateFlags flags;
+  add_validate_options(app, flags);
   if (const auto code = parse(app, argc, argv)) return *code;
   auto proxy = proxy_of(flags);
   if (!proxy) return wrong_usage(app, proxy.error().context);

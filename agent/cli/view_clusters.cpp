@@ -7,9 +7,9 @@
 namespace sallyport::cli {
 namespace {
 
-constexpr std::size_t padding = 5;
+constexpr std::size_t cluster_padding = 5;
 
-struct Row {
+struct ClusterRow {
   const Json* cluster;
   std::string name;
   bool named = false;  // "outbound|80||a.test", not "PassthroughCluster"
@@ -17,24 +17,24 @@ struct Row {
   int port() const { return named ? std::atoi(parts.port.c_str()) : 0; }
 };
 
-std::vector<Row> rows_of(const Json* clusters) {
-  std::vector<Row> rows;
+std::vector<ClusterRow> cluster_rows(const Json* clusters) {
+  std::vector<ClusterRow> rows;
   for (const auto* key : {"dynamic_active_clusters", "static_clusters"}) {
     for (const auto* one : elements(member(clusters, key))) {
-      Row row{member(one, "cluster"), text_of(member(one, "cluster.name")), false, {}};
+      ClusterRow row{member(one, "cluster"), text_of(member(one, "cluster.name")), false, {}};
       row.named = parse_cluster_name(row.name, row.parts);
       if (!row.named) row.parts.fqdn = row.name;
       if (row.cluster) rows.push_back(std::move(row));
     }
   }
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+  std::stable_sort(rows.begin(), rows.end(), [](const ClusterRow& a, const ClusterRow& b) {
     return std::forward_as_tuple(a.parts.fqdn, a.parts.subset, a.port(), a.parts.direction) <
            std::forward_as_tuple(b.parts.fqdn, b.parts.subset, b.port(), b.parts.direction);
   });
   return rows;
 }
 
-bool is_asked_for(const Row& row, const ProxyConfigQuery& query) {
+bool is_asked_for(const ClusterRow& row, const ProxyConfigQuery& query) {
   const auto contains = [](const std::string& text, const std::string& part) {
     return part.empty() || text.find(part) != text.npos;
   };
@@ -42,7 +42,7 @@ bool is_asked_for(const Row& row, const ProxyConfigQuery& query) {
          contains(row.parts.subset, query.subset) && (query.port == 0 || row.port() == query.port);
 }
 
-std::vector<std::string> cells(const Row& row, bool typed_names) {
+std::vector<std::string> cells(const ClusterRow& row, bool typed_names) {
   const auto type = text_of(member(row.cluster, "type"));
   const auto rule = managed_by(row.cluster);
   const std::string name = typed_names ? "cluster/" + row.name : row.name;
@@ -64,14 +64,14 @@ std::vector<std::string> cells(const Row& row, bool typed_names) {
 Result<std::string> view_clusters(const Json* dump, const ProxyConfigQuery& query) {
   const auto clusters = section(dump, "ClustersConfigDump");
   if (!clusters) return clusters.error();
-  auto rows = rows_of(*clusters);
-  std::erase_if(rows, [&](const Row& row) { return !is_asked_for(row, query); });
+  auto rows = cluster_rows(*clusters);
+  std::erase_if(rows, [&](const ClusterRow& row) { return !is_asked_for(row, query); });
   if (query.output != Output::table) {
     std::vector<const Json*> shown;
     for (const auto& row : rows) shown.push_back(row.cluster);
     return print_list(shown, query.output, Names::camel_case);
   }
-  Table table(padding);
+  Table table(cluster_padding);
   std::vector<std::string> titles = {"SERVICE FQDN", "PORT", "SUBSET",
                                      "DIRECTION",    "TYPE", "DESTINATION RULE"};
   if (query.typed_names) titles.insert(titles.begin(), "NAME");

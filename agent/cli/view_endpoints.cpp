@@ -7,9 +7,9 @@
 namespace sallyport::cli {
 namespace {
 
-constexpr std::size_t padding = 5;
+constexpr std::size_t endpoint_padding = 5;
 
-struct Row {
+struct EndpointRow {
   std::string address, port, status, locality, cluster;
   bool failed_outlier_check = false;
   std::string endpoint() const {
@@ -19,7 +19,7 @@ struct Row {
   }
 };
 
-void take_address(Row& row, const Json* address) {
+void take_address(EndpointRow& row, const Json* address) {
   if (const auto* socket = member(address, "socket_address")) {
     row.address = text_of(member(socket, "address"));
     row.port = text_of(member(socket, "port_value"));
@@ -40,7 +40,7 @@ std::string locality_text(const Json* locality) {
 
 std::string or_unknown(std::string status) { return status.empty() ? "UNKNOWN" : status; }
 
-bool is_asked_for(const Row& row, const ProxyConfigQuery& query) {
+bool is_asked_for(const EndpointRow& row, const ProxyConfigQuery& query) {
   return (query.address.empty() || equal_ignoring_case(row.address, query.address) ||
           equal_ignoring_case(row.endpoint(), query.address)) &&
          (query.port == 0 || row.port == std::to_string(query.port)) &&
@@ -49,10 +49,10 @@ bool is_asked_for(const Row& row, const ProxyConfigQuery& query) {
 }
 
 // Adds those that are asked for; false: there is none.
-bool add_live(std::vector<Row>& rows, const Json* status, const ProxyConfigQuery& query) {
+bool add_live(std::vector<EndpointRow>& rows, const Json* status, const ProxyConfigQuery& query) {
   const auto before = rows.size();
   for (const auto* host : elements(member(status, "host_statuses"))) {
-    Row row;
+    EndpointRow row;
     take_address(row, member(host, "address"));
     row.status = or_unknown(text_of(member(host, "health_status.eds_health_status")));
     row.failed_outlier_check = truth_of(member(host, "health_status.failed_outlier_check"));
@@ -63,11 +63,12 @@ bool add_live(std::vector<Row>& rows, const Json* status, const ProxyConfigQuery
   return rows.size() > before;
 }
 
-bool add_configured(std::vector<Row>& rows, const Json* assignment, const ProxyConfigQuery& query) {
+bool add_configured(std::vector<EndpointRow>& rows, const Json* assignment,
+                    const ProxyConfigQuery& query) {
   const auto before = rows.size();
   for (const auto* group : elements(member(assignment, "endpoints"))) {
     for (const auto* one : elements(member(group, "lb_endpoints"))) {
-      Row row;
+      EndpointRow row;
       take_address(row, member(one, "endpoint.address"));
       row.status = or_unknown(text_of(member(one, "health_status")));
       row.locality = locality_text(member(group, "locality"));
@@ -97,14 +98,14 @@ std::vector<const Json*> assignments_of(const Json* dump) {
 }
 
 // Of live state: whether an endpoint may be used. Of configuration: where it is.
-std::string table_text(std::vector<Row> rows, bool live, bool typed_names) {
-  Table table(padding);
+std::string table_text(std::vector<EndpointRow> rows, bool live, bool typed_names) {
+  Table table(endpoint_padding);
   if (live) {
     table.add({"ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"});
   } else {
     table.add({"NAME", "STATUS", "LOCALITY", "CLUSTER"});
   }
-  std::stable_sort(rows.begin(), rows.end(), [live](const Row& a, const Row& b) {
+  std::stable_sort(rows.begin(), rows.end(), [live](const EndpointRow& a, const EndpointRow& b) {
     const int port_a = std::atoi(a.port.c_str()), port_b = std::atoi(b.port.c_str());
     if (!live) return a.cluster < b.cluster;
     return std::tie(a.address, port_a, a.cluster) < std::tie(b.address, port_b, b.cluster);
@@ -120,7 +121,7 @@ std::string table_text(std::vector<Row> rows, bool live, bool typed_names) {
 }  // namespace
 
 Result<std::string> view_endpoints(const Json* document, const ProxyConfigQuery& query) {
-  std::vector<Row> rows;
+  std::vector<EndpointRow> rows;
   std::vector<const Json*> shown;
   const auto* live = member(document, "cluster_statuses");
   if (!live) {

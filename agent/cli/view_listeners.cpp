@@ -7,7 +7,7 @@
 namespace sallyport::cli {
 namespace {
 
-constexpr std::size_t padding = 1;
+constexpr std::size_t listener_padding = 1;
 constexpr std::string_view http_filter = "envoy.filters.network.http_connection_manager";
 constexpr std::string_view tcp_filter = "envoy.filters.network.tcp_proxy";
 constexpr std::string_view black_hole = "BlackHoleCluster";
@@ -115,14 +115,14 @@ std::string destination_text(const Json* chain) {
   return "Non-HTTP/Non-TCP";
 }
 
-struct Row {
+struct ListenerRow {
   const Json* listener;
   std::string address, type;
   int port;
 };
 
-std::vector<Row> rows_of(const Json* listeners) {
-  std::vector<Row> rows;
+std::vector<ListenerRow> listener_rows(const Json* listeners) {
+  std::vector<ListenerRow> rows;
   const auto add = [&rows](const Json* listener) {
     if (!listener) return;
     const auto* at = member(listener, "address.socket_address");
@@ -138,13 +138,13 @@ std::vector<Row> rows_of(const Json* listeners) {
   return rows;
 }
 
-bool is_asked_for(const Row& row, const ProxyConfigQuery& query) {
+bool is_asked_for(const ListenerRow& row, const ProxyConfigQuery& query) {
   return (query.address.empty() || equal_ignoring_case(row.address, query.address)) &&
          (query.port == 0 || row.port == query.port) &&
          (query.type.empty() || equal_ignoring_case(row.type, query.type));
 }
 
-void add_rows(Table& table, const Row& row, const ProxyConfigQuery& query) {
+void add_rows(Table& table, const ListenerRow& row, const ProxyConfigQuery& query) {
   std::vector<std::string> head = {row.address, std::to_string(row.port)};
   if (query.typed_names)
     head.insert(head.begin(), "listener/" + text_of(member(row.listener, "name")));
@@ -171,17 +171,17 @@ void add_rows(Table& table, const Row& row, const ProxyConfigQuery& query) {
 Result<std::string> view_listeners(const Json* dump, const ProxyConfigQuery& query) {
   const auto listeners = section(dump, "ListenersConfigDump");
   if (!listeners) return listeners.error();
-  auto rows = rows_of(*listeners);
-  std::erase_if(rows, [&](const Row& row) { return !is_asked_for(row, query); });
+  auto rows = listener_rows(*listeners);
+  std::erase_if(rows, [&](const ListenerRow& row) { return !is_asked_for(row, query); });
   if (query.output != Output::table) {
     std::vector<const Json*> shown;
     for (const auto& row : rows) shown.push_back(row.listener);
     return print_list(shown, query.output, Names::camel_case);
   }
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+  std::stable_sort(rows.begin(), rows.end(), [](const ListenerRow& a, const ListenerRow& b) {
     return std::tie(a.port, a.address, a.type) < std::tie(b.port, b.address, b.type);
   });
-  Table table(padding);
+  Table table(listener_padding);
   std::vector<std::string> titles = {"ADDRESSES", "PORT"};
   if (query.typed_names) titles.insert(titles.begin(), "NAME");
   if (query.verbose) {

@@ -11,11 +11,11 @@
 namespace sallyport::cli {
 namespace {
 
-constexpr std::size_t padding = 5;
+constexpr std::size_t secret_padding = 5;
 constexpr std::size_t serial_digits = 32;
 constexpr std::size_t certificates_read_max = 4096;
 
-struct Row {
+struct SecretRow {
   std::string name, type, status, serial, not_after, not_before, trust_domain, problem;
   bool valid = false;
 };
@@ -29,7 +29,7 @@ std::string time_text(int64_t seconds) {
 }
 
 // What istioctl says of a secret is what its first certificate says.
-void take_certificate(Row& row, const std::string& pem, int64_t now) {
+void take_certificate(SecretRow& row, const std::string& pem, int64_t now) {
   const auto contents = certs::read_pem(pem, certificates_read_max);
   if (!contents || contents->certificates.empty()) return;
   X509* const first = contents->certificates.front().get();
@@ -50,11 +50,11 @@ void take_certificate(Row& row, const std::string& pem, int64_t now) {
   }
 }
 
-void add_rows(std::vector<Row>& rows, const Json* secrets, bool active,
+void add_rows(std::vector<SecretRow>& rows, const Json* secrets, bool active,
               const ProxyConfigQuery& query) {
   const auto* key = active ? "dynamic_active_secrets" : "dynamic_warming_secrets";
   for (const auto* one : elements(member(secrets, key))) {
-    Row row;
+    SecretRow row;
     row.name = text_of(member(one, "name"));
     if (!query.name.empty() && row.name != query.name) continue;
     row.status = active ? "ACTIVE" : "WARMING";
@@ -64,11 +64,11 @@ void add_rows(std::vector<Row>& rows, const Json* secrets, bool active,
   }
 }
 
-std::string table_text(const std::vector<Row>& rows, bool typed_names) {
+std::string table_text(const std::vector<SecretRow>& rows, bool typed_names) {
   // istioctl's rule: the column is there when every certificate has a SPIFFE identity.
   bool domains = true;
   for (const auto& row : rows) domains &= !row.trust_domain.empty();
-  Table table(padding);
+  Table table(secret_padding);
   std::vector<std::string> titles = {"RESOURCE NAME", "TYPE",      "STATUS",    "VALID CERT",
                                      "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"};
   if (domains) titles.push_back("TRUST DOMAIN");
@@ -90,7 +90,7 @@ std::string table_text(const std::vector<Row>& rows, bool typed_names) {
 }
 
 // Below the table, so that the columns stay istioctl's.
-std::string reasons(const std::vector<Row>& rows) {
+std::string reasons(const std::vector<SecretRow>& rows) {
   std::string out;
   for (const auto& row : rows) {
     if (row.problem.empty()) continue;
@@ -115,7 +115,7 @@ Result<std::string> view_secrets(const Json* dump, const ProxyConfigQuery& query
   const auto secrets = section(dump, "SecretsConfigDump");
   if (!secrets) return secrets.error();
   if (query.output != Output::table) return print(**secrets, query.output, Names::camel_case);
-  std::vector<Row> rows;
+  std::vector<SecretRow> rows;
   add_rows(rows, *secrets, false, query);
   add_rows(rows, *secrets, true, query);
   if (rows.empty()) return std::string("No active or warming secrets found.\n");

@@ -13,13 +13,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-struct Url {
+struct WaitUrl {
   std::vector<SocketAddress> addresses;  // to be tried in this order
   std::string target;
 };
 
 // http://ADDRESS[:PORT][/PATH]; localhost is both loopback addresses.
-std::optional<Url> parse_url(std::string_view text) {
+std::optional<WaitUrl> parse_wait_url(std::string_view text) {
   constexpr std::string_view scheme = "http://";
   if (!text.starts_with(scheme)) return std::nullopt;
   text.remove_prefix(scheme.size());
@@ -27,7 +27,7 @@ std::optional<Url> parse_url(std::string_view text) {
   std::string host(text.substr(0, slash));
   if (host.find_first_of(":]", host.rfind(']') + 1) == host.npos || host.ends_with(']'))
     host += ":80";
-  Url url{.target = slash == text.size() ? "/" : std::string(text.substr(slash))};
+  WaitUrl url{.target = slash == text.size() ? "/" : std::string(text.substr(slash))};
   const bool local = host.starts_with("localhost:");
   for (const char* name : {"127.0.0.1", "[::1]"}) {
     const auto address = SocketAddress::parse(
@@ -39,7 +39,7 @@ std::optional<Url> parse_url(std::string_view text) {
   return url;
 }
 
-Result<std::string> ask(const Url& url, const std::string& method, milliseconds time) {
+Result<std::string> ask(const WaitUrl& url, const std::string& method, milliseconds time) {
   auto answer = ask_admin(url.addresses.front(), method, url.target, time);
   for (std::size_t i = 1; i < url.addresses.size() && !answer; ++i) {
     auto other = ask_admin(url.addresses[i], method, url.target, time);
@@ -70,7 +70,7 @@ int run_wait(int argc, char** argv) {
       "    sallyport wait --timeoutSeconds 10 --url http://127.0.0.1:15020/healthz/ready\n\n"
       "Exit codes: 0 ready, 1 not in time (with what it last said), 2 wrong command line");
   if (const auto code = parse(app, argc, argv)) return *code;
-  const auto url = parse_url(url_text);
+  const auto url = parse_wait_url(url_text);
   if (!url) return wrong_usage(app, "--url: \"" + url_text + "\" is not http://ADDRESS:PORT/PATH");
 
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(timeout_seconds);
@@ -102,8 +102,8 @@ int run_request(int argc, char** argv) {
       "    sallyport request --debug-port=15020 POST drain\n\n"
       "Exit codes: 0 answered with 200, 1 not, 2 wrong command line");
   if (const auto code = parse(app, argc, argv)) return *code;
-  const auto url = parse_url("http://localhost:" + std::to_string(port) +
-                             (path.starts_with('/') ? "" : "/") + path);
+  const auto url = parse_wait_url("http://localhost:" + std::to_string(port) +
+                                  (path.starts_with('/') ? "" : "/") + path);
   const auto answer = ask(*url, method, milliseconds(60'000));
   if (!answer) {
     std::fprintf(stderr, "sallyport request: %s\n", answer.error().context.c_str());

@@ -14,7 +14,9 @@ const std::string mounted = "/etc/certs/",
                   ca_root_path = "/var/run/secrets/istio/root-cert.pem",
                   ca_token_path = "/var/run/secrets/tokens/istio-token";
 
-Error invalid(std::string text) { return {.fault = Fault::internal, .context = std::move(text)}; }
+Error bad_identity(std::string text) {
+  return {.fault = Fault::internal, .context = std::move(text)};
+}
 
 std::string value_of(const Environment& environment, const char* name,
                      const std::string& otherwise = "") {
@@ -34,7 +36,7 @@ Result<double> ratio(const Environment& environment, const char* name, double ot
   const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
   if (read.ec != std::errc() || read.ptr != text.data() + text.size() ||
       !(value >= 0 && value <= 1))
-    return invalid(std::string(name) + ": \"" + text + "\" is not a number from 0 to 1");
+    return bad_identity(std::string(name) + ": \"" + text + "\" is not a number from 0 to 1");
   return value;
 }
 
@@ -46,15 +48,15 @@ Result<ca::KeyKind> key_kind(const Environment& environment) {
                     bits = value_of(environment, "WORKLOAD_RSA_KEY_SIZE");
   if (!algorithm.empty() || bits.empty()) {
     if (!algorithm.empty() && algorithm != "ECDSA")
-      return invalid("ECC_SIGNATURE_ALGORITHM: \"" + algorithm + "\" is not ECDSA");
+      return bad_identity("ECC_SIGNATURE_ALGORITHM: \"" + algorithm + "\" is not ECDSA");
     if (curve != "P256" && curve != "P384")
-      return invalid("ECC_CURVE: \"" + curve + "\" is neither P256 nor P384");
+      return bad_identity("ECC_CURVE: \"" + curve + "\" is neither P256 nor P384");
     return curve == "P384" ? ca::KeyKind::ec_p384 : ca::KeyKind::ec_p256;
   }
   if (bits == "2048") return ca::KeyKind::rsa_2048;
   if (bits == "3072") return ca::KeyKind::rsa_3072;
   if (bits == "4096") return ca::KeyKind::rsa_4096;
-  return invalid("WORKLOAD_RSA_KEY_SIZE: \"" + bits + "\" is none of 2048, 3072, 4096");
+  return bad_identity("WORKLOAD_RSA_KEY_SIZE: \"" + bits + "\" is none of 2048, 3072, 4096");
 }
 
 Result<ca::CaSettings> ca_settings(const WorkloadIdentityFlags& flags,
@@ -64,7 +66,7 @@ Result<ca::CaSettings> ca_settings(const WorkloadIdentityFlags& flags,
       !flags.ca_address.empty() ? flags.ca_address : value_of(environment, "CA_ADDR");
   const auto colon = settings.address.rfind(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == settings.address.size())
-    return invalid("the CA's address \"" + settings.address + "\" is not host:port");
+    return bad_identity("the CA's address \"" + settings.address + "\" is not host:port");
   const std::string provisioned = value_of(environment, "PROV_CERT");
   if (!provisioned.empty()) {
     settings.chain_file = provisioned + "/cert-chain.pem";
@@ -83,7 +85,7 @@ Result<ca::CaSettings> ca_settings(const WorkloadIdentityFlags& flags,
   const std::string ttl = value_of(environment, "SECRET_TTL", "24h");
   const auto time = istio::duration_value(ttl);
   if (!time || *time < std::chrono::seconds(1))
-    return invalid("SECRET_TTL: \"" + ttl + "\" is not a duration of a second or more");
+    return bad_identity("SECRET_TTL: \"" + ttl + "\" is not a duration of a second or more");
   settings.ttl = std::chrono::duration_cast<std::chrono::seconds>(*time);
   settings.cluster_id = value_of(environment, "ISTIO_META_CLUSTER_ID");
   settings.cert_signer = value_of(environment, "ISTIO_META_CERT_SIGNER");
@@ -95,9 +97,9 @@ Result<void> set_source(const WorkloadIdentityFlags& flags, const Environment& e
                         ca::IdentitySettings& settings) {
   const bool files = !flags.chain.empty() || !flags.key.empty() || !flags.roots.empty();
   if (files && (flags.chain.empty() || flags.key.empty() || flags.roots.empty()))
-    return invalid("--identity-cert, --identity-key and --identity-root go together");
+    return bad_identity("--identity-cert, --identity-key and --identity-root go together");
   if (files + !flags.workload_socket.empty() + !flags.ca_address.empty() > 1) {
-    return invalid(
+    return bad_identity(
         "one source of the workload's certificate: --identity-cert, --workload-socket or "
         "--ca-address");
   }

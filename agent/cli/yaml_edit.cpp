@@ -276,4 +276,10 @@ std::string YamlEdit::result() const {
   return edited += text_.substr(at);
 }
 
+std::string scalar_of(const YAML::Node& map, const char* key) {
+  if (!map.IsDefined() || !map.IsMap()) return {};
+  const YAML::Node value = map[key];
+  return value.IsDefined() && value.IsScalar() ? value.Scalar() : std::string();
+}
+
 }  // namespace sallyport::cli

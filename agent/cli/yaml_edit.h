@@ -67,5 +67,7 @@ private:
 std::string flow_of(const YAML::Node& node);
 std::string block_of(const YAML::Node& node);
 std::string quoted(const std::string& text);  // a JSON string
+// The scalar that `map` has for `key`; empty: it has none, or is no map.
+std::string scalar_of(const YAML::Node& map, const char* key);
 
 }  // namespace sallyport::cli

@@ -11,10 +11,6 @@ std::string_view value_of(const SecretData& data, std::string_view key) {
   return at == data.end() ? std::string_view() : std::string_view(at->second);
 }
 
-Error missing(std::string reason) {
-  return {.fault = Fault::missing_secret, .context = std::move(reason)};
-}
-
 // The first three names, as Istio lists them; never a value.
 std::string names_of(const SecretData& data) {
   std::string names;
@@ -28,7 +24,7 @@ std::string names_of(const SecretData& data) {
 
 Result<std::string> read_one(const std::string& path) {
   auto text = read_file(path, limits::pem_file_bytes);
-  if (!text) return missing(path + ": " + text.error().context);
+  if (!text) return missing_secret(path + ": " + text.error().context);
   return text;
 }
 
@@ -43,10 +39,10 @@ Result<Pem> certificate_in(const SecretData& data) {
   }
   for (const auto& [certificate, key] : styles) {
     if (!data.contains(certificate) || !data.contains(key)) continue;
-    return missing("found keys \"" + std::string(certificate) + "\" and \"" + std::string(key) +
-                   "\", but they were empty");
+    return missing_secret("found keys \"" + std::string(certificate) + "\" and \"" +
+                          std::string(key) + "\", but they were empty");
   }
-  return missing(
+  return missing_secret(
       "found secret, but didn't have expected keys (cert and key) or (tls.crt and tls.key); "
       "found: " +
       names_of(data));
@@ -61,10 +57,10 @@ Result<Pem> roots_in(const SecretData& data) {
   }
   for (const auto& [ca, crl] : styles) {
     if (data.contains(ca))
-      return missing("found key \"" + std::string(ca) + "\", but it was empty");
+      return missing_secret("found key \"" + std::string(ca) + "\", but it was empty");
   }
-  return missing("found secret, but didn't have expected keys cacert or ca.crt; found: " +
-                 names_of(data));
+  return missing_secret("found secret, but didn't have expected keys cacert or ca.crt; found: " +
+                        names_of(data));
 }
 
 std::vector<std::string> paths_in(std::string_view vault_name) {
@@ -89,7 +85,7 @@ Result<Pem> read_pem(const std::vector<std::string>& paths) {
     auto second = read_one(paths[1]);
     if (!second) return second.error();
     // Being written, or a mistake: a CRL that is asked for is never left out silently.
-    if (second->empty()) return missing(paths[1] + " is empty");
+    if (second->empty()) return missing_secret(paths[1] + " is empty");
     pem.second = std::move(*second);
     return pem;
   };
@@ -103,6 +99,10 @@ Result<Pem> read_pem(const std::vector<std::string>& paths) {
     if (same) break;
   }
   return pem;
+}
+
+Error missing_secret(std::string reason) {
+  return {.fault = Fault::missing_secret, .context = std::move(reason)};
 }
 
 }  // namespace sallyport::config

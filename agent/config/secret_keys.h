@@ -24,4 +24,6 @@ std::vector<std::string> paths_in(std::string_view vault_name);
 // old and one new. The error names the file.
 Result<Pem> read_pem(const std::vector<std::string>& paths);
 
+Error missing_secret(std::string reason);
+
 }  // namespace sallyport::config

@@ -24,10 +24,6 @@ bool is_elsewhere(std::string_view name) {
   return name == "system" || name == certs::identity_name || name == certs::mesh_roots_name;
 }
 
-Error missing(std::string reason) {
-  return {.fault = Fault::missing_secret, .context = std::move(reason)};
-}
-
 istio::Finding place_of(const ResourceRef& ref) {
   return {istio::Severity::error, ref.file, ref.line, ref.kind,
           ref.namespace_name,     ref.name, "",       ""};
@@ -108,10 +104,10 @@ Secrets::Material Secrets::secret_material(std::string_view name, bool roots,
     material.refusal = refusal;
   } else if (refusal) {
     material.place = *refusal;
-    material.pem = missing(refusal->reason);
+    material.pem = missing_secret(refusal->reason);
   } else {
     material.place = {istio::Severity::error, "", 0, "Secret", namespace_name_, tried, "", ""};
-    material.pem = missing("missing");
+    material.pem = missing_secret("missing");
   }
   return material;
 }
@@ -133,8 +129,8 @@ Secrets::Material Secrets::material_of(const std::string& name, const Sources& s
     const auto* refusal = sources.refusal("ConfigMap", namespace_name, map_name);
     if (map) material.place = place_of(*map->metadata.ref);
     if (!map && refusal) material.place = *refusal;
-    material.pem =
-        map ? roots_in(map->data) : Result<Pem>(missing(refusal ? refusal->reason : "missing"));
+    material.pem = map ? roots_in(map->data)
+                       : Result<Pem>(missing_secret(refusal ? refusal->reason : "missing"));
     material.refusal = map ? refusal : nullptr;
   } else if (name.starts_with(cert_prefix) || name.starts_with(root_prefix)) {
     const std::vector<std::string> paths = paths_in(name);
@@ -142,7 +138,7 @@ Secrets::Material Secrets::material_of(const std::string& name, const Sources& s
     material.place.file = paths[0];
     material.pem = read_pem(paths);
   } else {
-    material.pem = missing("secrets of this form are not supported: " + name);
+    material.pem = missing_secret("secrets of this form are not supported: " + name);
   }
   return material;
 }

@@ -14,4 +14,11 @@ std::string ResourceRef::text() const {
   return out;
 }
 
+std::string text_at(const ResourceRefPtr& ref, int line) {
+  if (!ref) return {};
+  ResourceRef at = *ref;
+  if (line > 0) at.line = line;
+  return at.text();
+}
+
 }  // namespace sallyport

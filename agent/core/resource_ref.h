@@ -21,4 +21,7 @@ struct ResourceRef {
 };
 using ResourceRefPtr = std::shared_ptr<const ResourceRef>;
 
+// The text of `ref` (may be null: empty), at another line of its file where `line` is not 0.
+std::string text_at(const ResourceRefPtr& ref, int line = 0);
+
 }  // namespace sallyport

@@ -5,7 +5,8 @@
 namespace sallyport::istio {
 namespace {
 
-constexpr Choice modes[] = {{"DISABLE", 0}, {"SIMPLE", 1}, {"MUTUAL", 2}, {"ISTIO_MUTUAL", 3}};
+constexpr Choice client_modes[] = {
+    {"DISABLE", 0}, {"SIMPLE", 1}, {"MUTUAL", 2}, {"ISTIO_MUTUAL", 3}};
 
 void check_skip_verify(const ClientTls& tls, Fields& fields) {
   const bool trusts_files = !tls.ca_certificates.empty() || !tls.subject_alt_names.empty();
@@ -48,7 +49,7 @@ void check(const ClientTls& tls, Fields& fields) {
 ClientTls decode_client_tls(Fields& fields) {
   ClientTls tls;
   tls.line = fields.line();
-  tls.mode = static_cast<TlsMode>(fields.choice("mode", modes).value_or(0));
+  tls.mode = static_cast<TlsMode>(fields.choice("mode", client_modes).value_or(0));
   tls.client_certificate = fields.text("clientCertificate");
   tls.private_key = fields.text("privateKey");
   tls.ca_certificates = fields.text("caCertificates");

@@ -4,12 +4,11 @@
 #include <cstring>
 #include <optional>
 
+#include "agent/core/ascii.h"
 #include "agent/core/limits.h"
 
 namespace sallyport::istio {
 namespace {
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 void add_utf8(std::string& to, uint32_t point) {
   const auto byte = [&](uint32_t bits) { to += static_cast<char>(bits); };
@@ -82,7 +81,7 @@ const Node* JsonReader::value(int depth) {
     node.text = std::move(*read);
     return &node;
   }
-  if (c == '-' || is_digit(c)) return number();
+  if (c == '-' || ascii::is_digit(c)) return number();
   for (const std::string_view word : {"true", "false", "null"}) {
     if (!text_.substr(at_).starts_with(word)) continue;
     at_ += word.size();
@@ -128,12 +127,12 @@ const Node* JsonReader::number() {
   const std::size_t begin = at_;
   const auto digits = [this] {
     const std::size_t from = at_;
-    while (is_digit(peek())) ++at_;
+    while (ascii::is_digit(peek())) ++at_;
     return at_ > from;
   };
   bool real = false;
   if (peek() == '-') ++at_;
-  if (peek() == '0' && at_ + 1 < text_.size() && is_digit(text_[at_ + 1]))
+  if (peek() == '0' && at_ + 1 < text_.size() && ascii::is_digit(text_[at_ + 1]))
     return fail("a number with a leading zero");
   if (!digits()) return fail("expected a number");
   if (peek() == '.' && (++at_, real = true, !digits())) return fail("expected a number");

@@ -46,7 +46,7 @@ std::vector<std::string_view> parts_of(std::string_view locality) {
 
 // Whether `later` is within what `earlier` names, or names all of it. As in Istio a `*` overlaps
 // only with what stands behind it.
-bool overlap(std::string_view earlier, std::string_view later) {
+bool localities_overlap(std::string_view earlier, std::string_view later) {
   const auto before = parts_of(earlier), after = parts_of(later);
   if (before[0] == "*") return true;
   for (std::size_t i = 0; i < after.size(); ++i) {
@@ -59,7 +59,7 @@ bool overlap(std::string_view earlier, std::string_view later) {
 void check_overlap(Fields& fields, std::string_view field, const std::vector<std::string>& all) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
-      if (!overlap(all[j], all[i])) continue;
+      if (!localities_overlap(all[j], all[i])) continue;
       fields.error(field,
                    "locality " + all[i] + " overlap with previous specified ones: " + all[j]);
     }

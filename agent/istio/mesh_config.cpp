@@ -13,7 +13,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr Choice outbound_modes[] = {{"REGISTRY_ONLY", 0}, {"ALLOW_ANY", 1}};
+constexpr Choice mesh_outbound_modes[] = {{"REGISTRY_ONLY", 0}, {"ALLOW_ANY", 1}};
 constexpr Choice log_encodings[] = {{"TEXT", 0}, {"JSON", 1}};
 
 void decode_proxy_fields(ProxyConfig& config, Fields& fields) {
@@ -36,7 +36,7 @@ void decode_proxy_fields(ProxyConfig& config, Fields& fields) {
 }
 
 void decode_outbound_policy(MeshConfig& config, Fields& policy) {
-  const auto mode = policy.choice("mode", outbound_modes);
+  const auto mode = policy.choice("mode", mesh_outbound_modes);
   if (mode) config.outbound_traffic_policy = static_cast<OutboundMode>(*mode);
   policy.unsupported({"tls"});
 }

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "agent/core/address.h"
+#include "agent/core/ascii.h"
 #include "agent/istio/scalar.h"
 
 namespace sallyport::istio {
@@ -178,12 +179,11 @@ bool is_generated_sni(std::string_view name) {
     at = next + 1;
   }
   if (parts.size() < 4) return false;
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   const auto& port = parts[1];
   const auto& host = parts[3];
-  return std::any_of(port.begin(), port.end(), is_digit) &&
+  return std::any_of(port.begin(), port.end(), ascii::is_digit) &&
          std::any_of(host.begin(), host.end(),
-                     [&](char c) { return is_alphanumeric(c) && !is_digit(c); });
+                     [&](char c) { return is_alphanumeric(c) && !ascii::is_digit(c); });
 }
 
 bool is_claim(std::string_view header) {
@@ -216,9 +216,7 @@ std::string upper_case(std::string_view text) {
 
 std::string lower_case(std::string_view text) {
   std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-  }
+  for (char& c : out) c = ascii::lower(c);
   return out;
 }
 

@@ -5,11 +5,12 @@
 namespace sallyport::istio {
 namespace {
 
-constexpr Choice modes[] = {{"UNSET", 0}, {"DISABLE", 1}, {"PERMISSIVE", 2}, {"STRICT", 3}};
+constexpr Choice mutual_tls_modes[] = {
+    {"UNSET", 0}, {"DISABLE", 1}, {"PERMISSIVE", 2}, {"STRICT", 3}};
 
 MutualTlsMode decode_mode(Fields& mtls, const ResourceRef& ref) {
   MutualTlsMode out;
-  out.mode = static_cast<MutualTls>(mtls.choice("mode", modes).value_or(0));
+  out.mode = static_cast<MutualTls>(mtls.choice("mode", mutual_tls_modes).value_or(0));
   ResourceRef at = ref;
   at.line = mtls.line_of("mode");
   out.ref = std::make_shared<const ResourceRef>(std::move(at));

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "agent/core/ascii.h"
+
 namespace sallyport::istio {
 namespace {
 
@@ -15,8 +17,6 @@ template <std::size_t N>
 bool among(std::string_view text, const std::string_view (&words)[N]) {
   return std::find(std::begin(words), std::end(words), text) != std::end(words);
 }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::optional<int64_t> parse_integer(std::string_view text) {
   const bool negative = text.starts_with('-');
@@ -40,7 +40,7 @@ bool looks_real(std::string_view text) {
   std::size_t at = 0;
   const auto digits = [&] {
     const std::size_t from = at;
-    while (at < text.size() && is_digit(text[at])) ++at;
+    while (at < text.size() && ascii::is_digit(text[at])) ++at;
     return at - from;
   };
   if (at < text.size() && (text[at] == '-' || text[at] == '+')) ++at;
@@ -81,7 +81,7 @@ Node::Kind resolve_plain(std::string_view text) {
     return Node::Kind::null;
   }
   if (boolean_value(text)) return Node::Kind::boolean;
-  if (!is_digit(text[0]) && text[0] != '-' && text[0] != '+' && text[0] != '.') {
+  if (!ascii::is_digit(text[0]) && text[0] != '-' && text[0] != '+' && text[0] != '.') {
     return Node::Kind::text;
   }
   const std::string plain = without_underscores(text);
@@ -128,17 +128,17 @@ std::optional<std::chrono::nanoseconds> duration_value(std::string_view text) {
   while (!text.empty()) {
     long double number = 0, scale = 1;
     std::size_t digits = 0, at = 0;
-    for (; at < text.size() && is_digit(text[at]); ++at, ++digits)
+    for (; at < text.size() && ascii::is_digit(text[at]); ++at, ++digits)
       number = number * 10 + (text[at] - '0');
     if (at < text.size() && text[at] == '.') {
-      for (++at; at < text.size() && is_digit(text[at]); ++at, ++digits) {
+      for (++at; at < text.size() && ascii::is_digit(text[at]); ++at, ++digits) {
         number += (text[at] - '0') * (scale /= 10);
       }
     }
     if (digits == 0) return std::nullopt;
     text.remove_prefix(at);
     std::size_t length = 0;
-    while (length < text.size() && !is_digit(text[length]) && text[length] != '.') ++length;
+    while (length < text.size() && !ascii::is_digit(text[length]) && text[length] != '.') ++length;
     const auto* unit = std::find_if(std::begin(units), std::end(units), [&](const auto& candidate) {
       return candidate.first == text.substr(0, length);
     });

@@ -6,12 +6,12 @@
 namespace sallyport::istio {
 namespace {
 
-constexpr std::string_view blanks = " \t\r,[]{}\"'";
+constexpr std::string_view around_a_value = " \t\r,[]{}\"'";
 
 std::string_view trim(std::string_view text) {
-  const std::size_t from = text.find_first_not_of(blanks);
+  const std::size_t from = text.find_first_not_of(around_a_value);
   if (from == std::string_view::npos) return {};
-  return text.substr(from, text.find_last_not_of(blanks) - from + 1);
+  return text.substr(from, text.find_last_not_of(around_a_value) - from + 1);
 }
 
 // "key: value", also as JSON writes it; the key without dashes and quotes.

@@ -44,7 +44,7 @@ void read_target_port(Fields& fields, ServicePort& port) {
   }
 }
 
-ServicePort decode_port(Fields& fields) {
+ServicePort decode_service_port(Fields& fields) {
   ServicePort port;
   port.line = fields.line();
   port.name = fields.text("name");
@@ -84,7 +84,7 @@ void check_ports(const Service& service, Fields& spec) {
 }
 
 void decode_spec(Service& service, Fields& spec) {
-  spec.each("ports", [&](Fields& fields) { service.ports.push_back(decode_port(fields)); });
+  spec.each("ports", [&](Fields& fields) { service.ports.push_back(decode_service_port(fields)); });
   service.selector = spec.labels("selector");
   service.external_name = spec.text("externalName");
   service.cluster_ips = spec.texts("clusterIPs");

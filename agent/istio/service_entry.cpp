@@ -11,7 +11,7 @@ constexpr Choice resolutions[] = {
     {"NONE", 0}, {"STATIC", 1}, {"DNS", 2}, {"DNS_ROUND_ROBIN", 3}, {"DYNAMIC_DNS", 4}};
 constexpr Choice locations[] = {{"MESH_EXTERNAL", 0}, {"MESH_INTERNAL", 1}};
 
-ServicePort decode_port(Fields& fields) {
+ServicePort decode_entry_port(Fields& fields) {
   ServicePort port;
   port.line = fields.line();
   port.number = fields.port("number");
@@ -34,7 +34,7 @@ void decode_spec(ServiceEntry& entry, Fields& spec) {
     const auto ip = address.find(':') == address.npos ? std::nullopt : IpAddress::parse(address);
     if (ip && ip->is_v4()) address = ip->text();
   }
-  spec.each("ports", [&](Fields& fields) { entry.ports.push_back(decode_port(fields)); });
+  spec.each("ports", [&](Fields& fields) { entry.ports.push_back(decode_entry_port(fields)); });
   entry.location = static_cast<Location>(spec.choice("location", locations).value_or(0));
   entry.resolution = static_cast<Resolution>(spec.choice("resolution", resolutions).value_or(0));
   spec.each("endpoints",

@@ -13,13 +13,13 @@ namespace {
 
 constexpr Choice capture_modes[] = {{"DEFAULT", 0}, {"IPTABLES", 1}, {"NONE", 2}};
 constexpr int capture_iptables = 1, capture_none = 2;
-constexpr Choice outbound_modes[] = {
+constexpr Choice sidecar_outbound_modes[] = {
     {"REGISTRY_ONLY", 0}, {"ALLOW_ANY", 1}, {"ALLOW_ANY_DYNAMIC_DNS", 2}};
 constexpr Choice tls_modes[] = {{"PASSTHROUGH", 0},  {"SIMPLE", 1},
                                 {"MUTUAL", 2},       {"AUTO_PASSTHROUGH", 3},
                                 {"ISTIO_MUTUAL", 4}, {"OPTIONAL_MUTUAL", 5}};
 
-SidecarPort decode_port(Fields& fields) {
+SidecarPort decode_sidecar_port(Fields& fields) {
   SidecarPort port;
   port.line = fields.line();
   port.number = fields.optional_port("number");
@@ -102,7 +102,8 @@ void check_tls(const SidecarPort& port, Fields& tls) {
 SidecarIngress decode_ingress(Fields& fields) {
   SidecarIngress ingress;
   ingress.line = fields.line();
-  const bool given = fields.object("port", [&](Fields& port) { ingress.port = decode_port(port); });
+  const bool given =
+      fields.object("port", [&](Fields& port) { ingress.port = decode_sidecar_port(port); });
   if (!given) {
     fields.error("port", "sidecar: port is required for ingress listeners");
   } else if (ingress.port.number == 0) {
@@ -186,7 +187,7 @@ void check_unix_listener(const SidecarEgress& egress, int capture, Fields& field
 SidecarEgress decode_egress(Fields& fields) {
   SidecarEgress egress;
   egress.line = fields.line();
-  fields.object("port", [&](Fields& port) { egress.port = decode_port(port); });
+  fields.object("port", [&](Fields& port) { egress.port = decode_sidecar_port(port); });
   egress.bind = fields.text("bind");
   const int capture = fields.choice("captureMode", capture_modes).value_or(0);
   if (egress.port && egress.port->number == 0) {
@@ -245,7 +246,7 @@ void check_egress_proxy(Fields& proxy) {
 
 // Given without a mode it is the enum's zero, REGISTRY_ONLY.
 void decode_outbound_policy(Sidecar& sidecar, Fields& policy) {
-  const int mode = policy.choice("mode", outbound_modes).value_or(0);
+  const int mode = policy.choice("mode", sidecar_outbound_modes).value_or(0);
   sidecar.policy_line = policy.line();
   sidecar.allow_any = mode == 1;
   if (mode == 2) {

@@ -8,7 +8,7 @@
 namespace sallyport::istio {
 namespace {
 
-constexpr Choice versions[] = {{"TLS_AUTO", 0}, {"TLSV1_2", 2}, {"TLSV1_3", 3}};
+constexpr Choice lowest_versions[] = {{"TLS_AUTO", 0}, {"TLSV1_2", 2}, {"TLSV1_3", 3}};
 constexpr std::string_view suites[] = {"ECDHE-ECDSA-AES128-GCM-SHA256",
                                        "ECDHE-RSA-AES128-GCM-SHA256",
                                        "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -50,7 +50,7 @@ std::vector<std::string> known_names(std::string_view field, const std::string_v
 
 std::shared_ptr<const TlsDefaults> decode_tls_defaults(Fields& fields) {
   auto out = std::make_shared<TlsDefaults>();
-  out->only_tls_1_3 = fields.choice("minProtocolVersion", versions).value_or(0) == 3;
+  out->only_tls_1_3 = fields.choice("minProtocolVersion", lowest_versions).value_or(0) == 3;
   out->cipher_suites = known_names("cipherSuites", suites, fields);
   out->ecdh_curves = known_names("ecdhCurves", curves, fields);
   return out;

@@ -51,7 +51,7 @@ void decode_blocks(Policy& policy, Fields& fields) {
     fields.warn("tls", "empty, counts as absent (is what follows indented?)");
 }
 
-constexpr Choice versions[] = {{"V1", 0}, {"V2", 1}};
+constexpr Choice proxy_protocol_versions[] = {{"V1", 0}, {"V2", 1}};
 
 // It has no effect yet.
 void check_tunnel(Fields& tunnel) {
@@ -110,7 +110,8 @@ TrafficPolicy decode_traffic_policy(Fields& fields) {
     fields.error("tunnel", "tunnel and proxyProtocol must not be set together");
   }
   fields.object("tunnel", check_tunnel);
-  fields.object("proxyProtocol", [](Fields& proxy) { proxy.choice("version", versions); });
+  fields.object("proxyProtocol",
+                [](Fields& proxy) { proxy.choice("version", proxy_protocol_versions); });
   fields.unsupported({"tunnel", "proxyProtocol"});
   return policy;
 }

@@ -9,7 +9,7 @@ namespace sallyport::istio {
 namespace {
 
 // `*.com` and `*.foo.com` match each other, as `*.foo.com` and `a.foo.com` do.
-bool overlap(std::string_view a, std::string_view b) {
+bool hosts_overlap(std::string_view a, std::string_view b) {
   if (!a.starts_with('*')) std::swap(a, b);
   if (!a.starts_with('*')) return a == b;
   const auto suffix = a.substr(1), other = b.starts_with('*') ? b.substr(1) : b;
@@ -38,7 +38,7 @@ void check_hosts(const VirtualService& service, Fields& spec) {
   if (service.hosts.size() > hosts_max) return spec.error("hosts", "at most 4096 hosts");
   for (std::size_t i = 0; valid && i < service.hosts.size(); i++) {
     for (std::size_t j = i + 1; j < service.hosts.size(); j++) {
-      if (!overlap(service.hosts[i], service.hosts[j])) continue;
+      if (!hosts_overlap(service.hosts[i], service.hosts[j])) continue;
       spec.error("hosts", "duplicate hosts in virtual service: " + service.hosts[i] + " & " +
                               service.hosts[j]);
     }

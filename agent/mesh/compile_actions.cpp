@@ -18,14 +18,14 @@ struct Condition {
 };
 // Conditions of HTTP/2 and gRPC alone (refused-stream, unavailable, ...) have no bit: they can't
 // happen over HTTP/1.
-constexpr Condition conditions[] = {{"connect-failure", retry_connect_failure},
-                                    {"reset", retry_reset},
-                                    {"reset-before-request", retry_reset_before_request},
-                                    {"5xx", retry_5xx},
-                                    {"gateway-error", retry_gateway_error},
-                                    {"retriable-4xx", retry_4xx},
-                                    {"retriable-status-codes", retry_status_codes},
-                                    {"envoy-ratelimited", retry_envoy_ratelimited}};
+constexpr Condition retry_conditions[] = {{"connect-failure", retry_connect_failure},
+                                          {"reset", retry_reset},
+                                          {"reset-before-request", retry_reset_before_request},
+                                          {"5xx", retry_5xx},
+                                          {"gateway-error", retry_gateway_error},
+                                          {"retriable-4xx", retry_4xx},
+                                          {"retriable-status-codes", retry_status_codes},
+                                          {"envoy-ratelimited", retry_envoy_ratelimited}};
 
 bool is_authority(const std::string& name) {
   const auto lower = istio::lower_case(name);
@@ -93,7 +93,7 @@ FaultInjection compile_fault(const istio::HttpFault& from) {
   return out;
 }
 
-std::string joined(const std::vector<std::string>& words) {
+std::string with_commas(const std::vector<std::string>& words) {
   std::string out;
   for (const auto& word : words) (out += out.empty() ? "" : ",") += word;
   return out;
@@ -105,9 +105,9 @@ Cors compile_cors(const istio::CorsPolicy& from) {
     const bool any = origin.value == "*";
     out.origins.push_back(any ? TextMatch{{Kind::present, ""}, {}} : compile_match(origin));
   }
-  out.methods = joined(from.allow_methods);
-  out.headers = joined(from.allow_headers);
-  out.exposed = joined(from.expose_headers);
+  out.methods = with_commas(from.allow_methods);
+  out.headers = with_commas(from.allow_headers);
+  out.exposed = with_commas(from.expose_headers);
   if (from.max_age) out.max_age = std::to_string(from.max_age->count() / 1000);
   out.credentials = from.allow_credentials.value_or(false);
   out.forward_unmatched = from.forward_unmatched_preflights;
@@ -141,7 +141,7 @@ std::shared_ptr<const RouteMatch> compile_match(const istio::HttpMatch* match) {
 
 void add_retry_conditions(std::string_view text, RetryPolicy& out) {
   for (const auto word : istio::comma_separated(text)) {
-    for (const auto& [name, flag] : conditions) {
+    for (const auto& [name, flag] : retry_conditions) {
       if (name == word) out.on |= flag;
     }
   }

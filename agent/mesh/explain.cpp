@@ -8,29 +8,22 @@
 namespace sallyport::mesh {
 namespace {
 
-std::string text_of(const ResourceRefPtr& ref, int line = 0) {
-  if (!ref) return {};
-  ResourceRef at = *ref;
-  if (line > 0) at.line = line;
-  return at.text();
-}
-
 // The port of the service as a resource declares it; null where the cluster has no such resource.
-struct Declared {
+struct DeclaredPort {
   const istio::ServicePort* port = nullptr;
   std::string from;
 };
 
-Declared declared_port(const CompileInput& input, const Cluster& cluster) {
-  const auto find = [&](const auto& resource) -> Declared {
+DeclaredPort declared_port(const CompileInput& input, const Cluster& cluster) {
+  const auto find = [&](const auto& resource) -> DeclaredPort {
     if (!cluster.service || *resource.metadata.ref != *cluster.service) return {};
     for (const auto& port : resource.ports) {
-      if (port.number == cluster.port) return {&port, text_of(resource.metadata.ref, port.line)};
+      if (port.number == cluster.port) return {&port, text_at(resource.metadata.ref, port.line)};
     }
     return {};
   };
   for (const auto& resource : input.resources) {
-    Declared found;
+    DeclaredPort found;
     if (const auto* entry = std::get_if<istio::ServiceEntry>(resource.get())) found = find(*entry);
     if (const auto* service = std::get_if<istio::Service>(resource.get())) found = find(*service);
     if (found.port) return found;
@@ -219,16 +212,16 @@ void Explainer::route(const RequestPlan& plan, const RouteTable& table) {
   auto text = "route table " + table.name + ", virtual host " + host.name;
   const bool unknown = &host == table.fallback.get();
   if (unknown) text += ": no host here is called so";
-  auto& chosen = add("virtual host", std::move(text), text_of(host.from));
+  auto& chosen = add("virtual host", std::move(text), text_at(host.from));
   if (unknown) chosen.notes = hidden_services(input_, question_.request.authority);
   if (!plan.route) {
-    auto& step = add("route", "none of its rules matches", text_of(host.from));
+    auto& step = add("route", "none of its rules matches", text_at(host.from));
     return earlier_rules(plan, step);
   }
   const auto& route = *plan.route;
   std::string name = route.name.empty() ? "without a name" : "\"" + route.name + "\"";
   auto& step = add("route", "rule " + name + " for " + shown(route.match.get()),
-                   text_of(route.from, route.line));
+                   text_at(route.from, route.line));
   earlier_rules(plan, step);
 }
 
@@ -236,7 +229,7 @@ void Explainer::earlier_rules(const RequestPlan& plan, ExplainedStep& step) cons
   for (const auto& rule : plan.virtual_host->routes) {
     if (&rule == plan.route) break;
     auto name = rule.name.empty() ? "a rule" : "rule \"" + rule.name + "\"";
-    auto from = text_of(rule.from, rule.line);
+    auto from = text_at(rule.from, rule.line);
     step.notes.push_back(name + " before it wants " + shown(rule.match.get()) +
                          (from.empty() ? "" : ": " + from));
   }
@@ -244,7 +237,7 @@ void Explainer::earlier_rules(const RequestPlan& plan, ExplainedStep& step) cons
 
 // A redirect, a direct response, an abort of every request.
 bool Explainer::answers_itself(const Route& route) {
-  const auto from = text_of(route.from, route.line);
+  const auto from = text_at(route.from, route.line);
   const auto* actions = route.actions.get();
   if (actions && actions->redirect) {
     out_.answer = std::to_string(actions->redirect->code) + " (redirect" +
@@ -269,7 +262,7 @@ bool Explainer::answers_itself(const Route& route) {
 
 std::string tls_inside_tls(const Cluster& cluster) {
   return "TLS inside TLS: the client speaks TLS itself, and " +
-         text_of(cluster.tls.rule, cluster.tls.line) +
+         text_at(cluster.tls.rule, cluster.tls.line) +
          " wraps it in TLS again; servers don't understand that";
 }
 
@@ -295,7 +288,7 @@ void Explainer::target(const ClusterPtr& cluster, const std::string& missing, ui
             (protocol.empty() ? "without a protocol" : protocol);
   }
   to.steps.push_back(
-      {"service", text, declared.port ? declared.from : text_of(cluster->service), {}});
+      {"service", text, declared.port ? declared.from : text_at(cluster->service), {}});
   for (auto& step : explain_cluster(input_, *cluster, authority)) {
     to.steps.push_back(std::move(step));
   }

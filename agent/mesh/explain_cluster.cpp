@@ -9,15 +9,8 @@
 namespace sallyport::mesh {
 namespace {
 
-std::string text_of(const ResourceRefPtr& ref, int line = 0) {
-  if (!ref) return {};
-  ResourceRef at = *ref;
-  if (line > 0) at.line = line;
-  return at.text();
-}
-
 ExplainedStep rule_step(const CompileInput& input, const Cluster& cluster) {
-  ExplainedStep step{"rule", "", text_of(cluster.rule), rules_not_chosen(input, cluster)};
+  ExplainedStep step{"rule", "", text_at(cluster.rule), rules_not_chosen(input, cluster)};
   if (cluster.rule) {
     step.text = "this DestinationRule decides";
   } else {
@@ -27,7 +20,7 @@ ExplainedStep rule_step(const CompileInput& input, const Cluster& cluster) {
   return step;
 }
 
-std::string joined(const std::vector<std::string>& names) {
+std::string with_or(const std::vector<std::string>& names) {
   std::string out;
   for (const auto& name : names) out += (out.empty() ? "" : " or ") + name;
   return out;
@@ -35,7 +28,7 @@ std::string joined(const std::vector<std::string>& names) {
 
 std::string verified(const TlsOrigination& tls, const std::string& host) {
   if (tls.skip_verify) return "nothing is verified (insecureSkipVerify)";
-  if (!tls.names.empty()) return "the certificate must name " + joined(tls.names);
+  if (!tls.names.empty()) return "the certificate must name " + with_or(tls.names);
   if (tls.auto_san) return "the certificate must name " + (host.empty() ? "the Host" : host);
   return "the chain is verified, but no name: any certificate of that CA will do";
 }
@@ -52,7 +45,7 @@ void beware(const TlsOrigination& tls, ExplainedStep& step) {
 ExplainedStep tls_step(const CompileInput& input, const Cluster& cluster,
                        std::string_view authority) {
   const auto& tls = cluster.tls;
-  ExplainedStep step{"TLS", "", text_of(tls.rule ? tls.rule : cluster.rule, tls.line), {}};
+  ExplainedStep step{"TLS", "", text_at(tls.rule ? tls.rule : cluster.rule, tls.line), {}};
   if (cluster.refused) {
     step.text = "none: " + cluster.refused->context;
     return step;
@@ -149,7 +142,7 @@ void add_outlier(const Cluster& cluster, ExplainedStep& step) {
 ExplainedStep endpoints_step(const Cluster& cluster) {
   constexpr std::size_t listed_most = 10;
   ExplainedStep step{
-      "endpoints", std::string(discovery_text(cluster.discovery)), text_of(cluster.service), {}};
+      "endpoints", std::string(discovery_text(cluster.discovery)), text_at(cluster.service), {}};
   if (cluster.original_dst_port) {
     step.text += ", at port " + std::to_string(cluster.original_dst_port);
   }
@@ -178,7 +171,7 @@ ExplainedStep endpoints_step(const Cluster& cluster) {
 }
 
 ExplainedStep limits_step(const Cluster& cluster) {
-  ExplainedStep step{"connection", "", text_of(cluster.rule), {}};
+  ExplainedStep step{"connection", "", text_at(cluster.rule), {}};
   step.text = "connect and handshake within " + duration_text(cluster.connect_timeout) +
               ", idle at most " + duration_text(cluster.http_idle);
   if (cluster.max_connections) {

@@ -7,7 +7,7 @@
 namespace sallyport::mesh {
 namespace {
 
-std::string conditions(const RetryPolicy& retry) {
+std::string text_of_conditions(const RetryPolicy& retry) {
   struct Name {
     uint16_t flag;
     const char* text;
@@ -77,7 +77,8 @@ ExplainedStep explain_policy(const Route& route, const http::Head* request) {
   if (retry != route.retry || timeout != route.timeout || timeout_status != 504)
     step.notes.push_back("the request's own x-envoy-... fields count, not the route's values");
   if (retry.attempts > 0) {
-    step.text = "at most " + std::to_string(retry.attempts) + " more tries on " + conditions(retry);
+    step.text =
+        "at most " + std::to_string(retry.attempts) + " more tries on " + text_of_conditions(retry);
     if (retry.per_try_timeout.count() > 0) {
       step.text += ", each within " + duration_text(retry.per_try_timeout);
     }

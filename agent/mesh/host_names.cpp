@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
+#include "agent/core/ascii.h"
 #include "agent/istio/names.h"
 
 namespace sallyport::mesh {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool is_port(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -41,7 +40,7 @@ std::string_view host_key(std::string_view authority, HostRoom& room) {
   if (host.size() > room.size()) return {};
   if (std::none_of(host.begin(), host.end(), [](char c) { return c >= 'A' && c <= 'Z'; }))
     return host;
-  std::transform(host.begin(), host.end(), room.begin(), [](char c) { return lower(c); });
+  std::transform(host.begin(), host.end(), room.begin(), ascii::lower);
   return {room.data(), host.size()};
 }
 

@@ -2,17 +2,18 @@
 
 #include <algorithm>
 
+#include "agent/core/ascii.h"
+
 namespace sallyport::mesh {
 namespace {
 
 using Kind = istio::StringMatch::Kind;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
 bool equal(std::string_view a, std::string_view b, bool ignore_case) {
   if (!ignore_case) return a == b;
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                            [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return ascii::lower(x) == ascii::lower(y);
+         });
 }
 
 struct Value {

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
+#include "agent/core/ascii.h"
 #include "agent/istio/path_template.h"
 
 namespace sallyport::mesh {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 bool fits(TextPattern::Gap gap, std::string_view text) {
   using Gap = TextPattern::Gap;
@@ -44,7 +43,7 @@ TextPattern& TextPattern::end_with(Gap tail) {
 TextPattern& TextPattern::ignore_case() {
   ignore_case_ = true;
   for (Piece& piece : pieces_)
-    std::transform(piece.literal.begin(), piece.literal.end(), piece.literal.begin(), lower);
+    std::transform(piece.literal.begin(), piece.literal.end(), piece.literal.begin(), ascii::lower);
   return *this;
 }
 
@@ -79,7 +78,7 @@ bool TextPattern::is_at(std::string_view text, std::size_t at, std::string_view 
   const auto there = text.substr(at, literal.size());
   if (!ignore_case_) return there == literal;
   return std::equal(there.begin(), there.end(), literal.begin(),
-                    [](char a, char b) { return lower(a) == b; });
+                    [](char a, char b) { return ascii::lower(a) == b; });
 }
 
 std::size_t TextPattern::find(std::string_view text, std::size_t from,

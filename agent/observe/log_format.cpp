@@ -175,11 +175,6 @@ std::size_t LogFormat::bound(const AccessRecord& record) const {
 
 namespace {
 
-char* put(char* to, std::string_view text) {
-  std::memcpy(to, text.data(), text.size());
-  return to + text.size();
-}
-
 char* put_literal(char* to, const LogPlan& plan, const LogPlan::Piece& piece) {
   const char* const from = plan.text.data() + piece.at;
   if (piece.size <= block_size)

@@ -27,11 +27,6 @@ std::size_t character_size(std::string_view text) {
   return 0;
 }
 
-char* put(char* to, std::string_view text) {
-  std::memcpy(to, text.data(), text.size());
-  return to + text.size();
-}
-
 char* put_escaped(char* to, char c) {
   static constexpr std::string_view plain = "\"\\\b\f\n\r\t", names = "\"\\bfnrt";
   static constexpr char digits[] = "0123456789abcdef";

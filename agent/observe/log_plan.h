@@ -7,6 +7,7 @@
 // absent value; LogFormat::never_known() names it.
 #pragma once
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -167,6 +168,11 @@ inline constexpr TlsText tls_texts[] = {
     {"LOCAL_SUBJECT", &TlsFacts::local_subject},
 };
 
+// Copies `text` to `to`, which has room for it. Returns the end.
+inline char* put(char* to, std::string_view text) {
+  std::memcpy(to, text.data(), text.size());
+  return to + text.size();
+}
 // Whether a lone operator is a number in JSON.
 bool is_number(const LogPlan::Piece& piece);
 // What a path says of QUERY_PARAM's `name`; nothing: it has no such parameter.

@@ -11,11 +11,6 @@ namespace {
 using Op = LogPlan::Op;
 using Part = LogPlan::Part;
 
-char* put(char* to, std::string_view text) {
-  std::memcpy(to, text.data(), text.size());
-  return to + text.size();
-}
-
 char* put_number(char* to, uint64_t n) { return std::to_chars(to, to + 20, n).ptr; }
 
 // A clock that was set back must not be written as an age.

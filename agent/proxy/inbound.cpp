@@ -16,7 +16,7 @@ namespace {
 using mesh::InboundAction;
 
 // Which way the connection goes.
-struct Way {
+struct InboundWay {
   InboundAction action = InboundAction::refuse;
   std::string_view why;  // of a refusal; a constant
   TcpPlan tcp;
@@ -46,10 +46,11 @@ Expected expect(Worker& worker, const Client& client) {
 }
 
 // Decided on the newest snapshot: a client may have been silent for long.
-Way decide(Worker& worker, Client& client, FirstBytes& first, const mesh::ClusterPtr& opened) {
+InboundWay decide_inbound(Worker& worker, Client& client, FirstBytes& first,
+                          const mesh::ClusterPtr& opened) {
   const auto& port = port_of(worker, client);
   const auto plan = mesh::decide_inbound(port, first.preface);
-  Way way;
+  InboundWay way;
   way.action = plan.action;
   way.why = plan.why;
   way.tcp.cluster = port.cluster;
@@ -62,14 +63,14 @@ Way decide(Worker& worker, Client& client, FirstBytes& first, const mesh::Cluste
   return way;
 }
 
-net::Task<Way> choose_way(Worker& worker, Client& client, int64_t start_us) {
+net::Task<InboundWay> choose_inbound_way(Worker& worker, Client& client, int64_t start_us) {
   Expected expected = expect(worker, client);
   const auto opened = expected.silent_client;
   auto first = co_await first_bytes(client, worker, std::move(expected));
-  Way way;
+  InboundWay way;
   way.over = first.gone;
   if (first.gone) co_return way;
-  way = decide(worker, client, first, opened);
+  way = decide_inbound(worker, client, first, opened);
   if (first.failure && way.action == InboundAction::tcp && way.tcp.cluster == opened) {
     log_failure(worker, client, way.tcp, *first.failure, start_us);
     client.stream.abort();
@@ -79,7 +80,7 @@ net::Task<Way> choose_way(Worker& worker, Client& client, int64_t start_us) {
 }
 
 // No filter chain takes it: reset, as Envoy does, with the policy that closed it.
-void refuse(Worker& worker, Client& client, const Way& way, int64_t start_us) {
+void refuse(Worker& worker, Client& client, const InboundWay& way, int64_t start_us) {
   worker.metrics().no_route.add();
   const auto& mode = port_of(worker, client).mutual_tls;
   std::string why(way.why);
@@ -137,7 +138,7 @@ net::Task<bool> terminate(Worker& worker, Client& client, int64_t start_us) {
 }
 
 // What a terminated connection carries.
-net::Task<void> look_inside(Worker& worker, Client& client, Way& way) {
+net::Task<void> look_inside(Worker& worker, Client& client, InboundWay& way) {
   FirstBytes inner;
   if (mesh::must_sniff_inside(port_of(worker, client), way.offered)) {
     Expected anything;
@@ -152,7 +153,7 @@ net::Task<void> look_inside(Worker& worker, Client& client, Way& way) {
 }
 
 // AuthorizationPolicy of a connection whose requests are not read. False: denied, logged, closed.
-bool let_in(Worker& worker, Client& client, const Way& way, int64_t start_us) {
+bool let_in(Worker& worker, Client& client, const InboundWay& way, int64_t start_us) {
   const auto policies = worker.snapshot()->inbound.authorization;
   if (!policies) return true;
   const auto answer = authorize_connection(*policies, client);
@@ -189,7 +190,7 @@ net::Task<void> serve_inbound(net::Stream accepted, Worker& worker) {
 net::Task<void> serve_peer(Client client, Worker& worker) {
   const int64_t start_us = wall_clock_us();
   client.inbound = std::make_unique<InboundSide>();
-  auto way = co_await choose_way(worker, client, start_us);
+  auto way = co_await choose_inbound_way(worker, client, start_us);
   if (way.over) co_return;
   if (way.action == InboundAction::terminate) {
     if (!co_await terminate(worker, client, start_us)) co_return;

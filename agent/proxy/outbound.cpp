@@ -13,7 +13,7 @@ namespace sallyport::proxy {
 namespace {
 
 // Which way the connection goes.
-struct Way {
+struct OutboundWay {
   mesh::Action action = mesh::Action::refuse;
   TcpPlan tcp;  // cluster and sni also for a refusal
   std::string why;
@@ -22,7 +22,7 @@ struct Way {
 
 // Accepted and closed, as Istio's BlackHoleCluster does; or closed because a resource that names it
 // is broken.
-void refuse(Worker& worker, Client& client, const Way& way, int64_t start_us) {
+void refuse(Worker& worker, Client& client, const OutboundWay& way, int64_t start_us) {
   worker.metrics().blackholed.add();
   const auto& refused = way.tcp.cluster->refused;
   std::string why = refused && refused->context == way.why ? reason_of(*refused) : way.why;
@@ -42,14 +42,15 @@ Expected expect(const mesh::Arrival& arrival) {
 
 // Decided on the newest snapshot: a client may have been silent for long, and nothing is held
 // meanwhile.
-Way decide(Worker& worker, Client& client, FirstBytes& first, const mesh::ClusterPtr& opened) {
+OutboundWay decide_outbound(Worker& worker, Client& client, FirstBytes& first,
+                            const mesh::ClusterPtr& opened) {
   const auto& config = *worker.snapshot();
   const auto arrival = mesh::find_listener(config, client.destination);
   const auto plan =
       mesh::decide_connection(config, arrival, client.destination, first.preface, worker.random());
   if (arrival.refused) worker.metrics().loops_refused.add();
   if (plan.cluster == config.passthrough) worker.metrics().passthrough.add();
-  Way way;
+  OutboundWay way;
   way.action = plan.action;
   way.why = plan.why;
   way.tcp.cluster = plan.cluster;
@@ -62,15 +63,15 @@ Way decide(Worker& worker, Client& client, FirstBytes& first, const mesh::Cluste
   return way;
 }
 
-net::Task<Way> choose_way(Worker& worker, Client& client, int64_t start_us) {
+net::Task<OutboundWay> choose_outbound_way(Worker& worker, Client& client, int64_t start_us) {
   const auto arrival = mesh::find_listener(*worker.snapshot(), client.destination);
   Expected expected = expect(arrival);
   const auto opened = expected.silent_client;
   auto first = co_await first_bytes(client, worker, std::move(expected));
-  Way way;
+  OutboundWay way;
   way.over = first.gone;
   if (first.gone) co_return way;
-  way = decide(worker, client, first, opened);
+  way = decide_outbound(worker, client, first, opened);
   if (first.failure && way.tcp.cluster == opened) {
     log_failure(worker, client, way.tcp, *first.failure, start_us);
     client.stream.abort();
@@ -87,7 +88,7 @@ net::Task<void> serve_outbound(net::Stream accepted, Worker& worker) {
   const int64_t start_us = wall_clock_us();
   auto client = captured(std::move(accepted), worker);
   if (!client) co_return;
-  auto way = co_await choose_way(worker, *client, start_us);
+  auto way = co_await choose_outbound_way(worker, *client, start_us);
   if (way.over) co_return;
   switch (way.action) {
     case mesh::Action::http:

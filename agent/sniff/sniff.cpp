@@ -9,7 +9,7 @@
 namespace sallyport::sniff {
 namespace {
 
-constexpr char handshake_record = 0x16;
+constexpr char tls_handshake = 0x16;
 constexpr std::string_view http2_preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 // IANA's registry of HTTP methods and the few others in wide use. A list, and not any token, so
@@ -138,7 +138,7 @@ Sniffed sniff_http(std::string_view bytes, bool ended) {
 Sniffed sniff(std::string_view bytes, bool ended) {
   ended = ended || bytes.size() >= limits::sniff_bytes;
   if (bytes.empty()) return ended ? decided(Protocol::opaque) : Sniffed{};
-  if (bytes[0] == handshake_record) return sniff_tls(bytes, ended);
+  if (bytes[0] == tls_handshake) return sniff_tls(bytes, ended);
   return sniff_http(bytes, ended);
 }
 

@@ -28,7 +28,7 @@ struct Authority::State {
 
 namespace {
 
-constexpr int64_t clock_skew_s = 120;  // Istio's: clients' clocks may be late by that
+constexpr int64_t backdated_s = 120;  // Istio's: clients' clocks may be late by that
 constexpr int64_t self_signed_s = 3650 * int64_t{86'400};  // CITADEL_SELF_SIGNED_CA_CERT_TTL
 
 bool is_self_issued(const X509& certificate) {
@@ -80,7 +80,7 @@ Result<std::string> root_of(const SecretText& key_pem, const std::string& organi
   const int64_t now = std::time(nullptr);
   CertificateFields fields;
   fields.public_key = fields.signing_key = key.get();
-  fields.not_before = now - clock_skew_s;
+  fields.not_before = now - backdated_s;
   fields.not_after = now + self_signed_s;
   fields.organization = organization;
   fields.is_ca = true;
@@ -177,7 +177,7 @@ Result<IssuedCertificate> Authority::sign(const std::string& csr_pem, const std:
   fields.public_key = key->get();
   fields.issuer = state_->pair->leaf();
   fields.signing_key = state_->pair->key();
-  fields.not_before = now - clock_skew_s;
+  fields.not_before = now - backdated_s;
   fields.not_after = std::min<int64_t>(now + ttl.count(), state_->not_after);
   fields.names.uris = {spiffe_id};
   auto leaf = make_certificate(fields);
@@ -199,7 +199,7 @@ Result<std::shared_ptr<const certs::KeyPair>> Authority::issue_server(
   fields.public_key = key.get();
   fields.issuer = state_->pair->leaf();
   fields.signing_key = state_->pair->key();
-  fields.not_before = now - clock_skew_s;
+  fields.not_before = now - backdated_s;
   fields.not_after = std::min<int64_t>(now + ttl.count(), state_->not_after);
   fields.names = {dns_names, {}, addresses};
   auto leaf = make_certificate(fields);

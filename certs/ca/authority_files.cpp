@@ -19,14 +19,14 @@ bool exists(const std::string& path) {
   return std::filesystem::exists(path, ignored);
 }
 
-Error failed(const std::string& path) {
+Error file_error(const std::string& path) {
   return {.fault = Fault::internal, .context = path + ": " + std::strerror(errno)};
 }
 
 Result<void> write_whole(const std::string& path, std::string_view text, mode_t mode) {
   ::unlink(path.c_str());  // of a start that was cut off
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-  if (fd < 0) return failed(path);
+  if (fd < 0) return file_error(path);
   bool whole = true;
   while (whole && !text.empty()) {
     const ssize_t written = ::write(fd, text.data(), text.size());
@@ -34,7 +34,7 @@ Result<void> write_whole(const std::string& path, std::string_view text, mode_t 
     if (whole) text.remove_prefix(static_cast<std::size_t>(written));
   }
   whole = whole && ::fsync(fd) == 0;
-  const Error error = failed(path);
+  const Error error = file_error(path);
   ::close(fd);
   if (!whole) return error;
   return {};
@@ -42,9 +42,9 @@ Result<void> write_whole(const std::string& path, std::string_view text, mode_t 
 
 Result<void> sync_directory(const std::string& directory) {
   const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return failed(directory);
+  if (fd < 0) return file_error(directory);
   const bool synced = ::fsync(fd) == 0 || errno == EINVAL;  // some file systems have no such thing
-  const Error error = failed(directory);
+  const Error error = file_error(directory);
   ::close(fd);
   if (!synced) return error;
   return {};
@@ -56,7 +56,7 @@ Result<void> write_new(const std::string& directory, const char* name, std::stri
   const std::string path = directory + '/' + name, unfinished = directory + "/." + name + ".new";
   if (auto written = write_whole(unfinished, text, mode); !written) return written;
   const bool linked = ::link(unfinished.c_str(), path.c_str()) == 0;
-  const Error error = failed(path);
+  const Error error = file_error(path);
   ::unlink(unfinished.c_str());
   if (!linked) return error;
   return sync_directory(directory);
@@ -122,7 +122,7 @@ void complete_roots(const std::string& directory, const std::string& root_pem) {
 Result<void> write_roots(const std::string& path, const std::string& roots_pem) {
   const std::string next = path + ".new";
   if (auto written = write_whole(next, roots_pem, 0644); !written) return written;
-  if (::rename(next.c_str(), path.c_str()) != 0) return failed(path);
+  if (::rename(next.c_str(), path.c_str()) != 0) return file_error(path);
   return {};
 }
 

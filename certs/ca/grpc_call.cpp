@@ -49,7 +49,7 @@ struct GrpcCall::State : std::enable_shared_from_this<State> {
 
 namespace {
 
-Error failed(std::string reason, Fault fault = Fault::protocol) {
+Error call_failed(std::string reason, Fault fault = Fault::protocol) {
   return {.fault = fault, .retryable = true, .context = std::move(reason)};
 }
 
@@ -92,11 +92,11 @@ void GrpcCall::State::begin(std::unique_ptr<Transport> transport) {
       });
   nghttp2_session* session = nullptr;
   nghttp2_session_client_new(&session, raw, this);
-  pump = std::make_shared<Http2Pump>(io, std::move(transport), SessionPtr(session),
-                                     [this](const std::string& reason) {
-                                       end(failed("the call was cut off: " + reason, Fault::reset));
-                                     });
-  if (!submit()) return end(failed("the request could not be sent", Fault::internal));
+  pump = std::make_shared<Http2Pump>(
+      io, std::move(transport), SessionPtr(session), [this](const std::string& reason) {
+        end(call_failed("the call was cut off: " + reason, Fault::reset));
+      });
+  if (!submit()) return end(call_failed("the request could not be sent", Fault::internal));
   pump->start();
 }
 
@@ -138,7 +138,7 @@ void GrpcCall::State::await(std::chrono::milliseconds time, const char* what) {
   timer.expires_after(time);
   timer.async_wait([self = weak_from_this(), what](const auto& error) {
     const auto state = self.lock();
-    if (!error && state) state->end(failed(what, Fault::timed_out));
+    if (!error && state) state->end(call_failed(what, Fault::timed_out));
   });
 }
 
@@ -148,7 +148,7 @@ void GrpcCall::State::keep_alive() {
   timer.async_wait([self = weak_from_this()](const auto& error) {
     const auto state = self.lock();
     if (error || !state || state->ended) return;
-    if (!state->alive) return state->end(failed("the peer is silent", Fault::timed_out));
+    if (!state->alive) return state->end(call_failed("the peer is silent", Fault::timed_out));
     state->alive = false;
     nghttp2_submit_ping(state->pump->session(), NGHTTP2_FLAG_NONE, nullptr);
     state->pump->flush();
@@ -158,7 +158,7 @@ void GrpcCall::State::keep_alive() {
 
 void GrpcCall::State::header(std::string_view name, std::string_view value) {
   header_bytes += name.size() + value.size();
-  if (header_bytes > limits::grpc_header_bytes) return end(failed("too many headers"));
+  if (header_bytes > limits::grpc_header_bytes) return end(call_failed("too many headers"));
   if (name == ":status") http_status = value;
   if (name == "grpc-status") status = value;
   if (name == "grpc-message") status_message = percent_decoded(value);
@@ -184,16 +184,17 @@ void GrpcCall::State::take(std::string_view bytes) {
 
 Result<void> GrpcCall::State::outcome(uint32_t error_code) const {
   if (http_status != "200" && !http_status.empty())
-    return failed("HTTP status " + certs::printable(http_status, 16));
+    return call_failed("HTTP status " + certs::printable(http_status, 16));
   int code = -1;
   std::from_chars(status.data(), status.data() + status.size(), code);
   if (status.empty() || code < 0) {
-    return failed(error_code
-                      ? std::string("the call was reset: ") + nghttp2_http2_strerror(error_code)
-                      : "the answer has no grpc-status");
+    return call_failed(error_code ? std::string("the call was reset: ") +
+                                        nghttp2_http2_strerror(error_code)
+                                  : "the answer has no grpc-status");
   }
-  if (code != 0) return failed(code_name(code) + ": " + certs::printable(status_message, 1024));
-  if (reader.in_message()) return failed("the answer was cut off");
+  if (code != 0)
+    return call_failed(code_name(code) + ": " + certs::printable(status_message, 1024));
+  if (reader.in_message()) return call_failed("the answer was cut off");
   return {};
 }
 

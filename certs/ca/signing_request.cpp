@@ -37,7 +37,7 @@ bool set_names(X509_REQ& request, const std::string& spiffe_id) {
   return added;
 }
 
-Error failed(const char* what) {
+Error request_failed(const char* what) {
   return {.fault = Fault::internal,
           .context = std::string(what) + ": " + certs::take_openssl_errors()};
 }
@@ -46,14 +46,14 @@ Error failed(const char* what) {
 
 Result<SigningRequest> make_signing_request(const std::string& spiffe_id, KeyKind kind) {
   const certs::KeyPtr key = make_key(kind);
-  if (!key) return failed("making a key");
+  if (!key) return request_failed("making a key");
   const RequestPtr request(X509_REQ_new());
   if (!request || X509_REQ_set_version(request.get(), X509_REQ_VERSION_1) != 1 ||
       !set_names(*request, spiffe_id) || X509_REQ_set_pubkey(request.get(), key.get()) != 1 ||
       X509_REQ_sign(request.get(), key.get(), EVP_sha256()) <= 0)
-    return failed("making a CSR");
+    return request_failed("making a CSR");
   const certs::BioPtr csr(BIO_new(BIO_s_mem()));
-  if (PEM_write_bio_X509_REQ(csr.get(), request.get()) != 1) return failed("writing a CSR");
+  if (PEM_write_bio_X509_REQ(csr.get(), request.get()) != 1) return request_failed("writing a CSR");
   auto key_pem = key_text(*key);
   if (!key_pem) return key_pem.error();
   return SigningRequest{std::move(*key_pem), memory_text(*csr)};

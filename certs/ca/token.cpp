@@ -18,9 +18,9 @@ namespace json = boost::json;
 using DigestPtr = std::unique_ptr<EVP_MD_CTX, certs::OpensslFree<EVP_MD_CTX_free>>;
 using SignaturePtr = std::unique_ptr<ECDSA_SIG, certs::OpensslFree<ECDSA_SIG_free>>;
 
-constexpr int64_t clock_skew_s = 60;  // for a token that is younger than our clock
+constexpr int64_t token_skew_s = 60;  // for a token that is younger than our clock
 
-Error denied(std::string reason) {
+Error bad_token(std::string reason) {
   ERR_clear_error();
   return {.fault = Fault::denied, .context = std::move(reason)};
 }
@@ -81,26 +81,27 @@ Result<void> check_signature(const json::object& header, std::string_view text,
                              std::string_view base64, const TokenRules& rules) {
   const std::string algorithm = text_in(header, "alg"), id = text_in(header, "kid");
   if (algorithm != "RS256" && algorithm != "ES256")
-    return denied("a JWT signed by \"" + certs::printable(algorithm, 32) + "\"");
+    return bad_token("a JWT signed by \"" + certs::printable(algorithm, 32) + "\"");
   const auto kind = algorithm == "ES256" ? TokenAlgorithm::es256 : TokenAlgorithm::rs256;
-  if (header.if_contains("crit")) return denied("a JWT with critical extensions");
+  if (header.if_contains("crit")) return bad_token("a JWT with critical extensions");
   const auto raw = from_base64url(base64);
-  if (!raw) return denied("a JWT whose signature is no base64url");
+  if (!raw) return bad_token("a JWT whose signature is no base64url");
   const std::string signature = kind == TokenAlgorithm::es256 ? der_signature(*raw) : *raw;
   for (const TokenKey& key : rules.keys) {
     if (key.algorithm != kind || (!id.empty() && !key.id.empty() && key.id != id)) continue;
     if (verifies(key, text, signature)) return {};
   }
-  return denied("a JWT that none of the keys verifies (kid \"" + certs::printable(id, 64) + "\")");
+  return bad_token("a JWT that none of the keys verifies (kid \"" + certs::printable(id, 64) +
+                   "\")");
 }
 
 Result<void> check_times(const json::object& claims, int64_t now) {
   const auto until = time_in(claims, "exp"), from = time_in(claims, "nbf");
-  if (!until) return denied("a JWT that never expires");
-  if (now >= *until) return denied("a JWT that expired at " + certs::time_text(*until));
-  if (claims.if_contains("nbf") && !from) return denied("a JWT whose nbf is no time");
-  if (from && now + clock_skew_s < *from)
-    return denied("a JWT that is not valid before " + certs::time_text(*from));
+  if (!until) return bad_token("a JWT that never expires");
+  if (now >= *until) return bad_token("a JWT that expired at " + certs::time_text(*until));
+  if (claims.if_contains("nbf") && !from) return bad_token("a JWT whose nbf is no time");
+  if (from && now + token_skew_s < *from)
+    return bad_token("a JWT that is not valid before " + certs::time_text(*from));
   return {};
 }
 
@@ -140,26 +141,27 @@ Result<ServiceAccount> account_of(const json::object& claims) {
     if (inner && inner->is_object()) account.name = text_in(inner->get_object(), "name");
   }
   if (is_name(account.namespace_name) && is_name(account.name)) return account;
-  return denied("a JWT of no service account (sub \"" + certs::printable(subject, 128) + "\")");
+  return bad_token("a JWT of no service account (sub \"" + certs::printable(subject, 128) + "\")");
 }
 
 }  // namespace
 
 Result<ServiceAccount> verify_token(std::string_view token, const TokenRules& rules, int64_t now) {
-  if (token.size() > limits::token_bytes) return denied("a token that is too long");
+  if (token.size() > limits::token_bytes) return bad_token("a token that is too long");
   const auto first = token.find('.'), second = token.rfind('.');
-  if (first == token.npos || first == second) return denied("a token that is no JWT");
+  if (first == token.npos || first == second) return bad_token("a token that is no JWT");
   const auto header = object_of(token.substr(0, first));
   const auto claims = object_of(token.substr(first + 1, second - first - 1));
-  if (!header || !claims) return denied("a token that is no JWT");
+  if (!header || !claims) return bad_token("a token that is no JWT");
   if (auto good =
           check_signature(*header, token.substr(0, second), token.substr(second + 1), rules);
       !good)
     return good.error();
   if (auto good = check_times(*claims, now); !good) return good.error();
-  if (!has_audience(*claims, rules.audiences)) return denied("a JWT for another audience");
+  if (!has_audience(*claims, rules.audiences)) return bad_token("a JWT for another audience");
   if (!rules.issuer.empty() && text_in(*claims, "iss") != rules.issuer)
-    return denied("a JWT of the issuer \"" + certs::printable(text_in(*claims, "iss"), 128) + "\"");
+    return bad_token("a JWT of the issuer \"" + certs::printable(text_in(*claims, "iss"), 128) +
+                     "\"");
   return account_of(*claims);
 }
 

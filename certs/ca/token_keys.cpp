@@ -19,7 +19,7 @@ using BuilderPtr = std::unique_ptr<OSSL_PARAM_BLD, certs::OpensslFree<OSSL_PARAM
 using ParametersPtr = std::unique_ptr<OSSL_PARAM, certs::OpensslFree<OSSL_PARAM_free>>;
 using ContextPtr = std::unique_ptr<EVP_PKEY_CTX, certs::OpensslFree<EVP_PKEY_CTX_free>>;
 
-Error bad(std::string reason) {
+Error bad_keys(std::string reason) {
   ERR_clear_error();
   return {.fault = Fault::protocol, .context = std::move(reason)};
 }
@@ -85,22 +85,22 @@ Result<void> add(std::vector<TokenKey>& keys, std::string id, std::shared_ptr<EV
   const auto algorithm = algorithm_of(*key);
   if (!algorithm) return {};
   if (*algorithm == TokenAlgorithm::rs256 && EVP_PKEY_get_bits(key.get()) < 2048)
-    return bad("an RSA key of less than 2048 bits");
+    return bad_keys("an RSA key of less than 2048 bits");
   if (keys.size() == limits::token_keys)
-    return bad("more than " + std::to_string(limits::token_keys) + " keys");
+    return bad_keys("more than " + std::to_string(limits::token_keys) + " keys");
   keys.push_back({std::move(id), *algorithm, std::move(key)});
   return {};
 }
 
 Result<void> add_jwk(std::vector<TokenKey>& keys, const json::value& value) {
   const json::object* object = value.if_object();
-  if (!object) return bad("JWKS: a key that is no object");
+  if (!object) return bad_keys("JWKS: a key that is no object");
   const std::string type = text_of(*object, "kty"), use = text_of(*object, "use");
   if (!use.empty() && use != "sig") return {};
   const bool rsa = type == "RSA", p256 = type == "EC" && text_of(*object, "crv") == "P-256";
   if (!rsa && !p256) return {};
   auto key = rsa ? rsa_key(*object) : p256_key(*object);
-  if (!key) return bad("JWKS: the key \"" + text_of(*object, "kid") + "\" cannot be read");
+  if (!key) return bad_keys("JWKS: the key \"" + text_of(*object, "kid") + "\" cannot be read");
   return add(keys, text_of(*object, "kid"), std::move(key));
 }
 
@@ -109,10 +109,10 @@ Result<std::vector<TokenKey>> from_jwks(std::string_view text) {
   json::parse_options options;
   options.max_depth = 8;
   const auto document = json::parse({text.data(), text.size()}, error, {}, options);
-  if (error) return bad("JWKS: no JSON: " + error.message());
+  if (error) return bad_keys("JWKS: no JSON: " + error.message());
   const json::object* top = document.if_object();
   const json::value* list = top ? top->if_contains("keys") : nullptr;
-  if (!list || !list->is_array()) return bad("JWKS: it has no list `keys`");
+  if (!list || !list->is_array()) return bad_keys("JWKS: it has no list `keys`");
   std::vector<TokenKey> keys;
   for (const json::value& one : list->get_array())
     if (auto added = add_jwk(keys, one); !added) return added.error();
@@ -139,7 +139,7 @@ Result<std::vector<TokenKey>> from_pem(std::string_view text) {
     } else {
       continue;
     }
-    if (!key) return bad("a public key that cannot be read");
+    if (!key) return bad_keys("a public key that cannot be read");
     if (auto added = add(keys, "", std::move(key)); !added) return added.error();
   }
   return keys;
@@ -176,7 +176,7 @@ Result<std::vector<TokenKey>> parse_token_keys(std::string_view text) {
   const bool is_json = start != text.npos && text[start] == '{';
   auto keys = is_json ? from_jwks(text) : from_pem(text);
   ERR_clear_error();
-  if (keys && keys->empty()) return bad("no RSA or P-256 key in it");
+  if (keys && keys->empty()) return bad_keys("no RSA or P-256 key in it");
   return keys;
 }
 

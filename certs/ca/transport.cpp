@@ -59,7 +59,7 @@ std::unique_ptr<Transport> transport_of(std::unique_ptr<Stream> stream) {
   return std::make_unique<StreamTransport<Stream>>(std::move(stream));
 }
 
-Error failed(const std::string& what, const error_code& why) {
+Error transport_failed(const std::string& what, const error_code& why) {
   return {.fault = Fault::refused, .retryable = true, .context = what + ": " + why.message()};
 }
 
@@ -96,7 +96,8 @@ public:
     const std::string port = target_.address.substr(std::min(colon + 1, target_.address.size()));
     resolver_.async_resolve(host_, port,
                             [self = shared_from_this()](const error_code& error, auto found) {
-                              if (error) return self->end(failed("resolve " + self->host_, error));
+                              if (error)
+                                return self->end(transport_failed("resolve " + self->host_, error));
                               self->connect_tcp(found);
                             });
   }
@@ -125,29 +126,26 @@ private:
       });
     }
     unix_ = std::make_unique<Unix::socket>(io_);
-    unix_->async_connect(Unix::endpoint(path),
-                         [self = shared_from_this()](const error_code& error) {
-                           if (error)
-                             return self->end(failed("connect " + self->target_.address, error));
-                           self->end(transport_of(std::move(self->unix_)));
-                         });
+    unix_->async_connect(
+        Unix::endpoint(path), [self = shared_from_this()](const error_code& error) {
+          if (error) return self->end(transport_failed("connect " + self->target_.address, error));
+          self->end(transport_of(std::move(self->unix_)));
+        });
   }
 
   void connect_tcp(const Tcp::resolver::results_type& found) {
     if (!done_) return;
     std::vector<Tcp::endpoint> addresses;
     for (const auto& one : found) addresses.push_back(one.endpoint());
-    connecting_ =
-        connect_each(io_, std::move(addresses),
-                     [self = shared_from_this()](const error_code& error, Tcp::socket socket) {
-                       if (!self->done_) return;
-                       if (error)
-                         return self->end(failed("connect " + self->target_.address, error));
-                       self->tcp_ = std::make_unique<Tcp::socket>(std::move(socket));
-                       if (!self->target_.tls)
-                         return self->end(transport_of(std::move(self->tcp_)));
-                       self->shake_hands();
-                     });
+    connecting_ = connect_each(
+        io_, std::move(addresses),
+        [self = shared_from_this()](const error_code& error, Tcp::socket socket) {
+          if (!self->done_) return;
+          if (error) return self->end(transport_failed("connect " + self->target_.address, error));
+          self->tcp_ = std::make_unique<Tcp::socket>(std::move(socket));
+          if (!self->target_.tls) return self->end(transport_of(std::move(self->tcp_)));
+          self->shake_hands();
+        });
   }
 
   Result<void> prepare() {

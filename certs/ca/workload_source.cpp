@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view tcp_scheme = "tcp://", unix_scheme = "unix:";
 
-Error bad(std::string reason) {
+Error bad_answer(std::string reason) {
   ERR_clear_error();
   return {.fault = Fault::protocol, .context = std::move(reason)};
 }
@@ -29,11 +29,12 @@ Result<std::string> certificates_of(const std::string& der, const char* what) {
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
   const auto* const end = at + der.size();
   for (std::size_t count = 0; at != end; ++count) {
-    if (count == limits::certificates_per_bundle) return bad(std::string(what) + ": too many");
+    if (count == limits::certificates_per_bundle)
+      return bad_answer(std::string(what) + ": too many");
     const certs::X509Ptr one(d2i_X509(nullptr, &at, end - at));
     if (!one)
-      return bad(std::string(what) + ": certificate " + std::to_string(count + 1) +
-                 " cannot be read");
+      return bad_answer(std::string(what) + ": certificate " + std::to_string(count + 1) +
+                        " cannot be read");
     pem += certs::pem_text(*one);
   }
   return pem;
@@ -42,7 +43,7 @@ Result<std::string> certificates_of(const std::string& der, const char* what) {
 Result<SecretText> key_of(const std::string& der) {
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
   const certs::KeyPtr key(d2i_AutoPrivateKey(nullptr, &at, static_cast<long>(der.size())));
-  if (!key) return bad("x509_svid_key: no PKCS#8 key");
+  if (!key) return bad_answer("x509_svid_key: no PKCS#8 key");
   return key_text(*key);
 }
 
@@ -83,7 +84,7 @@ public:
                              deliver_(read_svid(held.view(), spiffe_id_));
                            },
                            [this](Result<void> result) {
-                             deliver_(result ? bad("the Workload API ended the stream")
+                             deliver_(result ? bad_answer("the Workload API ended the stream")
                                              : result.error());
                            }});
   }
@@ -104,8 +105,9 @@ Result<IdentityMaterial> read_svid(std::string_view message, std::string_view sp
   X509SVIDResponse response;
   const WipeKeys wipe{response};
   if (!response.ParseFromArray(message.data(), static_cast<int>(message.size())))
-    return bad("the answer is no X509SVIDResponse");
-  if (response.svids().empty()) return bad("the Workload API has no identity for this workload");
+    return bad_answer("the answer is no X509SVIDResponse");
+  if (response.svids().empty())
+    return bad_answer("the Workload API has no identity for this workload");
   const X509SVID* chosen = &response.svids(0);
   for (const X509SVID& one : response.svids())
     if (one.spiffe_id() == spiffe_id) chosen = &one;
@@ -115,7 +117,7 @@ Result<IdentityMaterial> read_svid(std::string_view message, std::string_view sp
   if (!roots) return roots.error();
   auto key = key_of(chosen->x509_svid_key());
   if (!key) return key.error();
-  if (chosen->spiffe_id().empty()) return bad("an identity without a SPIFFE id");
+  if (chosen->spiffe_id().empty()) return bad_answer("an identity without a SPIFFE id");
   return IdentityMaterial{std::move(*chain), std::move(*key), std::move(*roots),
                           chosen->spiffe_id()};
 }

@@ -19,7 +19,7 @@ Frame frame_of(const Result<void>& result) {
   return result ? Frame{"ok"} : error_frame(result.error().context);
 }
 
-int64_t number_of(const Frame& frame, std::size_t at, int64_t fallback) {
+int64_t number_at(const Frame& frame, std::size_t at, int64_t fallback) {
   if (at >= frame.size() || frame[at].empty()) return fallback;
   return std::strtoll(frame[at].c_str(), nullptr, 10);
 }
@@ -88,11 +88,11 @@ void Supervisor::serve(int fd, const Frame& request) {
     answer = {"ok"};
   }
   if (verb == "wait") {
-    return start_waiting(fd, std::chrono::milliseconds(number_of(request, 1, 60000)));
+    return start_waiting(fd, std::chrono::milliseconds(number_at(request, 1, 60000)));
   }
   if (verb == "down") {
     clients_[fd].founder = false;  // Its connection ends with us, which tells it that all is gone.
-    return stop(std::chrono::milliseconds(number_of(request, 1, 2000)));
+    return stop(std::chrono::milliseconds(number_at(request, 1, 2000)));
   }
   if (!send_frame(fd, answer)) drop_client(fd);
 }
@@ -153,7 +153,7 @@ Frame Supervisor::logs(const Frame& request) {
   if (!run)
     return error_frame("pod " + pod->pod().meta.key() + " has no container " +
                        at_or_empty(request, 2));
-  return {"ok", run->log.from(static_cast<uint64_t>(number_of(request, 3, 0))),
+  return {"ok", run->log.from(static_cast<uint64_t>(number_at(request, 3, 0))),
           std::to_string(run->log.end())};
 }
 

@@ -32,7 +32,7 @@ std::string padded(const BIGNUM& number) {
 }
 
 // JSON strings of Kubernetes' names need no escapes.
-std::string quoted(const std::string& text) { return '"' + text + '"'; }
+std::string json_text(const std::string& text) { return '"' + text + '"'; }
 
 }  // namespace
 
@@ -68,8 +68,8 @@ std::string TokenSigner::Key::sign(const std::string& text) const {
 
 TokenSigner::TokenSigner() : key_(std::make_unique<Key>()) {
   jwks_ = R"({"keys":[{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":)" +
-          quoted(key_id) + R"(,"x":)" + quoted(key_->coordinate(OSSL_PKEY_PARAM_EC_PUB_X)) +
-          R"(,"y":)" + quoted(key_->coordinate(OSSL_PKEY_PARAM_EC_PUB_Y)) + "}]}\n";
+          json_text(key_id) + R"(,"x":)" + json_text(key_->coordinate(OSSL_PKEY_PARAM_EC_PUB_X)) +
+          R"(,"y":)" + json_text(key_->coordinate(OSSL_PKEY_PARAM_EC_PUB_Y)) + "}]}\n";
 }
 TokenSigner::~TokenSigner() = default;
 
@@ -78,14 +78,14 @@ std::string TokenSigner::token(const std::string& namespace_name, const std::str
                                int64_t now) {
   Signed& known = signed_[namespace_name + '/' + account + '/' + pod + '/' + audience];
   if (now < known.renew_at) return known.text;
-  const std::string header = R"({"alg":"ES256","typ":"JWT","kid":)" + quoted(key_id) + "}";
+  const std::string header = R"({"alg":"ES256","typ":"JWT","kid":)" + json_text(key_id) + "}";
   const std::string claims =
-      R"({"aud":[)" + quoted(audience.empty() ? issuer : audience) + R"(],"exp":)" +
+      R"({"aud":[)" + json_text(audience.empty() ? issuer : audience) + R"(],"exp":)" +
       std::to_string(now + seconds) + R"(,"iat":)" + std::to_string(now) + R"(,"nbf":)" +
-      std::to_string(now) + R"(,"iss":)" + quoted(issuer) + R"(,"kubernetes.io":{"namespace":)" +
-      quoted(namespace_name) + R"(,"pod":{"name":)" + quoted(pod) +
-      R"(},"serviceaccount":{"name":)" + quoted(account) + R"(}},"sub":)" +
-      quoted("system:serviceaccount:" + namespace_name + ":" + account) + "}";
+      std::to_string(now) + R"(,"iss":)" + json_text(issuer) + R"(,"kubernetes.io":{"namespace":)" +
+      json_text(namespace_name) + R"(,"pod":{"name":)" + json_text(pod) +
+      R"(},"serviceaccount":{"name":)" + json_text(account) + R"(}},"sub":)" +
+      json_text("system:serviceaccount:" + namespace_name + ":" + account) + "}";
   const std::string text = base64url(header) + '.' + base64url(claims);
   known = {text + '.' + base64url(key_->sign(text)), now + seconds * 4 / 5};
   return known.text;

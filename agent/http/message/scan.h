@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "agent/core/ascii.h"
+
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -30,7 +32,7 @@ inline constexpr auto host_table = bytes_of("-._~");
 inline bool is_token(char c) { return token_table[static_cast<unsigned char>(c)]; }
 inline bool is_host(char c) { return host_table[static_cast<unsigned char>(c)]; }
 inline bool is_blank(char c) { return c == ' ' || c == '\t'; }
-inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
+using ascii::is_digit;
 inline bool is_control(char c) {
   return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
 }
