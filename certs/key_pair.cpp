@@ -3,8 +3,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include <atomic>
-
 #include "agent/core/limits.h"
 #include "certs/describe.h"
 #include "certs/object_id.h"

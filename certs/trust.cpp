@@ -3,7 +3,6 @@
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 
-#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <mutex>

@@ -23,7 +23,8 @@ namespace sallyport::certs {
 
 inline constexpr const char *identity_name = "default", *mesh_roots_name = "ROOTCA";
 
-// Whether a name is the workload's own identity's, or its roots'.
+// Whether a name is the workload's own identity's, or its roots': it comes from the CA, or from
+// where its files are mounted, at run time.
 inline bool is_of_workload(std::string_view name) {
   return name == identity_name || name == mesh_roots_name;
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/core/ascii.h"
+
 namespace sallyport::dns {
 
 namespace {
@@ -10,16 +12,8 @@ constexpr std::size_t name_bytes = 253, label_bytes = 63;
 
 }  // namespace
 
-std::string lower(std::string_view name) {
-  std::string out(name);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 std::string canonical(std::string_view name) {
-  std::string out = lower(name);
+  std::string out = ascii::lower_case(name);
   if (out.ends_with('.')) out.pop_back();
   return out;
 }
@@ -50,7 +44,7 @@ std::vector<std::string> full_names(std::string_view name, const Search& search)
   if (name.ends_with('.')) return {std::string(name.substr(0, name.size() - 1))};
   std::vector<std::string> out;
   for (const std::string& domain : search.domains) {
-    std::string full = std::string(name) + "." + lower(domain);
+    std::string full = std::string(name) + "." + ascii::lower_case(domain);
     if (full.ends_with('.')) full.pop_back();
     if (!name_problem(full)) out.push_back(std::move(full));
   }

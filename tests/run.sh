@@ -83,6 +83,11 @@ lint() {
     > "$logs/configure-lint.log" 2>&1
   check clang-tidy bash -o pipefail -c "find build/fuzz/CMakeFiles -path '*/Unity/*.cxx' -not -path '*_protocols*' |
     xargs -P $jobs -n 1 clang-tidy-16 -p build/fuzz --quiet --extra-arg=-Wno-unknown-warning-option 2>/dev/null"
+  # Each source by itself, too: it includes what it uses.
+  { cmake --preset fuzz -B build/alone -DCMAKE_UNITY_BUILD=OFF -DSALLYPORT_FUZZ=OFF -DSALLYPORT_SANITIZE= &&
+      cmake --build build/alone --target sallyport_pch sallyport_ca_protocols; } > "$logs/configure-alone.log" 2>&1
+  check each-source-alone bash -o pipefail -c "git ls-files 'agent/*.cpp' '[tcdi]*/*.cpp' ':!tests' | xargs -P $jobs -n 8 \
+    clang-tidy-16 -p build/alone --quiet --checks=-*,misc-unused-using-decls --extra-arg=-Wno-unknown-warning-option 2>/dev/null"
 }
 
 asan() {

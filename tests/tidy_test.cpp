@@ -111,6 +111,62 @@ TEST(Tidy, FunctionsFitAScreen) {
   }
 }
 
+// What a parameter takes; what converts into each other is one.
+std::string taken_by(std::string parameter) {
+  static const std::regex ending(R"(\s*=.*$)"), name(R"(([\s&*])\w+$)");
+  static const std::regex noise(R"(\bconst\b|\bstd::|[&\s])");
+  static const std::regex texts(R"(string|string_view|char\*)");
+  static const std::regex numbers(R"(u?int\d*_t|size_t|int|unsigned|double|bool|char)");
+  parameter = std::regex_replace(parameter, ending, "");
+  parameter = std::regex_replace(std::regex_replace(parameter, name, "$1"), noise, "");
+  if (std::regex_match(parameter, texts)) return "a text";
+  return std::regex_match(parameter, numbers) ? "a number" : parameter;
+}
+
+// "name(a text, Node)" of the function whose definition begins at `line`; empty: none does.
+std::string signature(const Source& source, std::size_t line) {
+  static const std::regex begin(R"(^(?!using|return|static_assert)\w[\w:<>,&*\s]*[\s&*](\w+)\()");
+  std::smatch found;
+  if (!std::regex_search(source.lines[line], found, begin)) return {};
+  std::string rest = source.lines[line].substr(std::size_t(found.length()));
+  while (rest.find(')') == rest.npos && line + 1 < source.lines.size())
+    rest += source.lines[++line];
+  std::string out = found[1].str() + "(", parameter;
+  int depth = 0;
+  for (const char c : rest) {
+    if (depth == 0 && (c == ',' || c == ')')) {
+      out += taken_by(parameter) + (c == ',' ? ", " : ")");
+      parameter.clear();
+      if (c == ')') break;
+    } else {
+      depth += c == '<' || c == '(' ? 1 : c == '>' || c == ')' ? -1 : 0;
+      if (c != ' ' || !parameter.empty()) parameter += c;
+    }
+  }
+  return out;
+}
+
+// Release and tests compile sources of a module together (CMakeLists.txt): which of two functions
+// that take the same were called would depend on who is compiled with whom.
+TEST(Tidy, AnonymousNamespacesOfAModuleHaveEachFunctionOnce) {
+  std::map<std::string, std::string> first;
+  for (const auto& source : sources()) {
+    if (source.is_test() || source.is_header()) continue;
+    const std::string module = fs::path(source.path).parent_path().string();
+    bool anonymous = false;
+    for (std::size_t i = 0; i < source.lines.size(); i++) {
+      const auto& line = source.lines[i];
+      if (line == "namespace {" || line == "}  // namespace") anonymous = line.ends_with('{');
+      const std::string found = anonymous ? signature(source, i) : std::string();
+      if (found.empty()) continue;
+      const auto [at, fresh] = first.try_emplace(module + ": " + found, source.path);
+      EXPECT_TRUE(fresh || at->second == source.path)
+          << place(source, i) << ": " << found << " is in " << at->second << ", too";
+    }
+  }
+  EXPECT_GT(first.size(), 500u);
+}
+
 // A lambda that captures dies before the coroutine that its body made (C++ Core Guidelines CP.51).
 TEST(Tidy, NoCoroutineIsALambdaWithCaptures) {
   static const std::regex capture(

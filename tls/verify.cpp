@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "agent/core/address.h"
+#include "agent/core/ascii.h"
 #include "agent/core/spiffe.h"
 #include "certs/describe.h"
 #include "tls/connection.h"
@@ -18,13 +19,6 @@ namespace {
 constexpr std::size_t listed_names = 10;       // of a certificate's, which may be hundreds
 constexpr std::size_t name_bytes_shown = 253;  // a DNS name's longest
 constexpr std::size_t uri_bytes_shown = 512;
-
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return lower;
-}
 
 bool label_matches(std::string_view label, std::string_view pattern) {
   const std::size_t star = pattern.find('*');
@@ -149,7 +143,7 @@ int64_t first_end_of(X509_STORE_CTX& verification) {
 }  // namespace
 
 bool dns_name_matches(std::string_view name, std::string_view pattern) {
-  const std::string wanted = lower_case(name), offered = lower_case(pattern);
+  const std::string wanted = ascii::lower_case(name), offered = ascii::lower_case(pattern);
   if (wanted == offered) return true;
   const std::size_t name_dot = wanted.find('.'), pattern_dot = offered.find('.');
   if (name_dot == std::string::npos || pattern_dot == std::string::npos) return false;

@@ -31,7 +31,7 @@ bool lacks_only_its_address(const World& world, const istio::Finding& finding) {
   return service && service->cluster_ips.empty();
 }
 
-bool is_limit(const std::string& reason) {
+bool is_limit_of_proxy(const std::string& reason) {
   return reason.find("not available") != reason.npos || reason.find(" yet") != reason.npos;
 }
 
@@ -65,7 +65,7 @@ void check_proxy(Checks& checks) {
   }
   for (const auto& finding : left) {
     const bool error = finding.severity == istio::Severity::error;
-    const bool limit = is_limit(finding.reason);
+    const bool limit = is_limit_of_proxy(finding.reason);
     checks.add(error ? "SLP0901" : limit ? "SLP0903" : "SLP0902", finding, finding.reason);
   }
 }

@@ -63,7 +63,7 @@ void add_options(CLI::App& app, Flags& f) {
   app.add_flag("--codes", f.codes, "list every code: level, meaning, cure");
 }
 
-analyze::Level level_of(const std::string& name) {
+analyze::Level threshold(const std::string& name) {
   return name == "Error"     ? analyze::Level::error
          : name == "Warning" ? analyze::Level::warning
                              : analyze::Level::info;
@@ -144,7 +144,7 @@ int run_analyze(int argc, char** argv) {
   }
   const auto at_least = [&](const std::string& name) {
     return
-        [level = level_of(name)](const analyze::Finding& one) { return one.code->level >= level; };
+        [level = threshold(name)](const analyze::Finding& one) { return one.code->level >= level; };
   };
   const bool failed = std::any_of(found->begin(), found->end(), at_least(flags.failure));
   std::erase_if(*found, [is = at_least(flags.shown)](const auto& one) { return !is(one); });

@@ -5,6 +5,7 @@
 #include <boost/json/value.hpp>
 
 #include "agent/cli/table.h"
+#include "agent/core/ascii.h"
 
 namespace sallyport::cli {
 namespace {
@@ -15,9 +16,7 @@ std::string reference(const analyze::Finding& finding) {
 
 std::string documentation_url(std::string_view id) {
   if (!id.starts_with("IST")) return {};
-  std::string lower(id);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-  return "https://istio.io/latest/docs/reference/config/analysis/" + lower + "/";
+  return "https://istio.io/latest/docs/reference/config/analysis/" + ascii::lower_case(id) + "/";
 }
 
 boost::json::string json_text_of(std::string_view text) {

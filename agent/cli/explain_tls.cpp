@@ -9,7 +9,6 @@
 namespace sallyport::cli {
 namespace {
 
-// It comes from the CA, or from where its files are mounted, at run time.
 // Where a vault name's material comes from: the Secret's place, or the files themselves.
 std::string source_of(const std::string& name, const mesh::CompileInput& input) {
   constexpr std::string_view scheme = "kubernetes://", ca = "-cacert";

@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <sstream>
 
 #include "agent/cli/command_line.h"
 #include "agent/cli/inject_mesh.h"

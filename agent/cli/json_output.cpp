@@ -6,6 +6,8 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
+#include "agent/core/ascii.h"
+
 namespace sallyport::cli {
 namespace {
 
@@ -90,8 +92,7 @@ bool is_plain(std::string_view text) {
   if (text.empty() || text.size() > 1024) return false;
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   if (!is_letter(text.front()) && text.front() != '/') return false;
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  const std::string lower = ascii::lower_case(text);
   if (std::find(std::begin(words), std::end(words), lower) != std::end(words)) return false;
   if (text.ends_with(' ') || text.ends_with(':')) return false;
   if (text.find(": ") != text.npos || text.find(" #") != text.npos) return false;

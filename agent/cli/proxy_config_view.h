@@ -37,6 +37,7 @@ Result<std::string> view_endpoints(const Json* document, const ProxyConfigQuery&
 Result<std::string> view_all(const Json* dump, const Json* clusters, const ProxyConfigQuery& query);
 
 // Shared by the parts.
+inline constexpr std::size_t table_padding = 5;  // between columns; a listener's table has its own
 // The element of "configs" of this message: "ClustersConfigDump". Error: not there.
 Result<const Json*> section(const Json* dump, std::string_view message);
 // Of an element of SecretsConfigDump: its certificate chain, or its CA certificates.

@@ -7,8 +7,6 @@
 namespace sallyport::cli {
 namespace {
 
-constexpr std::size_t cluster_padding = 5;
-
 struct ClusterRow {
   const Json* cluster;
   std::string name;
@@ -71,7 +69,7 @@ Result<std::string> view_clusters(const Json* dump, const ProxyConfigQuery& quer
     for (const auto& row : rows) shown.push_back(row.cluster);
     return print_list(shown, query.output, Names::camel_case);
   }
-  Table table(cluster_padding);
+  Table table(table_padding);
   std::vector<std::string> titles = {"SERVICE FQDN", "PORT", "SUBSET",
                                      "DIRECTION",    "TYPE", "DESTINATION RULE"};
   if (query.typed_names) titles.insert(titles.begin(), "NAME");

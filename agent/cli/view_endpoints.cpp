@@ -7,8 +7,6 @@
 namespace sallyport::cli {
 namespace {
 
-constexpr std::size_t endpoint_padding = 5;
-
 struct EndpointRow {
   std::string address, port, status, locality, cluster;
   bool failed_outlier_check = false;
@@ -99,7 +97,7 @@ std::vector<const Json*> assignments_of(const Json* dump) {
 
 // Of live state: whether an endpoint may be used. Of configuration: where it is.
 std::string table_text(std::vector<EndpointRow> rows, bool live, bool typed_names) {
-  Table table(endpoint_padding);
+  Table table(table_padding);
   if (live) {
     table.add({"ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"});
   } else {

@@ -7,7 +7,6 @@
 namespace sallyport::cli {
 namespace {
 
-constexpr std::size_t route_padding = 5;
 constexpr std::size_t domains_shown = 2;  // "a.test, *.a.test + 3 more..."
 
 // A number sorts by its value and before every name.
@@ -85,7 +84,7 @@ Result<std::string> view_routes(const Json* dump, const ProxyConfigQuery& query)
   if (query.output != Output::table) {
     return print_list(tables, query.output, Names::camel_case);
   }
-  Table rows(route_padding);
+  Table rows(table_padding);
   if (query.verbose) {
     rows.add({"NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE"});
   } else {

@@ -11,7 +11,6 @@
 namespace sallyport::cli {
 namespace {
 
-constexpr std::size_t secret_padding = 5;
 constexpr std::size_t serial_digits = 32;
 constexpr std::size_t certificates_read_max = 4096;
 
@@ -68,7 +67,7 @@ std::string table_text(const std::vector<SecretRow>& rows, bool typed_names) {
   // istioctl's rule: the column is there when every certificate has a SPIFFE identity.
   bool domains = true;
   for (const auto& row : rows) domains &= !row.trust_domain.empty();
-  Table table(secret_padding);
+  Table table(table_padding);
   std::vector<std::string> titles = {"RESOURCE NAME", "TYPE",      "STATUS",    "VALID CERT",
                                      "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"};
   if (domains) titles.push_back("TRUST DOMAIN");

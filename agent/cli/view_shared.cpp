@@ -3,11 +3,12 @@
 #include <algorithm>
 
 #include "agent/cli/proxy_config_view.h"
+#include "agent/core/ascii.h"
 
 namespace sallyport::cli {
 namespace {
 
-std::vector<std::string> split(const std::string& text, char by) {
+std::vector<std::string> pieces_of(const std::string& text, char by) {
   std::vector<std::string> out{""};
   for (const char c : text) {
     if (c == by) {
@@ -55,12 +56,12 @@ std::string managed_by(const Json* message) {
   if (config.empty()) return {};
   if (!config.starts_with("/apis/networking.istio.io/")) return "<unknown>";
   // "/apis/networking.istio.io/v1alpha3/namespaces/default/virtual-service/reviews"
-  const auto pieces = split(config, '/');
+  const auto pieces = pieces_of(config, '/');
   return pieces.size() == 8 ? pieces[7] + "." + pieces[5] : "";
 }
 
 bool parse_cluster_name(const std::string& name, ClusterName& parts) {
-  const auto pieces = split(name, '|');
+  const auto pieces = pieces_of(name, '|');
   if (pieces.size() < 4) return false;
   parts = {pieces[0], pieces[1], pieces[2], pieces[3]};
   return true;
@@ -79,11 +80,8 @@ std::string describe_path(const Json* match) {
 }
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
+                    [](char x, char y) { return ascii::lower(x) == ascii::lower(y); });
 }
 
 }  // namespace sallyport::cli

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 namespace sallyport::config {
 namespace {
@@ -43,6 +44,11 @@ Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
     }
     text.append(chunk, static_cast<std::size_t>(count));
   }
+}
+
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
 }
 
 std::string digest(std::string_view text) {

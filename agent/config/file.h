@@ -11,6 +11,8 @@ namespace sallyport::config {
 // denied".
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
 
+bool exists(const std::string& path);  // false, too, where it can't be told
+
 // SHA-256: tells whether a text is the one seen before, without keeping a private key a second
 // time.
 std::string digest(std::string_view text);

@@ -24,6 +24,7 @@ std::vector<std::string> paths_in(std::string_view vault_name);
 // old and one new. The error names the file.
 Result<Pem> read_pem(const std::vector<std::string>& paths);
 
+// Fault::missing_secret with this reason.
 Error missing_secret(std::string reason);
 
 }  // namespace sallyport::config

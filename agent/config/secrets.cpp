@@ -20,9 +20,7 @@ constexpr std::string_view secret_prefix = "kubernetes://", map_prefix = "config
                            ca_suffix = "-cacert";
 
 // The system's CAs are loaded when used, and the workload's own identity is Service's to add.
-bool is_elsewhere(std::string_view name) {
-  return name == "system" || name == certs::identity_name || name == certs::mesh_roots_name;
-}
+bool is_elsewhere(std::string_view name) { return name == "system" || certs::is_of_workload(name); }
 
 istio::Finding place_of(const ResourceRef& ref) {
   return {istio::Severity::error, ref.file, ref.line, ref.kind,

@@ -51,7 +51,6 @@ struct Service::State {
   void publish_vault();
   void tell(std::vector<istio::Finding> now, const std::vector<std::string>& refusals);
   std::optional<istio::Finding> watch(bool& again);
-  void retire(mesh::SnapshotPtr old);
   void sweep(std::chrono::milliseconds wait);
   void await_sweep(std::chrono::milliseconds wait);
   void warn_of_expiry();
@@ -106,6 +105,7 @@ Result<void> Service::State::load(Touched touched) {
     if (again && attempt < loads_in_a_row_max) continue;
     if (problem) load->findings.push_back(*problem);
     publish(*load);
+    await_sweep(sweep_first);
     tell(std::move(load->findings), load->refusals);
     warn_of_expiry();
     return {};
@@ -129,7 +129,7 @@ void Service::State::publish(const Load& load) {
   snapshots.publish(load.snapshot);
   if (!load.news.empty()) info(load.news);
   if (published) published(*load.snapshot);
-  retire(std::move(old));
+  retired.push_back(std::move(old));
 }
 
 void Service::State::publish_vault() {
@@ -161,11 +161,6 @@ void Service::State::tell(std::vector<istio::Finding> now,
   refused = std::move(refused_now);
   const std::lock_guard lock(mutex);
   findings = std::move(now);
-}
-
-void Service::State::retire(mesh::SnapshotPtr old) {
-  retired.push_back(std::move(old));
-  await_sweep(sweep_first);
 }
 
 void Service::State::sweep(std::chrono::milliseconds wait) {

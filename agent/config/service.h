@@ -51,7 +51,8 @@ public:
   // vault has neither before the first call. Configuration thread, or before start().
   void set_identity(certs::VaultEntry pair, certs::VaultEntry roots);
   // Once the process has started: gives the memory back that this took (memory.h). From then on
-  // that of each load and each new identity is given back by itself, a moment later.
+  // that of each load and each new identity is given back by itself, a moment later. Configuration
+  // thread, or before it runs.
   void settle();
   // Calls with each snapshot published from now on, on the configuration thread.
   void on_publish(std::function<void(const mesh::Snapshot&)> call);

@@ -195,12 +195,12 @@ bool is_claim(std::string_view header) {
           (header.size() > 2 && header.front() == '[' && header.back() == ']'));
 }
 
-// IANA: https, ldaps, imaps, pop3s, smtps, amqps, and what Kubernetes and proxies use for https.
 bool gets_no_sidecars(std::string_view namespace_name) {
   return namespace_name == "kube-system" || namespace_name == "kube-public" ||
          namespace_name == "kube-node-lease" || namespace_name == "local-path-storage";
 }
 
+// IANA: https, ldaps, imaps, pop3s, smtps, amqps, and what Kubernetes and proxies use for https.
 bool is_tls_number(uint16_t port) {
   constexpr uint16_t all[] = {443, 465, 636, 853, 989, 990, 993, 995, 5671, 6443, 8443, 9443};
   return std::find(std::begin(all), std::end(all), port) != std::end(all);
@@ -211,12 +211,6 @@ std::string upper_case(std::string_view text) {
   for (char& c : out) {
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
   }
-  return out;
-}
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = ascii::lower(c);
   return out;
 }
 

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/core/ascii.h"
+
 namespace sallyport::istio {
 
 using Problem = std::optional<std::string>;
@@ -48,6 +50,6 @@ ProtocolClass protocol_class(std::string_view protocol);
 // Ports where servers speak TLS from the first byte.
 bool is_tls_number(uint16_t port);
 std::string upper_case(std::string_view text);
-std::string lower_case(std::string_view text);
+using ascii::lower_case;
 
 }  // namespace sallyport::istio

@@ -9,7 +9,7 @@ namespace sallyport::mesh {
 namespace {
 
 bool is_port(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return std::all_of(text.begin(), text.end(), ascii::is_digit);
 }
 
 // "host:80" and "[2001:db8::1]:80" lose their port; a bare IPv6 address has none.
@@ -25,7 +25,7 @@ std::string_view without_port(std::string_view authority) {
 
 }  // namespace
 
-std::string lower(std::string_view text) { return istio::lower_case(text); }
+std::string lower(std::string_view text) { return ascii::lower_case(text); }
 
 std::string expand_short_name(std::string_view host, std::string_view namespace_name,
                               std::string_view domain) {

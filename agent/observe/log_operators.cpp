@@ -5,6 +5,7 @@
 #include <array>
 #include <climits>
 
+#include "agent/core/ascii.h"
 #include "agent/observe/log_plan.h"
 
 namespace sallyport::observe {
@@ -78,13 +79,6 @@ const Named* find(const Table& table, std::string_view name) {
   for (const Named& named : table)
     if (named.name == name) return &named;
   return nullptr;
-}
-
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-  return lower;
 }
 
 bool take_suffix(std::string_view& name, std::string_view suffix) {
@@ -161,7 +155,7 @@ Result<bool> LogPlan::find_tls(const Operator& op, Piece& piece) {
 
 // A field of the record, or `of` when the header has to be kept by its name.
 LogPlan::Op LogPlan::header_field(Op of, std::string_view name, std::string& lower) {
-  lower = lower_case(name);
+  lower = ascii::lower_case(name);
   const Named* known = nullptr;
   if (of == Op::request_header) known = find(request_fields, lower);
   if (of == Op::response_header) known = find(response_fields, lower);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "agent/core/address.h"
+#include "agent/core/ascii.h"
 #include "agent/core/limits.h"
 
 namespace sallyport::sniff {
@@ -153,10 +154,7 @@ bool is_host_name(std::string_view name) {
 // Sets the SNI, or says what is odd about it: IP literals and bad names count as no SNI
 // (hardening.md).
 const char* take_server_name(std::string_view name, Preface& preface) {
-  std::string lowered(name);
-  for (char& c : lowered) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  std::string lowered = ascii::lower_case(name);
   if (lowered.ends_with('.')) lowered.pop_back();
   if (IpAddress::parse(lowered)) return "SNI is an IP address";
   if (!is_host_name(lowered)) return "SNI is no host name";

@@ -14,11 +14,6 @@
 namespace sallyport::ca {
 namespace {
 
-bool exists(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored);
-}
-
 Error file_error(const std::string& path) {
   return {.fault = Fault::internal, .context = path + ": " + std::strerror(errno)};
 }
@@ -64,7 +59,9 @@ Result<void> write_new(const std::string& directory, const char* name, std::stri
 
 }  // namespace
 
-bool has_authority(const std::string& directory) { return exists(directory + "/ca-cert.pem"); }
+bool has_authority(const std::string& directory) {
+  return config::exists(directory + "/ca-cert.pem");
+}
 
 Result<AuthorityFiles> read_authority(const std::string& directory) {
   const auto path = [&](const char* name) { return directory + '/' + name; };
@@ -73,7 +70,7 @@ Result<AuthorityFiles> read_authority(const std::string& directory) {
   if (auto own = join_certificates({pair->first}); !own)
     return while_doing(path("ca-cert.pem"), own.error());
   AuthorityFiles files{pair->first, SecretText(std::move(pair->second)), pair->first};
-  if (exists(path("cert-chain.pem"))) {
+  if (config::exists(path("cert-chain.pem"))) {
     auto chain = config::read_file(path("cert-chain.pem"), limits::pem_file_bytes);
     if (!chain) return while_doing(path("cert-chain.pem"), chain.error());
     const bool is_empty = chain->find_first_not_of(" \t\r\n") == chain->npos;  // as a root's may be
@@ -83,7 +80,7 @@ Result<AuthorityFiles> read_authority(const std::string& directory) {
     if (!joined) return while_doing(path("cert-chain.pem"), joined.error());
     files.chain_pem = std::move(*joined);
   }
-  if (exists(path("root-cert.pem"))) {
+  if (config::exists(path("root-cert.pem"))) {
     auto roots = config::read_file(path("root-cert.pem"), limits::pem_file_bytes);
     if (!roots) return while_doing(path("root-cert.pem"), roots.error());
     files.roots_pem = std::move(*roots);
@@ -93,7 +90,7 @@ Result<AuthorityFiles> read_authority(const std::string& directory) {
 
 Result<SecretText> read_left_key(const std::string& directory) {
   const std::string path = directory + "/ca-key.pem";
-  if (!exists(path)) return SecretText();
+  if (!config::exists(path)) return SecretText();
   auto text = config::read_file(path, limits::pem_file_bytes);
   if (!text) return while_doing(path, text.error());
   return SecretText(std::move(*text));
@@ -107,7 +104,7 @@ Result<void> write_key(const std::string& directory, const SecretText& key_pem) 
 }
 
 Result<void> write_certificate(const std::string& directory, const std::string& root_pem) {
-  if (exists(directory + "/root-cert.pem")) {
+  if (config::exists(directory + "/root-cert.pem")) {
     return Error{.fault = Fault::internal,
                  .context = directory + "/root-cert.pem: is there, and no ca-cert.pem with it"};
   }
@@ -115,7 +112,7 @@ Result<void> write_certificate(const std::string& directory, const std::string& 
 }
 
 void complete_roots(const std::string& directory, const std::string& root_pem) {
-  if (!exists(directory + "/root-cert.pem"))
+  if (!config::exists(directory + "/root-cert.pem"))
     (void)write_new(directory, "root-cert.pem", root_pem, 0644);
 }
 

@@ -2,7 +2,6 @@
 
 #include <protocols/istio_ca.pb.h>
 
-#include <filesystem>
 #include <optional>
 
 #include "agent/config/file.h"
@@ -16,11 +15,6 @@ namespace sallyport::ca {
 namespace {
 
 constexpr const char* system_roots = "SYSTEM";
-
-bool is_there(const std::string& path) {
-  std::error_code ignored;
-  return !path.empty() && std::filesystem::exists(path, ignored);
-}
 
 class CaSource : public IdentitySource {
 public:
@@ -63,7 +57,7 @@ private:
       if (!roots) return while_doing("the CA's root " + settings_.root_file, roots.error());
       target.roots = std::move(*roots);
     }
-    if (!is_there(settings_.chain_file)) return {};
+    if (!config::exists(settings_.chain_file)) return {};
     auto pem = config::read_pem({settings_.chain_file, settings_.key_file});
     if (!pem) return pem.error();
     auto pair = certs::KeyPair::parse(pem->first, pem->second);
@@ -87,7 +81,7 @@ private:
     request.time = settings_.call_time;
     if (!settings_.cluster_id.empty())
       request.metadata.emplace_back("clusterid", settings_.cluster_id);
-    if (has_certificate && !is_there(settings_.token_file)) return request;
+    if (has_certificate && !config::exists(settings_.token_file)) return request;
     auto token = config::read_file(settings_.token_file, limits::token_bytes);
     if (!token) return while_doing("the token " + settings_.token_file, token.error());
     const auto end = token->find_last_not_of(" \t\r\n");

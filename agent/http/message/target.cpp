@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "agent/core/address.h"
+#include "agent/core/ascii.h"
 #include "agent/http/message/fields.h"
 #include "agent/http/message/refusal.h"
 #include "agent/http/message/scan.h"
@@ -9,8 +10,6 @@ namespace sallyport::http {
 namespace {
 
 using refusal::refuse;
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 bool is_port(std::string_view text) {
   if (text.empty() || text.size() > 5 || !std::all_of(text.begin(), text.end(), scan::is_digit))
@@ -77,11 +76,11 @@ bool check_host(Head& head) {
   const auto host = head.value_at(head.host);
   if (!is_authority(host)) return refuse(head, refusal::invalid_authority);
   if (!head.authority_size) return true;
-  const bool https = lower(head.base[head.target + 4]) == 's';
+  const bool https = ascii::lower(head.base[head.target + 4]) == 's';
   const auto a = without_default_port(head.authority(), https);
   const auto b = without_default_port(host, https);
   const bool agree = std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                                [](char x, char y) { return lower(x) == lower(y); });
+                                [](char x, char y) { return ascii::lower(x) == ascii::lower(y); });
   return agree || refuse(head, refusal::authority_differs);
 }
 
