@@ -227,6 +227,7 @@ void Decoder::read(Fields& document, Metadata metadata, Report& report, const No
   if (ref->kind == "WorkloadEntry") {
     return keep(decode_workload_entry(std::move(metadata), document));
   }
+  if (ref->kind == "Gateway") return keep(decode_gateway(std::move(metadata), document));
   if (ref->kind == "Sidecar") return keep(decode_sidecar(std::move(metadata), document));
   if (ref->kind == "WorkloadGroup") {
     return keep(decode_workload_group(std::move(metadata), document));

@@ -12,6 +12,7 @@ struct KnownKind {
 constexpr KnownKind known_kinds[] = {{"ServiceEntry", "networking.istio.io"},
                                      {"DestinationRule", "networking.istio.io"},
                                      {"VirtualService", "networking.istio.io"},
+                                     {"Gateway", "networking.istio.io"},
                                      {"WorkloadEntry", "networking.istio.io"},
                                      {"PeerAuthentication", "security.istio.io"},
                                      {"AuthorizationPolicy", "security.istio.io"},

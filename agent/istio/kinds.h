@@ -3,6 +3,7 @@
 // only if the report has no error.
 #pragma once
 #include "agent/istio/fields.h"
+#include "agent/istio/gateway.h"
 #include "agent/istio/virtual_service.h"
 
 namespace sallyport::istio {
@@ -20,11 +21,15 @@ Secret decode_secret(Metadata metadata, Fields& document);
 ConfigMap decode_config_map(Metadata metadata, Fields& document);
 PeerAuthentication decode_peer_authentication(Metadata metadata, Fields& document);
 AuthorizationPolicy decode_authorization_policy(Metadata metadata, Fields& document);
+Gateway decode_gateway(Metadata metadata, Fields& document);
 
 // Shared pieces.
 TrafficPolicy decode_traffic_policy(Fields& fields);  // host level or of a subset
 ClientTls decode_client_tls(Fields& fields);
+ServerTls decode_server_tls(Fields& fields);
 std::shared_ptr<const TlsDefaults> decode_tls_defaults(Fields& fields);
+bool is_cipher_suite(std::string_view name);                  // one that Istio lets through
+std::vector<std::string> decode_ecdh_curves(Fields& fields);  // `ecdhCurves`, known ones
 LoadBalancer decode_load_balancer(Fields& fields);
 ConnectionPool decode_connection_pool(Fields& fields);
 OutlierDetection decode_outlier_detection(Fields& fields);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/core/boxed.h"
+#include "agent/istio/gateway.h"
 #include "agent/istio/load_policies.h"
 #include "agent/istio/metadata.h"
 #include "agent/istio/security.h"
@@ -129,7 +130,7 @@ struct ConfigMap {
 
 using Resource = std::variant<ServiceEntry, DestinationRule, VirtualService, Workload, Service,
                               Secret, ConfigMap, PeerAuthentication, AuthorizationPolicy, Sidecar,
-                              Pod, EndpointSlice, WorkloadGroup>;
+                              Pod, EndpointSlice, WorkloadGroup, Gateway>;
 
 inline const Metadata& metadata_of(const Resource& resource) {
   return std::visit([](const auto& r) -> const Metadata& { return r.metadata; }, resource);

@@ -2,6 +2,7 @@
 // warning, as istiod does.
 #include <algorithm>
 
+#include "agent/core/ascii.h"
 #include "agent/istio/kinds.h"
 #include "agent/istio/scalar.h"
 
@@ -48,11 +49,23 @@ std::vector<std::string> known_names(std::string_view field, const std::string_v
 
 }  // namespace
 
+// "ALL" and words with an operator before them ("-ECDHE-RSA-AES128-SHA") are taken as they are.
+bool is_cipher_suite(std::string_view name) {
+  if (name == "ALL" || std::find(std::begin(suites), std::end(suites), name) != std::end(suites))
+    return true;
+  const char first = ascii::lower(name.empty() ? 'a' : name[0]);
+  return !ascii::is_digit(first) && (first < 'a' || first > 'z');
+}
+
+std::vector<std::string> decode_ecdh_curves(Fields& fields) {
+  return known_names("ecdhCurves", curves, fields);
+}
+
 std::shared_ptr<const TlsDefaults> decode_tls_defaults(Fields& fields) {
   auto out = std::make_shared<TlsDefaults>();
   out->only_tls_1_3 = fields.choice("minProtocolVersion", lowest_versions).value_or(0) == 3;
   out->cipher_suites = known_names("cipherSuites", suites, fields);
-  out->ecdh_curves = known_names("ecdhCurves", curves, fields);
+  out->ecdh_curves = decode_ecdh_curves(fields);
   return out;
 }
 
