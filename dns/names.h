@@ -9,7 +9,6 @@
 
 namespace sallyport::dns {
 
-std::string lower(std::string_view name);
 // As names are compared: in lower case, without the root's dot.
 std::string canonical(std::string_view name);
 

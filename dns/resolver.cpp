@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "agent/core/ascii.h"
 #include "agent/core/limits.h"
 #include "agent/net/combine.h"
 #include "dns/cache.h"
@@ -117,15 +118,13 @@ void Resolver::State::follow_resolv_conf() {
   open();
   if (channel.get() == old) return;
   reports.say(resolv_conf.path() + " has changed, the DNS servers are " + channel->servers(), now);
-  for (const auto& query : running) {
-    // With addresses of one family at hand it ends soon.
+  for (const auto& query : running)  // with addresses of one family at hand it ends soon
     if (query->begun && query->answer.addresses.empty()) ask(query);
-  }
 }
 
 // Without search domains a name and the same with a trailing dot are one.
 std::string Resolver::State::key_of(std::string_view host) const {
-  std::string out = lower(host);
+  std::string out = ascii::lower_case(host);
   if (channel->search().domains.empty() && out.ends_with('.')) out.pop_back();
   return out;
 }

@@ -13,8 +13,8 @@ std::string gateway(const std::string& spec, const std::string& name = "x") {
 }
 // One server of hosts [a.com] on 443 with `tls`.
 std::string server(const std::string& tls, const std::string& protocol = "HTTPS") {
-  return gateway("{servers: [{hosts: [a.com], port: {number: 443, name: n, protocol: " + protocol +
-                 "}, tls: " + tls + "}]}");
+  return gateway("{servers: [{hosts: [a.com], port: {number: 443, name: web, protocol: " +
+                 protocol + "}, tls: " + tls + "}]}");
 }
 std::string plain(const std::string& hosts, const std::string& port, const std::string& more = "") {
   return gateway("{servers: [{hosts: " + hosts + ", port: " + port + more + "}]}");
@@ -82,16 +82,18 @@ TEST(GatewayDecoding, ReadsEveryField) {
 
 TEST(GatewayDecoding, ReadsTwoCertificatesOfEitherKind) {
   const auto secrets = only<Gateway>(server("{mode: SIMPLE, credentialNames: [rsa, ecdsa]}"));
-  EXPECT_EQ(secrets.servers[0].tls->credential_names, (std::vector<std::string>{"rsa", "ecdsa"}));
+  EXPECT_EQ(secrets.servers.at(0).tls.value().credential_names,
+            (std::vector<std::string>{"rsa", "ecdsa"}));
   const auto files = only<Gateway>(
       server("{mode: OPTIONAL_MUTUAL, caCertificates: /ca, tlsCertificates: ["
              "{serverCertificate: /1, privateKey: /2}, {serverCertificate: /3, privateKey: /4}]}"));
-  ASSERT_EQ(files.servers[0].tls->certificates.size(), 2u);
-  EXPECT_EQ(files.servers[0].tls->certificates[1].private_key, "/4");
+  ASSERT_EQ(files.servers.at(0).tls.value().certificates.size(), 2u);
+  EXPECT_EQ(files.servers.at(0).tls.value().certificates[1].private_key, "/4");
 }
 
 TEST(GatewayDecoding, AModeThatIsNotGivenIsPassthrough) {
-  EXPECT_EQ(only<Gateway>(server("{}", "TLS")).servers[0].tls->mode, ServerTlsMode::passthrough);
+  EXPECT_EQ(only<Gateway>(server("{}", "TLS")).servers.at(0).tls.value().mode,
+            ServerTlsMode::passthrough);
 }
 
 struct Case {
@@ -123,10 +125,10 @@ const Case refused[] = {
      gateway("{servers: [{hosts: [a.com]}]}"),
      {"5: spec.servers[0].port: port is required"}},
     {"a port that is none",
-     plain("[a.com]", "{number: 66000, name: n, protocol: HTTP}"),
+     plain("[a.com]", "{number: 66000, name: web, protocol: HTTP}"),
      {"5: spec.servers[0].port.number: port number 66000 must be in the range 1..65535"}},
     {"port 0",
-     plain("[a.com]", "{number: 0, name: n, protocol: HTTP}"),
+     plain("[a.com]", "{number: 0, name: web, protocol: HTTP}"),
      {"5: spec.servers[0].port.number: port number 0 must be in the range 1..65535"}},
     {"a port without a name",
      plain("[a.com]", "{number: 80, protocol: HTTP}"),
@@ -136,11 +138,11 @@ const Case refused[] = {
              "}]}"),
      {"5: spec.servers[1].port.name: port names in servers must be unique: duplicate name http"}},
     {"an unknown protocol",
-     plain("[a.com]", "{number: 80, name: n, protocol: kafka}"),
+     plain("[a.com]", "{number: 80, name: web, protocol: kafka}"),
      {"5: spec.servers[0].port.protocol: invalid protocol \"kafka\", supported protocols are HTTP, "
       "HTTP2, GRPC, GRPC-WEB, MONGO, REDIS, MYSQL, TCP"}},
     {"a targetPort",
-     plain("[a.com]", "{number: 80, name: n, protocol: HTTP, targetPort: 8080}"),
+     plain("[a.com]", "{number: 80, name: web, protocol: HTTP, targetPort: 8080}"),
      {"5: spec.servers[0].port.targetPort: targetPort has no impact on Gateways"}},
     {"a short name",
      plain("[foo]", http),
@@ -164,10 +166,10 @@ const Case refused[] = {
      plain("[a.com]", http, ", bind: 'unix://@x'"),
      {"5: spec.servers[0].port.number: port number must be 0 for unix domain socket"}},
     {"a unix socket without a root",
-     plain("[a.com]", "{number: 0, name: n, protocol: HTTP}", ", bind: 'unix://x'"),
+     plain("[a.com]", "{number: 0, name: web, protocol: HTTP}", ", bind: 'unix://x'"),
      {"5: spec.servers[0].bind: x is not an absolute path to a file"}},
     {"HTTPS without tls",
-     plain("[a.com]", "{number: 443, name: n, protocol: HTTPS}"),
+     plain("[a.com]", "{number: 443, name: web, protocol: HTTPS}"),
      {"5: spec.servers[0].tls: server must have TLS settings for HTTPS/TLS protocols"}},
     {"HTTP with a certificate",
      server("{mode: SIMPLE, " + files + "}", "HTTP"),
@@ -232,7 +234,7 @@ INSTANTIATE_TEST_SUITE_P(Spec, GatewayVerdict, testing::ValuesIn(refused));
 const Case accepted[] = {
     {"an address for a host", plain("[1.1.1.1]", http), {}},
     {"a socket",
-     plain("[a.com]", "{number: 0, name: n, protocol: HTTP}", ", bind: 'unix://@x'"),
+     plain("[a.com]", "{number: 0, name: web, protocol: HTTP}", ", bind: 'unix://@x'"),
      {}},
     {"a redirect", plain("[a.com]", http, ", tls: {httpsRedirect: true}"), {}},
     {"a secret needs no files", server("{mode: MUTUAL, credentialName: c}"), {}},
