@@ -42,8 +42,7 @@ void raise_descriptor_limit() {
 // The calling thread, which loads configurations, leaves a core that it shares to the worker: a
 // load takes a tenth of a second, and a worker that has something to do should wait for no more
 // than a slice of it (Linux 6.12 and later take a wish for that; before, the nice value alone
-// counts). Threads that it begins later are as nice: the access log's, where logging is switched on
-// later.
+// counts). Threads that it begins later are as nice: the access log's.
 void give_way_to_workers() {
   constexpr int niceness = 10;  // about a tenth of a busy core
   setpriority(PRIO_PROCESS, 0, niceness);
@@ -62,12 +61,11 @@ std::string environment(const char* name) {
   return value ? value : "";
 }
 
-bool has_ipv6() { return access("/proc/net/if_inet6", F_OK) == 0; }
-
 // The same port on every address of the pod, IPv4 and IPv6.
 std::vector<SocketAddress> everywhere(uint16_t port) {
   std::vector<SocketAddress> all{SocketAddress(IpAddress::v4(0), port)};
-  if (has_ipv6()) all.emplace_back(IpAddress::v6(in6_addr{}), port);
+  const bool has_ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
+  if (has_ipv6) all.emplace_back(IpAddress::v6(in6_addr{}), port);
   return all;
 }
 
@@ -82,9 +80,14 @@ public:
   explicit Process(const ProcessOptions& options)
       : options_(options),
         config_(io_,
-                {options.config_directory, options.mesh_config_file, options.proxy,
-                 options.cluster_domain, check_log_format,
-                 [](const std::string& line) { log_info(line, Logger::config); }},
+                {.directory = options.config_directory,
+                 .mesh_config_file = options.mesh_config_file,
+                 .proxy = options.proxy,
+                 .cluster_domain = options.cluster_domain,
+                 .outbound_port = options.outbound_port,
+                 .inbound_port = options.inbound_port,
+                 .check_mesh = check_log_format,
+                 .info = [](const std::string& line) { log_info(line, Logger::config); }},
                 [](const std::string& line) { log_warning(line, Logger::config); }),
         signals_(io_, SIGTERM, SIGINT),
         requests_(io_, SIGHUP, SIGUSR1),
@@ -201,8 +204,6 @@ std::string Process::missing_certificate() const {
 bool Process::has_certificate() const { return !identity_ || identity_->ready(); }
 
 Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
-  const uint16_t outbound = options_.outbound_port.value_or(mesh.proxy_listen_port);
-  const uint16_t inbound = options_.inbound_port.value_or(mesh.proxy_inbound_listen_port);
   for (int i = 0; i < options_.concurrency; i++) {
     proxy::Worker::Sockets sockets;
     const auto open = [](uint16_t port, std::vector<int>& into) -> Result<void> {
@@ -213,8 +214,8 @@ Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
       }
       return {};
     };
-    if (auto opened = open(outbound, sockets.outbound); !opened) return opened;
-    if (auto opened = open(inbound, sockets.inbound); !opened) return opened;
+    if (auto opened = open(mesh.proxy_listen_port, sockets.outbound); !opened) return opened;
+    if (auto opened = open(mesh.proxy_inbound_listen_port, sockets.inbound); !opened) return opened;
     metrics_.push_back(std::make_unique<observe::WorkerMetrics>());
     const proxy::Worker::Sources sources{config_.snapshots(), config_.vault(), *access_log_,
                                          *metrics_.back()};

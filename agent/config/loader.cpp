@@ -98,6 +98,8 @@ Result<void> Loader::read_mesh(std::vector<istio::Finding>& findings) {
     read.config.tls_defaults = mesh_->tls_defaults;
   mesh_ = std::move(read.config);
   mesh_->cluster_domain = options_.cluster_domain;
+  if (options_.outbound_port) mesh_->proxy_listen_port = *options_.outbound_port;
+  if (options_.inbound_port) mesh_->proxy_inbound_listen_port = *options_.inbound_port;
   mesh_digest_ = std::move(sum);
   mesh_changed_ = true;
   return {};

@@ -27,6 +27,7 @@ struct Options {
   std::string mesh_config_file;  // --mesh-config; empty: defaults
   istio::Proxy proxy;
   std::string cluster_domain = "cluster.local";
+  std::optional<uint16_t> outbound_port, inbound_port;  // in the place of the mesh config's
   // What is wrong with a mesh configuration in the eyes of others than its decoder (the access
   // log's format); such a one is refused as a whole. May be empty. Configuration thread.
   std::function<std::optional<istio::Finding>(const istio::MeshConfig&)> check_mesh = {};

@@ -191,6 +191,23 @@ TEST_F(ConfigService, FollowsTheMeshConfigAndKeepsTheLastGoodOne) {
   await([&] { return mode() == istio::OutboundMode::allow_any; });
 }
 
+// What listens, what a loop is told by, and what a dump shows are one port.
+TEST_F(ConfigService, PortsOfTheCommandLineStandInTheMeshConfigsPlace) {
+  files_.write("mesh.yaml", "proxyListenPort: 15101\n");
+  options_.mesh_config_file = files_.path("mesh.yaml");
+  options_.outbound_port = 25001;
+  options_.inbound_port = 25006;
+  const auto& service = start();
+  const auto ports = [&] {
+    const auto& mesh = service.snapshots().current()->mesh;
+    return std::pair(mesh.proxy_listen_port, mesh.proxy_inbound_listen_port);
+  };
+  EXPECT_EQ(ports(), std::pair(uint16_t(25001), uint16_t(25006)));
+  files_.write("mesh.yaml", "proxyListenPort: 15201\nrootNamespace: elsewhere\n");
+  await([&] { return service.snapshots().current()->mesh.root_namespace == "elsewhere"; });
+  EXPECT_EQ(ports(), std::pair(uint16_t(25001), uint16_t(25006)));
+}
+
 TEST_F(ConfigService, RefusesAMeshConfigThatOthersCannotUse) {
   options_.mesh_config_file = files_.path("mesh.yaml");
   options_.check_mesh = [](const istio::MeshConfig& mesh) -> std::optional<istio::Finding> {
