@@ -257,7 +257,7 @@ void Fields::finish() {
     std::string field = path_of(one_line(entry.key.substr(0, 100)));
     const std::string hint = asked++ < asked_most ? did_you_mean(entry.key, known_) : std::string();
     if (unknown_ == Unknown::refuse) {
-      report_.error(entry.line, std::move(field), "unknown field" + hint);
+      report_.unknown_field(entry.line, std::move(field), "unknown field" + hint);
     } else {
       report_.warn(entry.line, std::move(field), "unknown field, has no effect" + hint);
     }

@@ -1,5 +1,7 @@
 #include "agent/istio/report.h"
 
+#include <algorithm>
+
 #include "agent/core/limits.h"
 #include "agent/istio/scalar.h"
 
@@ -32,13 +34,23 @@ void Report::identify(std::string kind, std::string namespace_name, std::string 
   name_ = std::move(name);
 }
 
-void Report::add(Severity severity, int line, std::string field, std::string reason) {
-  Finding finding{severity,         file_, line, kind_, namespace_name_, name_, std::move(field),
-                  std::move(reason)};
-  if (severity == Severity::error && !first_error_) first_error_ = finding;
+Finding Report::finding(Severity severity, int line, std::string field, std::string reason) const {
+  return {severity,         file_, line, kind_, namespace_name_, name_, std::move(field),
+          std::move(reason)};
+}
+
+void Report::unknown_field(int line, std::string field, std::string reason) {
+  Finding found = finding(Severity::error, line, std::move(field), std::move(reason));
+  if (unknown_ == 0) first_error_ = found;
+  add(std::move(found), std::min(first_ + unknown_, findings_.size()));
+  ++unknown_;
+}
+
+void Report::add(Finding finding, std::size_t at) {
+  if (finding.severity == Severity::error && !first_error_) first_error_ = finding;
   if (++count_ > limits::findings_per_resource) return;
   if (count_ == limits::findings_per_resource) finding.reason += " (and more)";
-  findings_.push_back(std::move(finding));
+  findings_.insert(findings_.begin() + static_cast<std::ptrdiff_t>(at), std::move(finding));
 }
 
 }  // namespace sallyport::istio
