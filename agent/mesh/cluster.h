@@ -105,6 +105,7 @@ struct Cluster {
   Boxed<LoadPolicy> load;  // none: a plain cluster
   ResourceRefPtr service;  // ServiceEntry or Service; null for PassthroughCluster
   ResourceRefPtr rule;     // DestinationRule that applied; null when none
+  ResourceRefPtr unready;  // one that would be an endpoint if it were Ready; null: there is none
   // Fail closed: nobody may be sent to, and why (a broken rule or resource).
   Boxed<Error> refused;
   // Made of `service`, `rule` and who serves it alone and without a finding: it holds for as long
@@ -113,6 +114,9 @@ struct Cluster {
   bool operator==(const Cluster&) const = default;
 };
 using ClusterPtr = std::shared_ptr<const Cluster>;
+
+// Of a cluster without endpoints: "no endpoint is configured", or who is not ready.
+std::string why_no_endpoint(const Cluster& cluster);
 
 }  // namespace mesh
 }  // namespace sallyport

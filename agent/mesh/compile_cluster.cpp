@@ -90,7 +90,11 @@ std::string unusable(const std::string& address, const Cluster& cluster) {
 void add_workload(const ServiceWorkload& serving, uint16_t port, const Selection& selection,
                   Cluster& out, std::vector<istio::Finding>& findings) {
   const auto& workload = serving.entry;
-  if (!serving.ready || !selection.takes(workload.labels)) return;
+  if (!selection.takes(workload.labels)) return;
+  if (!serving.ready) {
+    if (!out.unready) out.unready = serving.metadata->ref;
+    return;
+  }
   Endpoint endpoint;
   endpoint.weight = std::max<uint32_t>(workload.weight, 1);
   endpoint.port = port;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/mesh/explain_sidecar.h"
 #include "agent/mesh/host_names.h"
 #include "agent/mesh/known_services.h"
 
@@ -53,6 +54,13 @@ std::string declared_text(const Listener& listener) {
   add(listener.declared_tls, "TLS");
   add(listener.declared_tcp || (listener.tcp && !listener.declared_http), "TCP");
   return out.empty() ? "nothing is declared here" : "declared here: " + out;
+}
+
+std::string how_known(const Arrival& arrival) {
+  if (arrival.sniff) return ", by the first bytes";
+  const auto& listener = *arrival.listener;
+  return listener.declared_tcp || listener.tcp ? ", not looked at: the port is declared TCP"
+                                               : ", not looked at";
 }
 
 std::string shown(const istio::StringMatch& match) {
@@ -159,9 +167,9 @@ Explanation Explainer::run() {
 
 void Explainer::connection(const Arrival& arrival, const ConnectionPlan& plan) {
   const auto& listener = *arrival.listener;
-  add("listener", listener.name + ": " + declared_text(listener));
-  std::string text = protocol_text(question_.preface);
-  text += arrival.sniff ? ", by the first bytes" : ", not looked at: the port is declared TCP";
+  auto& step = add("listener", listener.name + ": " + declared_text(listener));
+  if (plan.tcp == &snapshot_.unmatched) step.notes = services_not_imported(input_, question_);
+  std::string text = protocol_text(question_.preface) + how_known(arrival);
   if (!plan.why.empty()) text += "; " + std::string(plan.why);
   add("protocol", std::move(text));
 }
@@ -213,7 +221,11 @@ void Explainer::route(const RequestPlan& plan, const RouteTable& table) {
   const bool unknown = &host == table.fallback.get();
   if (unknown) text += ": no host here is called so";
   auto& chosen = add("virtual host", std::move(text), text_at(host.from));
-  if (unknown) chosen.notes = hidden_services(input_, question_.request.authority);
+  if (unknown) {
+    chosen.notes = hidden_services(input_, question_.request.authority);
+    for (auto& note : services_not_imported(input_, question_))
+      chosen.notes.push_back(std::move(note));
+  }
   if (!plan.route) {
     auto& step = add("route", "none of its rules matches", text_at(host.from));
     return earlier_rules(plan, step);
@@ -300,7 +312,7 @@ void Explainer::target(const ClusterPtr& cluster, const std::string& missing, ui
     }
   } else if (cluster->endpoints.empty() && cluster->discovery != Discovery::original_dst &&
              cluster->discovery != Discovery::dynamic_dns) {
-    to.refused = "no endpoint is configured (503 UH)";
+    to.refused = why_no_endpoint(*cluster) + " (503 UH)";
   } else if (question_.preface.protocol == sniff::Protocol::tls && cluster->tls.of_rule()) {
     to.tls_inside_tls = true;
     to.refused = tls_inside_tls(*cluster);

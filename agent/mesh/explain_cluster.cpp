@@ -165,7 +165,7 @@ ExplainedStep endpoints_step(const Cluster& cluster) {
   }
   if (cluster.endpoints.empty() && cluster.discovery != Discovery::original_dst &&
       cluster.discovery != Discovery::dynamic_dns && !cluster.refused) {
-    step.text += ": none is configured (503 UH)";
+    step.text += ": " + why_no_endpoint(cluster) + " (503 UH)";
   }
   return step;
 }

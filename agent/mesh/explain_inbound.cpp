@@ -4,6 +4,7 @@
 
 #include "agent/mesh/authorization.h"
 #include "agent/mesh/authorization_rules.h"
+#include "agent/mesh/explain_denial.h"
 #include "agent/mesh/peer_authentication.h"
 
 namespace sallyport::mesh {
@@ -80,7 +81,8 @@ std::string tell_policy(const CompileInput& input, const InboundQuestion& questi
   }
   std::vector<std::string> uris;
   if (question.mutual_tls) uris.push_back(question.principal);
-  const auto answer = authorize(*compiled, facts_of(question, uris));
+  const auto facts = facts_of(question, uris);
+  const auto answer = authorize(*compiled, facts);
   step.from = from(answer.because);
   const auto& rules = question.request.head ? *compiled->http : *compiled->tcp;
   if (!question.client.ip().is_set() && asks_for_client_address(rules))
@@ -96,8 +98,9 @@ std::string tell_policy(const CompileInput& input, const InboundQuestion& questi
   }
   step.text = "denied: " + who;
   if (!answer.reason.empty()) return std::string(answer.reason);
-  return answer.policy == "none" ? "no ALLOW policy of the server matches"
-                                 : "the server denies it by " + std::string(answer.policy);
+  if (answer.policy != "none") return "the server denies it by " + std::string(answer.policy);
+  for (auto& note : why_nothing_allows(input, facts)) step.notes.push_back(std::move(note));
+  return "no ALLOW policy of the server matches";
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ struct Pending {
 }  // namespace
 
 Error Runtime::no_endpoint(const Need& need) const {
-  std::string why = "no endpoint is configured";
+  std::string why = mesh::why_no_endpoint(*cluster_);
   if (!discovery_) {
     why = need.original_destination.is_set() ? "too many addresses are dialled at once"
                                              : "there is no original destination";

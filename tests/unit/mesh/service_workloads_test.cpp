@@ -96,6 +96,17 @@ TEST(ServiceWorkloads, BecomeEndpoints) {
   }
 }
 
+TEST(ServiceWorkloads, WhoIsSelectedButNotReadyIsNamedWhereNobodyIs) {
+  const std::string waiting = "conditions: [{type: Ready, status: 'False'}]";
+  World world;
+  world.add(web_service() + pod({.name = "a", .ip = "10.0.0.1", .status = waiting})).compile();
+  EXPECT_EQ(why_no_endpoint(*world.cluster(web)).find("no endpoint is ready: Pod default/a"), 0u)
+      << why_no_endpoint(*world.cluster(web));
+  World nobody;
+  nobody.add(web_service() + pod({"b", "10.0.0.2", "app: other"})).compile();
+  EXPECT_EQ(why_no_endpoint(*nobody.cluster(web)), "no endpoint is configured");
+}
+
 TEST(ServiceWorkloads, AHeadlessServiceGoesToTheDialledPod) {
   World world;
   world.add(web_service("{port: 80, name: http, targetPort: 8080}", "None"))
