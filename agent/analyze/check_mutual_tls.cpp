@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "agent/analyze/checks.h"
-#include "agent/istio/labels.h"
 #include "agent/mesh/host_names.h"
 #include "agent/mesh/peer_authentication.h"
 
@@ -12,13 +11,6 @@ namespace {
 
 using istio::MutualTls;
 using istio::TlsMode;
-
-uint16_t container_port(const istio::ServicePort& port, const Workload& workload) {
-  if (port.target_port_name.empty()) return port.target_port ? port.target_port : port.number;
-  for (const auto& one : container_ports(workload))
-    if (one.name == port.target_port_name) return one.number;
-  return 0;
-}
 
 // Empty: they go together. Of MUTUAL nothing is known: it may show a certificate of the mesh.
 std::string_view contradiction(TlsMode sent, MutualTls taken) {
@@ -34,7 +26,6 @@ public:
       : checks_(checks), input_(checks.world.input_for({})), policies_(input_) {}
 
   void look_at(const TlsBlock& block);
-  void look_at(const Typed<istio::PeerAuthentication>& policy);
 
 private:
   bool look_at(const TlsBlock& block, const Host& host, const istio::ServicePort& port);
@@ -119,54 +110,12 @@ bool Ends::tell(const TlsBlock& block, const Host& host, const istio::ServicePor
   return true;
 }
 
-// The ports of Services that lead to those of the pods, and what they lead to.
-struct Ports {
-  std::set<uint16_t> of_pods;
-  std::map<uint16_t, uint16_t> of_services;
-};
-
-Ports ports_of(const World& world, const std::vector<const Workload*>& pods) {
-  Ports out;
-  for (const auto* pod : pods) {
-    for (const auto& port : container_ports(*pod)) out.of_pods.insert(port.number);
-    for (const auto& host : world.hosts()) {
-      if (!host.service.value || host.service->selector.empty() ||
-          host.namespace_name() != pod->ref->namespace_name ||
-          !istio::selects(host.service->selector, pod->labels))
-        continue;
-      for (const auto& port : host.ports()) {
-        const auto number = container_port(port, *pod);
-        if (number != 0) out.of_pods.insert(number);
-        out.of_services.try_emplace(port.number, number);
-      }
-    }
-  }
-  return out;
-}
-
-void Ends::look_at(const Typed<istio::PeerAuthentication>& policy) {
-  if (!policy->selector || policy->port_modes.empty()) return;
-  const auto pods = checks_.world.selected(*policy->selector, policy->metadata.namespace_name());
-  const auto known = ports_of(checks_.world, pods);
-  for (const auto& [number, mode] : policy->port_modes) {
-    const auto at = known.of_services.find(number);
-    if (known.of_pods.contains(number) || at == known.of_services.end()) continue;
-    const auto key = std::to_string(number);
-    checks_.add("SLP0703", *policy.object, "spec.portLevelMtls." + key,
-                "port " + key +
-                    " is a Service's, and no container of the selected pods has it: "
-                    "portLevelMtls goes by the container's port, so that this has no effect",
-                at->second ? "write " + std::to_string(at->second) + ", its targetPort" : "");
-  }
-}
-
 }  // namespace
 
 void check_mutual_tls(Checks& checks) {
   Ends ends(checks);
   for (const auto& block : tls_blocks(checks.world.all<istio::DestinationRule>()))
     ends.look_at(block);
-  for (const auto& policy : checks.world.all<istio::PeerAuthentication>()) ends.look_at(policy);
 }
 
 }  // namespace sallyport::analyze

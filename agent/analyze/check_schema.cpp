@@ -51,11 +51,20 @@ std::string_view code_of(const istio::Finding& finding) {
   return is_limit(finding.reason) ? "SLP0903" : "SLP0902";
 }
 
-constexpr const char* policy_cure =
-    "correct the field; until then a proxy refuses the policy and closes the workloads it selects";
-
-bool is_policy(std::string_view kind) {
-  return kind == "AuthorizationPolicy" || kind == "PeerAuthentication";
+// What a proxy does with a refused resource, by kind. In all of them a last good version stays.
+const char* schema_cure(std::string_view kind) {
+  if (kind == "AuthorizationPolicy" || kind == "PeerAuthentication")
+    return "correct the field; until then a proxy keeps the policy's last good version; without "
+           "one it refuses the policy and closes the workloads it selects";
+  if (kind == "Sidecar")
+    return "correct the field; until then a proxy keeps the Sidecar's last good version; without "
+           "one the workloads it selects go on as if it were not there (by another Sidecar, else "
+           "seeing all services), but are held to REGISTRY_ONLY: what no service declares is "
+           "refused";
+  if (!kind.empty() && !istio::protects(kind))
+    return "correct the field; until then a proxy refuses the resource, and keeps its last good "
+           "version where it has one";
+  return "";
 }
 
 std::string with_field(const istio::Finding& finding) {
@@ -87,7 +96,7 @@ void check_schema(Checks& checks) {
                code == "IST0106"   ? "Schema validation error: " + what
                : code == "IST0133" ? "Schema validation warning: " + what
                                    : what,
-               code == "IST0106" && is_policy(finding.kind) ? policy_cure : "");
+               code == "IST0106" ? schema_cure(finding.kind) : "");
   }
   check_twice(checks);
 }

@@ -63,12 +63,16 @@ bool is_originating(const istio::ClientTls* tls);  // SIMPLE or MUTUAL
 bool is_http(const istio::ServicePort& port);
 bool is_tls(const istio::ServicePort& port);                 // HTTPS, TLS
 std::string item(std::string_view list, std::size_t index);  // "list[3]"
+// Where the workload takes what is sent to that port of a service; 0: its targetPort is a name that
+// no container has.
+uint16_t container_port(const istio::ServicePort& port, const Workload& workload);
 
 void check_schema(Checks& checks);        // what validation says, twice defined resources
 void check_services(Checks& checks);      // ServiceEntries and Services among each other
 void check_rules(Checks& checks);         // DestinationRules: hosts, subsets, selectors, conflicts
 void check_tls_modes(Checks& checks);     // who speaks TLS to whom
 void check_mutual_tls(Checks& checks);    // what rules send, and what servers take of it
+void check_strict(Checks& checks);        // who meets STRICT without a certificate to show
 void check_tls_settings(Checks& checks);  // what a tls block leaves out
 void check_credentials(Checks& checks);   // Secrets and certificates
 void check_routes(Checks& checks);        // VirtualServices: hosts, destinations
@@ -77,7 +81,9 @@ void check_matches(Checks& checks);       // VirtualServices: rules that are nev
 void check_delegates(Checks& checks);
 void check_workloads(Checks& checks);
 void check_sidecars(Checks& checks);
-void check_policies(Checks& checks);  // PeerAuthentications and AuthorizationPolicies
-void check_proxy(Checks& checks);     // what compiling for a proxy tells beyond that; the last one
+void check_policies(Checks& checks);       // PeerAuthentications and AuthorizationPolicies
+void check_policy_ports(Checks& checks);   // the ports that they name
+void check_policy_values(Checks& checks);  // what nothing can ever match
+void check_proxy(Checks& checks);  // what compiling for a proxy tells beyond that; the last one
 
 }  // namespace sallyport::analyze

@@ -1,6 +1,9 @@
 #include "agent/analyze/workload.h"
 
+#include <algorithm>
 #include <charconv>
+
+#include "agent/istio/scalar.h"
 
 namespace sallyport::analyze {
 namespace {
@@ -141,6 +144,22 @@ std::vector<ContainerPort> container_ports(const Workload& workload) {
     }
   });
   return out;
+}
+
+bool captures_inbound(const Workload& workload, uint16_t port) {
+  const auto listed = [&](const char* annotation, const char* otherwise) {
+    const auto at =
+        workload.annotations.find(std::string("traffic.sidecar.istio.io/") + annotation);
+    return istio::comma_separated(at == workload.annotations.end() ? std::string_view(otherwise)
+                                                                   : std::string_view(at->second));
+  };
+  const auto has = [](const std::vector<std::string_view>& all, std::string_view one) {
+    return std::find(all.begin(), all.end(), one) != all.end();
+  };
+  const auto included = listed("includeInboundPorts", "*");
+  const auto number = std::to_string(port);
+  return (has(included, "*") || has(included, number)) &&
+         !has(listed("excludeInboundPorts", ""), number);
 }
 
 }  // namespace sallyport::analyze

@@ -36,6 +36,9 @@ struct ContainerPort {
 };
 std::vector<ContainerPort> container_ports(const Workload& workload);
 
+// Whether what comes in at the port goes to the sidecar (traffic.sidecar.istio.io/...InboundPorts).
+bool captures_inbound(const Workload& workload, uint16_t port);
+
 // The node at "a.b[0].c" below `node`; null when absent.
 const istio::Node* find(const istio::Node& node, std::string_view path);
 // The line of the last key of `path` that is there; at least the node's own.

@@ -41,6 +41,7 @@ World::World(const std::vector<Source>& sources, const istio::MeshConfig* mesh) 
   for (const auto& source : sources) read(source);
   if (mesh) {
     mesh_ = *mesh;
+    knows_mesh_ = true;
   } else {
     read_mesh();
   }
@@ -123,6 +124,7 @@ void World::read_mesh() {
         read.findings.begin(), read.findings.end(),
         [](const auto& finding) { return finding.severity == istio::Severity::error; });
     if (good) mesh_ = read.config;
+    knows_mesh_ = good;
     mesh_read_ = MeshRead{file, std::move(read)};
     return;
   }

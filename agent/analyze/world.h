@@ -61,6 +61,8 @@ public:
 
   const std::deque<Object>& objects() const { return objects_; }
   const istio::MeshConfig& mesh() const { return mesh_; }
+  // It was given, and could be read: mesh() is not just the defaults.
+  bool knows_mesh() const { return knows_mesh_; }
   // Those of the ConfigMap's MeshConfig too.
   const std::vector<istio::Finding>& decode_findings() const { return decode_findings_; }
   // The ConfigMap that has the MeshConfig, as it was read; with an error mesh() is the default.
@@ -130,6 +132,7 @@ private:
   std::vector<const Host*> seen_of(NameIndex::Numbers numbers, std::string_view from) const;
 
   istio::MeshConfig mesh_;
+  bool knows_mesh_ = false;
   std::optional<MeshRead> mesh_read_;
   std::deque<istio::Trees> trees_;
   std::deque<Object> objects_;

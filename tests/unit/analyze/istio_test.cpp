@@ -46,6 +46,7 @@ std::string service(const std::string& spec, const std::string& metadata = "") {
          "\n---\n";
 }
 
+const std::string web_port = "port: {number: 80, name: web, protocol: HTTP}";
 std::string gateway(const std::string& spec) { return resource("Gateway", "g", spec); }
 std::string listener(const std::string& fields) {
   return "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: "
@@ -154,10 +155,14 @@ const Case cases[] = {
              ", namespace: o"),
      "VirtualService v.o spec.http[0].route[0].destination.subset\n"},
     {"a gateway with another host", "IST0132",
-     gateway("{servers: [{hosts: [a.test, other/api.test]}]}") + bound("api.test"),
+     gateway("{servers: [{hosts: [a.test, other/api.test], " + web_port + "}]}") +
+         bound("api.test"),
      "VirtualService v.default spec.gateways[0]\n"},
     {"a gateway with the host", "IST0132",
-     gateway("{servers: [{hosts: [a.test]}, {hosts: ['./*.test']}]}") + bound("api.test"), ""},
+     gateway("{servers: [{hosts: [a.test], " + web_port +
+             "}, {hosts: ['./*.test'], port: {number: 81, name: more, protocol: HTTP}}]}") +
+         bound("api.test"),
+     ""},
     {"a gateway that is not there", "IST0132", bound("api.test"),
      "VirtualService v.default spec.gateways[0]\n"},
     {"a Gateway API's gateway with another host", "IST0132",

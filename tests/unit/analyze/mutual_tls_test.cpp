@@ -194,6 +194,24 @@ TEST(FalseAlarms, ANamespaceExistsWhereSomethingLiesInIt) {
             "IST0101 AuthorizationPolicy a.foo spec.rules[0].from[0].source.namespaces[0]\n");
 }
 
+TEST(RefusedSidecars, AreSaidToHoldTheirWorkloadsToTheRegistry) {
+  const auto all = listed(analysis_of({{"f.yaml", sidecar("s", "{egress: [{hosts: [web]}]}")}}));
+  EXPECT_TRUE(has(all, "IST0106 Sidecar s.foo")) << all;
+  EXPECT_TRUE(has(all, "keeps the Sidecar's last good version")) << all;
+  EXPECT_TRUE(has(all, "held to REGISTRY_ONLY")) << all;
+  EXPECT_FALSE(has(all, "closes")) << all;
+}
+
+TEST(RefusedGateways, CloseNothing) {
+  const auto all = listed(analysis_of(
+      {{"f.yaml",
+        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g, namespace: "
+        "foo}\nspec: {servers: [{port: {number: 99999, name: http, protocol: HTTP}, hosts: "
+        "['*']}]}\n"}}));
+  EXPECT_TRUE(has(all, "IST0106 Gateway g.foo")) << all;
+  EXPECT_FALSE(has(all, "closes")) << all;
+}
+
 TEST(RefusedPolicies, CloseTheWorkloadsThatTheySelect) {
   const auto all = listed(analysis_of({{"f.yaml", policy("{mtls: {mode: STRICTEST}}")}}));
   EXPECT_TRUE(has(all, "closes the workloads it selects")) << all;

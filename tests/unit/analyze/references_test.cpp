@@ -47,7 +47,8 @@ const Broken cases[] = {
     {"gateways without mesh for an outside host",
      ENTRIES
      "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front}\n"
-     "spec: {}\n---\n" VIRTUAL("v") "  hosts: [api.example.com]\n  gateways: [front]\n  http:\n"
+     "spec: {servers: [{hosts: [api.example.com], port: {number: 80, name: http, protocol: "
+     "HTTP}}]}\n---\n" VIRTUAL("v") "  hosts: [api.example.com]\n  gateways: [front]\n  http:\n"
                                     "  - route: [{destination: {host: api.example.com}}]\n",
      "SLP0503", 21, "spec.gateways", "gateways does not list mesh", "add mesh to spec.gateways"},
     {"two VirtualServices for one host",
