@@ -53,8 +53,8 @@ void add_ca_options(CLI::App& app, CaFlags& f) {
       ->capture_default_str();
   app.add_option("--issuer", o.issuer, "of tokens; default: any")->envname("TOKEN_ISSUER");
   app.add_option("--tokens", o.tokens_file,
-                 "file of lines TOKEN NAMESPACE/SERVICEACCOUNT, for machines without Kubernetes; "
-                 "followed live");
+                 "file of lines TOKEN NAMESPACE/SERVICEACCOUNT, for machines without Kubernetes, "
+                 "tokens of at least 16 characters; followed live");
   app.add_option("--dns-name", o.dns_names,
                  "of its own certificate, beside localhost and istiod, istio-ca and sallyport-ca, "
                  "each alone and with .istio-system, .istio-system.svc and "

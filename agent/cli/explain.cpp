@@ -148,6 +148,14 @@ std::string done_by(const RunningProxy& running, const mesh::Explanation& plan) 
   return differs ? out : "";
 }
 
+bool is_closed_by(const RunningProxy& running, const mesh::Explanation& plan) {
+  return std::any_of(plan.targets.begin(), plan.targets.end(), [&](const auto& target) {
+    if (!target.cluster) return false;
+    const auto at = running.clusters.find(target.cluster->name);
+    return at != running.clusters.end() && !at->second.refused.empty();
+  });
+}
+
 std::optional<RunningProxy> beside_us(const ExplainFlags& flags) {
   if (!flags.paths.empty() && flags.admin.empty()) return std::nullopt;
   return ask_running_proxy(*SocketAddress::parse(flags.admin.empty() ? usual_admin : flags.admin));
@@ -192,7 +200,10 @@ Told tell(const ExplainFlags& flags, const Url& url, const Asked& request, const
     return told;
   }
   told.plan = mesh::explain(loaded.input, *loaded.snapshot, question);
-  if (running && !running->refused.empty()) told.running = done_by(*running, told.plan);
+  if (running && !running->refused.empty()) {
+    told.running = done_by(*running, told.plan);
+    told.may_differ = told.running.empty() && !is_closed_by(*running, told.plan);
+  }
   for (auto& target : told.plan.targets) {
     explain_secrets(target, loaded.input, *loaded.vault, now);
     explain_identity(target, own);

@@ -127,6 +127,7 @@ std::string explanation_text(const Told& told) {
   out.indent(0);
   if (!told.running.empty()) out.plain("The running proxy, now: " + told.running);
   out.plain((told.running.empty() ? "" : "After a restart, by the files: ") + verdict(told));
+  if (told.may_differ) out.plain("By the files: the running proxy may do otherwise, see 1.");
   return out.take();
 }
 
@@ -145,6 +146,7 @@ std::string explanation_document(const Told& told, Output output) {
                           {"targets", std::move(targets)}};
   if (!told.plan.refused.empty()) all["refused"] = told.plan.refused;
   if (!told.running.empty()) all["runningProxy"] = told.running;
+  if (told.may_differ) all["runningProxyMayDiffer"] = true;
   if (!told.plan.answer.empty()) all["answer"] = told.plan.answer;
   return print(boost::json::value(std::move(all)), output, Names::as_they_are);
 }

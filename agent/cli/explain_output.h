@@ -26,6 +26,8 @@ struct Told {
   // What the running proxy does with it, where that is not what the files say: it refused some of
   // them and goes by their last good version. Empty: the files say it.
   std::string running;
+  // It refuses a policy or a Sidecar, say, whose last good version the dump does not show.
+  bool may_differ = false;
   std::vector<LiveResult> live;  // of each target; empty: not asked for
   bool goes_through() const;
   bool tried_in_part() const;

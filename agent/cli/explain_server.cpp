@@ -109,6 +109,8 @@ public:
 
 private:
   void ask(const Server& server, const std::string& name);
+  void past_sidecar(const Server& server, const std::string& name);
+  bool sends_mutual_tls(const Server& server) const;
 
   const analyze::World& world_;
   const mesh::CompileInput& input_;
@@ -126,17 +128,40 @@ void ServerSide::ask(const Servers& servers) {
     const auto name = ref.namespace_name + "/" + ref.name;
     if (auto why = world_.why_no_sidecar(server.workload); !why.empty()) {
       out_.steps.push_back({"server", name + " has no sidecar: " + why, ref.text(), {}});
+    } else if (!analyze::captures_inbound(server.workload, server.port)) {
+      past_sidecar(server, name);
     } else {
       ask(server, name);
     }
   }
 }
 
-void ServerSide::ask(const Server& server, const std::string& name) {
+bool ServerSide::sends_mutual_tls(const Server& server) const {
   const auto& workload = server.workload;
   const auto mode =
       policies_.of_workload(workload.ref->namespace_name, workload.labels, server.port).mode;
-  asked_.mutual_tls = mutual_ && (to_all_ || mode != istio::MutualTls::disable);
+  return mutual_ && (to_all_ || mode != istio::MutualTls::disable);
+}
+
+// The pod's annotations keep the port away from its sidecar: no policy is asked.
+void ServerSide::past_sidecar(const Server& server, const std::string& name) {
+  const auto port = std::to_string(server.port);
+  out_.steps.push_back(
+      {"server",
+       name + ": its annotations keep port " + port +
+           " from its sidecar: PeerAuthentication and AuthorizationPolicy don't apply",
+       server.workload.ref->text(),
+       {}});
+  if (sends_mutual_tls(server) && out_.refused.empty()) {
+    out_.refused = "by the application of " + name +
+                   ": it gets the mesh's mutual TLS itself, since port " + port +
+                   " is not captured there";
+  }
+}
+
+void ServerSide::ask(const Server& server, const std::string& name) {
+  const auto& workload = server.workload;
+  asked_.mutual_tls = sends_mutual_tls(server);
   asked_.port = server.port;
   auto theirs = input_;
   theirs.proxy = proxy_of(workload);

@@ -82,7 +82,19 @@ std::string match_text(const Json* match) {
   return parts.empty() ? "ALL" : joined(parts, "; ");
 }
 
+// Of a route that matches everything and goes to one cluster: that one; else nothing.
+std::string only_cluster(const Json* config) {
+  const auto hosts = elements(member(config, "virtual_hosts"));
+  if (hosts.size() != 1 || joined(texts_of(member(hosts[0], "domains")), "/") != "*") return {};
+  const auto routes = elements(member(hosts[0], "routes"));
+  if (routes.size() != 1 || text_of(member(routes[0], "match.prefix")) != "/") return {};
+  const auto cluster = text_of(member(routes[0], "route.cluster"));
+  const bool speaks_for_itself = cluster.empty() || cluster.find("Cluster") != cluster.npos;
+  return speaks_for_itself ? cluster : "Cluster: " + cluster;
+}
+
 std::string inline_route(const Json* config) {
+  if (auto cluster = only_cluster(config); !cluster.empty()) return cluster;
   std::vector<std::string> hosts;
   for (const auto* host : elements(member(config, "virtual_hosts"))) {
     std::vector<std::string> routes;

@@ -221,6 +221,25 @@ TEST_F(ExplainIdentity, ARunningProxysLastGoodVersionIsToldBesideTheFiles) {
       << kept.output;
   const auto closed = ask(R"("refused":"SIMPEL")");
   EXPECT_FALSE(has(closed.output, "The running proxy, now")) << closed.output;
+  EXPECT_FALSE(has(closed.output, "may do otherwise")) << closed.output;
+}
+
+// What a policy or a Sidecar was before it went bad stands in no dump.
+TEST_F(ExplainIdentity, WhatARunningProxyRefusesMayHaveALastGoodVersionThatNobodySees) {
+  const auto rules = write("policy.yaml",
+                           "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+                           "metadata: {name: a}\nspec:\n  hosts: [a.test]\n"
+                           "  ports: [{number: 80, name: http, protocol: HTTP}]\n"
+                           "  resolution: DNS\n---\n"
+                           "apiVersion: networking.istio.io/v1\nkind: Sidecar\n"
+                           "metadata: {name: default}\nspec: {egres: []}\n");
+  const Admin admin(
+      R"({"configs":[{"@type":"type.googleapis.com/sallyport.admin.v1.FindingsDump",)"
+      R"("findings":[{"severity":"error","file":"policy.yaml","line":10,"reason":"egres"}]}]})");
+  const auto told =
+      run_command(run_explain, {"--to", "http://a.test/", "--admin", admin.address(), rules});
+  EXPECT_TRUE(has(told.output, "By the files: the running proxy may do otherwise, see 1.\n"))
+      << told.output;
 }
 
 }  // namespace

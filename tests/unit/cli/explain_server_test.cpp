@@ -95,6 +95,24 @@ TEST_F(ExplainServer, NamesThePeerAuthenticationThatRefuses) {
       << told.output;
 }
 
+TEST_F(ExplainServer, APortThatAnnotationsExcludeKnowsNoPolicy) {
+  std::string excluded = mesh;
+  const std::string labels = "metadata: {labels: {app: server}}";
+  excluded.replace(excluded.find(labels), labels.size(),
+                   "metadata: {labels: {app: server}, annotations: "
+                   "{traffic.sidecar.istio.io/excludeInboundPorts: '9, 8080'}}");
+  write("mesh.yaml", excluded);
+  write("strict.yaml",
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: all}\n"
+        "spec: {mtls: {mode: STRICT}}\n");
+  const auto told = ask({});
+  EXPECT_EQ(told.exit_code, 0) << told.output << told.errors;
+  EXPECT_TRUE(has(told.output,
+                  "default/server: its annotations keep port 8080 from its sidecar: "
+                  "PeerAuthentication and AuthorizationPolicy don't apply"))
+      << told.output;
+}
+
 TEST_F(ExplainServer, NamesTheAuthorizationPolicyThatDecides) {
   write("policy.yaml",
         "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec:\n"
@@ -116,6 +134,9 @@ TEST_F(ExplainServer, NamesTheAuthorizationPolicyThatDecides) {
   const auto none = ask({"-X", "POST"});
   EXPECT_EQ(none.exit_code, 1);
   EXPECT_TRUE(has(none.output, "no ALLOW policy of the server matches")) << none.output;
+  EXPECT_TRUE(has(none.output, "- AuthorizationPolicy default/a " + place +
+                                   "6) rule[0]: methods [GET] does not match POST"))
+      << none.output;
 }
 
 }  // namespace

@@ -310,6 +310,21 @@ TEST_F(Explain, MirrorsRedirectsOutlierDetectionAndHiddenServicesAreTold) {
   EXPECT_TRUE(has(hidden.output, "its exportTo does not reach namespace default")) << hidden.output;
 }
 
+TEST_F(Explain, ASidecarThatHidesTheServiceIsNamed) {
+  write("cart.yaml",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\nspec:\n"
+        "  clusterIP: 198.51.100.7\n  ports: [{port: 80, name: http}]\n---\n"
+        "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: narrow}\n"
+        "spec: {egress: [{hosts: [istio-system/*]}]}\n");
+  const auto told = ask({"--to", "http://cart.shop/"});
+  const auto at = "(" + (directory_ / "cart.yaml:").string();
+  EXPECT_TRUE(has(told.output, "- Service shop/cart " + at +
+                                   "1) has this host, but Sidecar default/narrow " + at +
+                                   "8) does not list it in egress hosts"))
+      << told.output;
+  EXPECT_FALSE(has(told.output, "declared TCP")) << told.output;
+}
+
 TEST_F(Explain, AWorkloadMayBeNamedAsKubectlDoes) {
   write("pod.yaml", pod);
   for (const char* name : {"deploy/sleep", "deployment/sleep", "deployments/sleep.default"}) {

@@ -131,6 +131,27 @@ TEST(ProxyConfig, ACatchAllThatIsClosedIsTheBlackHoleCluster) {
             "0.0.0.0   15001 ALL           BlackHoleCluster\n");
 }
 
+// istioctl's getMatchAllCluster: scripts look for inbound|8080|| there.
+TEST(ProxyConfig, ARouteOfEverythingToOneClusterIsThatCluster) {
+  constexpr const char* text = R"({"configs": [
+{"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "dynamic_listeners": [
+  {"name": "virtualInbound", "active_state": {"listener": {"name": "virtualInbound",
+    "address": {"socket_address": {"address": "0.0.0.0", "port_value": 15006}},
+    "filter_chains": [
+      {"filter_chain_match": {"destination_port": 8080}, "filters": [{"name":
+        "envoy.filters.network.http_connection_manager", "typed_config": {"route_config":
+        {"virtual_hosts": [{"domains": ["*"], "routes": [{"match": {"prefix": "/"},
+         "route": {"cluster": "inbound|8080||"}}]}]}}}]},
+      {"filter_chain_match": {"destination_port": 9090}, "filters": [{"name":
+        "envoy.filters.network.http_connection_manager", "typed_config": {"route_config":
+        {"virtual_hosts": [{"domains": ["*"], "routes": [{"match": {"prefix": "/a"},
+         "route": {"cluster": "inbound|9090||"}}]}]}}}]}]}}}]}]})";
+  EXPECT_EQ(shown(view_listeners, {}, text),
+            "ADDRESSES PORT  MATCH        DESTINATION\n"
+            "0.0.0.0   15006 Addr: *:9090 Inline Route: /a*\n"
+            "0.0.0.0   15006 Addr: *:8080 Cluster: inbound|8080||\n");
+}
+
 TEST(ProxyConfig, AnIpv6EndpointHasBrackets) {
   constexpr const char* text = R"({"cluster_statuses": [{"name": "c", "host_statuses": [
   {"address": {"socket_address": {"address": "2001:db8::1", "port_value": 80}},
