@@ -16,7 +16,7 @@ namespace {
 Problem server_host_problem(std::string_view name) {
   if (name == "*") return std::nullopt;
   if (name.find('.') == name.npos) return "short names (non FQDN) are not allowed";
-  if (const auto problem = wildcard_domain_problem(name); problem && !IpAddress::parse(name))
+  if (auto problem = wildcard_domain_problem(name); problem && !IpAddress::parse(name))
     return problem;
   if (is_partial_wildcard(name)) return "partial wildcard " + quoted(name) + " not allowed";
   return std::nullopt;

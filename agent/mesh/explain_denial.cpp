@@ -201,7 +201,7 @@ std::string DenialTeller::failures(const AuthorizationPolicy& policy, const char
                                    const std::vector<LoneFields>& alternatives) {
   std::string out;
   for (std::size_t i = 0; i < alternatives.size(); ++i) {
-    const auto why = first_failure(policy, alternatives[i], false);
+    auto why = first_failure(policy, alternatives[i], false);
     if (why.empty()) return {};
     if (alternatives.size() == 1) return why;
     if (i >= told_alternatives) continue;
