@@ -4,6 +4,7 @@
 
 #include "agent/analyze/rule_values.h"
 #include "agent/core/spiffe.h"
+#include "agent/istio/names.h"
 #include "agent/istio/path_template.h"
 #include "agent/istio/scalar.h"
 
@@ -109,8 +110,7 @@ void ValueChecks::principal(const std::string& value, const std::string& field) 
   const RuleText text(value);
   constexpr const char* cure =
       "write TRUSTDOMAIN/ns/NAMESPACE/sa/ACCOUNT, with at most one *, at the very start or end; "
-      "for "
-      "all of a namespace name it in namespaces";
+      "for all of a namespace name it in namespaces";
   if (value.starts_with(spiffe_prefix))
     return tell(value, field, "nobody: principals are written without spiffe://",
                 "write " + value.substr(spiffe_prefix.size()));
@@ -129,11 +129,8 @@ void ValueChecks::principal(const std::string& value, const std::string& field) 
 }
 
 void ValueChecks::method(const std::string& value, const std::string& field) {
-  const auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
-  if (std::none_of(value.begin(), value.end(), is_lower)) return;
-  std::string upper = value;
-  for (char& c : upper)
-    if (is_lower(c)) c = static_cast<char>(c - 'a' + 'A');
+  const auto upper = istio::upper_case(value);
+  if (upper == value) return;
   tell(value, field, "no request: methods are in upper case, and compared as they are written",
        "write " + upper);
 }

@@ -50,8 +50,9 @@ void check_senders(Checks& checks, const StrictPorts& strict, const Host& host) 
     if (has_rule_for_tls(world, host, port)) continue;
     for (const auto* pod : world.selected(host.service->selector, space)) {
       if (!world.why_no_sidecar(*pod).empty()) continue;
-      const auto why = strict.at(space, pod->labels, container_port(port, *pod));
-      if (why.empty()) continue;
+      const auto number = container_port(port, *pod);
+      const auto why = strict.at(space, pod->labels, number);
+      if (why.empty() || !captures_inbound(*pod, number)) continue;
       checks.add("SLP0212", *host.service.object, item("spec.ports", i),
                  "clients send plaintext to port " + std::to_string(port.number) + " of " +
                      host.name +
@@ -62,17 +63,6 @@ void check_senders(Checks& checks, const StrictPorts& strict, const Host& host) 
       return;
     }
   }
-}
-
-bool is_no(std::string_view value) {  // as Go's ParseBool
-  constexpr std::string_view all[] = {"0", "f", "F", "false", "FALSE", "False"};
-  return std::find(std::begin(all), std::end(all), value) != std::end(all);
-}
-
-std::string annotation_of(const Workload& workload, const std::string& name,
-                          const std::string& otherwise) {
-  const auto at = workload.annotations.find(name);
-  return at == workload.annotations.end() ? otherwise : at->second;
 }
 
 // Of a probe's httpGet, tcpSocket or grpc; 0: not known, or not of this pod.
@@ -111,8 +101,9 @@ void check_container(Checks& checks, const StrictPorts& strict, const Workload& 
 }
 
 void check_probes(Checks& checks, const StrictPorts& strict, const Workload& workload) {
-  const bool rewrites =
-      !is_no(annotation_of(workload, "sidecar.istio.io/rewriteAppHTTPProbers", "true"));
+  const auto given = workload.annotations.find("sidecar.istio.io/rewriteAppHTTPProbers");
+  const bool rewrites = given == workload.annotations.end() ||
+                        istio::go_boolean(given->second) != std::optional(false);
   if (rewrites || !workload.pod || !checks.world.why_no_sidecar(workload).empty()) return;
   for (const char* list : {"spec.containers", "spec.initContainers"}) {
     const auto* all = find(*workload.pod, list);

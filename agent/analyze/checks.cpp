@@ -40,13 +40,6 @@ std::string item(std::string_view list, std::size_t index) {
   return std::string(list) + "[" + std::to_string(index) + "]";
 }
 
-uint16_t container_port(const istio::ServicePort& port, const Workload& workload) {
-  if (port.target_port_name.empty()) return port.target_port ? port.target_port : port.number;
-  for (const auto& one : container_ports(workload))
-    if (one.name == port.target_port_name) return one.number;
-  return 0;
-}
-
 std::vector<TlsBlock> tls_blocks(const std::vector<Typed<istio::DestinationRule>>& rules) {
   std::vector<TlsBlock> out;
   for (const auto& rule : rules) {

@@ -63,9 +63,6 @@ bool is_originating(const istio::ClientTls* tls);  // SIMPLE or MUTUAL
 bool is_http(const istio::ServicePort& port);
 bool is_tls(const istio::ServicePort& port);                 // HTTPS, TLS
 std::string item(std::string_view list, std::size_t index);  // "list[3]"
-// Where the workload takes what is sent to that port of a service; 0: its targetPort is a name that
-// no container has.
-uint16_t container_port(const istio::ServicePort& port, const Workload& workload);
 
 void check_schema(Checks& checks);        // what validation says, twice defined resources
 void check_services(Checks& checks);      // ServiceEntries and Services among each other

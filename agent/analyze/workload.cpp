@@ -146,6 +146,13 @@ std::vector<ContainerPort> container_ports(const Workload& workload) {
   return out;
 }
 
+uint16_t container_port(const istio::ServicePort& port, const Workload& workload) {
+  if (port.target_port_name.empty()) return port.target_port ? port.target_port : port.number;
+  for (const auto& one : container_ports(workload))
+    if (one.name == port.target_port_name) return one.number;
+  return 0;
+}
+
 bool captures_inbound(const Workload& workload, uint16_t port) {
   const auto listed = [&](const char* annotation, const char* otherwise) {
     const auto at =

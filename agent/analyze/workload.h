@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/istio/metadata.h"
+#include "agent/istio/resources.h"
 #include "agent/istio/tree.h"
 
 namespace sallyport::analyze {
@@ -35,6 +36,10 @@ struct ContainerPort {
   uint16_t number = 0;
 };
 std::vector<ContainerPort> container_ports(const Workload& workload);
+
+// Where the workload takes what is sent to that port of a service; 0: its targetPort is a name that
+// no container has.
+uint16_t container_port(const istio::ServicePort& port, const Workload& workload);
 
 // Whether what comes in at the port goes to the sidecar (traffic.sidecar.istio.io/...InboundPorts).
 bool captures_inbound(const Workload& workload, uint16_t port);

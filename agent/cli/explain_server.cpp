@@ -11,13 +11,6 @@
 namespace sallyport::cli {
 namespace {
 
-uint16_t container_port(const istio::ServicePort& port, const analyze::Workload& workload) {
-  if (port.target_port_name.empty()) return port.target_port ? port.target_port : port.number;
-  for (const auto& one : analyze::container_ports(workload))
-    if (one.name == port.target_port_name) return one.number;
-  return 0;
-}
-
 bool speaks_mutual_tls(const mesh::Cluster& cluster) {
   if (cluster.tls.mode != mesh::Originate::istio_mutual) return false;
   return !cluster.tls.automatic ||
@@ -38,7 +31,7 @@ void add_selected(const istio::Service& service, uint16_t number, const analyze:
   for (const auto& port : service.ports) {
     if (port.number != number) continue;
     for (const auto* workload : world.selected(service.selector, service.metadata.namespace_name()))
-      out.push_back({*workload, container_port(port, *workload)});
+      out.push_back({*workload, analyze::container_port(port, *workload)});
   }
 }
 

@@ -15,6 +15,18 @@ inline std::vector<Finding> analysis_of(const std::vector<Source>& sources, int6
   return analyze(World(sources, nullptr), at);
 }
 
+// Documents that several tests have, each with its end.
+inline std::string peer_authentication(const std::string& spec) {
+  return "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n"
+         "metadata: {name: p, namespace: foo}\nspec: " +
+         spec + "\n---\n";
+}
+inline std::string mesh_config(const std::string& line) {
+  return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n"
+         "data:\n  mesh: |\n    " +
+         line + "\n---\n";
+}
+
 inline std::string listed(const std::vector<Finding>& findings) {
   std::string out;
   for (const auto& one : findings) {

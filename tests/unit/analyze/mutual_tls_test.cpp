@@ -7,11 +7,6 @@
 namespace sallyport::analyze {
 namespace {
 
-std::string policy(const std::string& spec) {
-  return "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n"
-         "metadata: {name: p, namespace: foo}\nspec: " +
-         spec + "\n---\n";
-}
 std::string rule(const std::string& policy, const std::string& more = "") {
   return "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
          "metadata: {name: r, namespace: foo}\nspec: {host: web, trafficPolicy: " +
@@ -41,8 +36,8 @@ std::string found(const std::string& yaml, const std::vector<std::string>& codes
 std::string modes(const std::string& yaml) { return found(yaml, {"SLP0210", "SLP0211"}); }
 
 TEST(MutualTlsEnds, WhatARuleSendsAndAPolicyRefusesIsFound) {
-  const std::string strict = policy("{mtls: {mode: STRICT}}"),
-                    off = policy("{mtls: {mode: DISABLE}}"), permissive;
+  const std::string strict = peer_authentication("{mtls: {mode: STRICT}}"),
+                    off = peer_authentication("{mtls: {mode: DISABLE}}"), permissive;
   const std::string at = " DestinationRule r.foo spec.trafficPolicy.tls\n";
   EXPECT_EQ(modes(web + strict + rule("{tls: {mode: DISABLE}}")), "SLP0210" + at);
   EXPECT_EQ(modes(web + strict + rule("{tls: {mode: SIMPLE}}")), "SLP0210" + at);
@@ -59,12 +54,12 @@ TEST(MutualTlsEnds, WhatARuleSendsAndAPolicyRefusesIsFound) {
 }
 
 TEST(MutualTlsEnds, APortsOwnModeAndSettingsCount) {
-  const std::string lax = policy(
+  const std::string lax = peer_authentication(
       "{selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}, portLevelMtls: {8080: "
       "{mode: PERMISSIVE}}}");
   const std::string of_port = "{portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}]}";
   EXPECT_EQ(modes(web + lax + rule(of_port)), "");
-  EXPECT_EQ(modes(web + policy("{mtls: {mode: STRICT}}") + rule(of_port)),
+  EXPECT_EQ(modes(web + peer_authentication("{mtls: {mode: STRICT}}") + rule(of_port)),
             "SLP0210 DestinationRule r.foo spec.trafficPolicy.portLevelSettings[0].tls\n");
   EXPECT_EQ(modes(web + lax + rule("{tls: {mode: DISABLE}}")),
             "SLP0210 DestinationRule r.foo spec.trafficPolicy.tls\n")
@@ -73,13 +68,14 @@ TEST(MutualTlsEnds, APortsOwnModeAndSettingsCount) {
 
 TEST(MutualTlsEnds, PodsWithoutASidecarTakeWhatComes) {
   EXPECT_EQ(modes(service + pod("web", "app: web, sidecar.istio.io/inject: 'false'") +
-                  policy("{mtls: {mode: STRICT}}") + rule("{tls: {mode: DISABLE}}")),
+                  peer_authentication("{mtls: {mode: STRICT}}") + rule("{tls: {mode: DISABLE}}")),
             "");
 }
 
 TEST(MutualTlsEnds, CauseAndCureNameBothEnds) {
-  const auto all = listed(analysis_of(
-      {{"f.yaml", web + policy("{mtls: {mode: STRICT}}") + rule("{tls: {mode: DISABLE}}")}}));
+  const auto all =
+      listed(analysis_of({{"f.yaml", web + peer_authentication("{mtls: {mode: STRICT}}") +
+                                         rule("{tls: {mode: DISABLE}}")}}));
   EXPECT_TRUE(has(all,
                   "mode DISABLE for port 80 of web.foo.svc.cluster.local: Deployment foo/web "
                   "(f.yaml:6) takes on port 8080 Istio's mutual TLS alone (STRICT by "
@@ -90,8 +86,8 @@ TEST(MutualTlsEnds, CauseAndCureNameBothEnds) {
 
 TEST(PortLevelMtls, ByAServicesPortHasNoEffect) {
   const auto of = [](const std::string& port) {
-    return web + policy("{selector: {matchLabels: {app: web}}, portLevelMtls: {" + port +
-                        ": {mode: DISABLE}}}");
+    return web + peer_authentication("{selector: {matchLabels: {app: web}}, portLevelMtls: {" +
+                                     port + ": {mode: DISABLE}}}");
   };
   EXPECT_EQ(found(of("80"), {"SLP0703"}),
             "SLP0703 PeerAuthentication p.foo spec.portLevelMtls.80\n");
@@ -178,7 +174,8 @@ TEST(Policies, WithoutPodsAreNamedWhereOthersHaveSome) {
 }
 
 TEST(FalseAlarms, AServiceFromARepositoryHasNoAddressYet) {
-  const auto all = listed(analysis_of({{"f.yaml", web + policy("{mtls: {mode: STRICT}}")}}));
+  const auto all =
+      listed(analysis_of({{"f.yaml", web + peer_authentication("{mtls: {mode: STRICT}}")}}));
   EXPECT_EQ(all.find("SLP0902"), std::string::npos) << all;
 }
 
@@ -213,7 +210,8 @@ TEST(RefusedGateways, CloseNothing) {
 }
 
 TEST(RefusedPolicies, CloseTheWorkloadsThatTheySelect) {
-  const auto all = listed(analysis_of({{"f.yaml", policy("{mtls: {mode: STRICTEST}}")}}));
+  const auto all =
+      listed(analysis_of({{"f.yaml", peer_authentication("{mtls: {mode: STRICTEST}}")}}));
   EXPECT_TRUE(has(all, "closes the workloads it selects")) << all;
   EXPECT_FALSE(has(all, "closes the hosts")) << all;
 }

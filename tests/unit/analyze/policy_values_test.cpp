@@ -18,11 +18,6 @@ std::string of_values(const std::string& yaml) {
   return out;
 }
 
-std::string mesh_config(const std::string& text) {
-  return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n"
-         "data:\n  mesh: |\n    " +
-         text + "\n---\n";
-}
 std::string authorization(const std::string& spec, const std::string& space = "foo") {
   return "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, "
          "namespace: " +

@@ -4,16 +4,6 @@
 namespace sallyport::analyze {
 namespace {
 
-std::string peers(const std::string& spec) {
-  return "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p, "
-         "namespace: foo}\nspec: " +
-         spec + "\n---\n";
-}
-std::string auto_mtls(const std::string& value) {
-  return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n"
-         "data:\n  mesh: |\n    enableAutoMtls: " +
-         value + "\n---\n";
-}
 std::string sends(const std::string& policy, const std::string& host = "web") {
   return "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: r, "
          "namespace: foo}\nspec: {host: '" +
@@ -30,7 +20,7 @@ std::string pods(const std::string& annotations, const std::string& probe,
 const std::string web_service =
     "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: foo}\nspec: {selector: {app: "
     "web}, ports: [{port: 80, name: http, targetPort: web}]}\n---\n";
-const std::string strict = peers("{mtls: {mode: STRICT}}");
+const std::string strict = peer_authentication("{mtls: {mode: STRICT}}");
 
 // "CODE resource field", a line each, of SLP0212 and SLP0601.
 std::string found_of(const std::string& yaml) {
@@ -43,7 +33,7 @@ std::string found_of(const std::string& yaml) {
 }
 
 TEST(StrictWithoutAutoMtls, NeedsARuleThatSendsMutualTls) {
-  const std::string both = web_service + pods("", ""), off = auto_mtls("false");
+  const std::string both = web_service + pods("", ""), off = mesh_config("enableAutoMtls: false");
   EXPECT_EQ(found_of(off + both + strict), "SLP0212 Service web.foo spec.ports[0]\n");
   const auto all = listed(analysis_of({{"f.yaml", off + both + strict}}));
   EXPECT_TRUE(has(all,
@@ -52,6 +42,8 @@ TEST(StrictWithoutAutoMtls, NeedsARuleThatSendsMutualTls) {
       << all;
   EXPECT_TRUE(has(all, "(STRICT by PeerAuthentication foo/p (f.yaml:")) << all;
   EXPECT_TRUE(has(all, "| set enableAutoMtls, or add a DestinationRule")) << all;
+  const auto past = pods("traffic.sidecar.istio.io/excludeInboundPorts: '8080'", "");
+  EXPECT_EQ(found_of(off + web_service + past + strict), "") << "no policy holds there";
   const std::string elsewhere =
       "{portLevelSettings: [{port: {number: 81}, tls: {mode: ISTIO_MUTUAL}}]}";
   EXPECT_EQ(found_of(off + both + strict + sends(elsewhere)),
@@ -59,11 +51,11 @@ TEST(StrictWithoutAutoMtls, NeedsARuleThatSendsMutualTls) {
   const std::string mutual = "{tls: {mode: ISTIO_MUTUAL}}";
   for (const auto& good :
        {off + both + strict + sends(mutual), off + both + strict + sends(mutual, "*.local"),
-        auto_mtls("true") + both + strict, both + strict, off + both,
-        off + both + peers("{mtls: {mode: PERMISSIVE}}"),
+        mesh_config("enableAutoMtls: true") + both + strict, both + strict, off + both,
+        off + both + peer_authentication("{mtls: {mode: PERMISSIVE}}"),
         off + both +
-            peers("{selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}, "
-                  "portLevelMtls: {8080: {mode: PERMISSIVE}}}"),
+            peer_authentication("{selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}, "
+                                "portLevelMtls: {8080: {mode: PERMISSIVE}}}"),
         off + web_service + pods("", "", "app: web, sidecar.istio.io/inject: 'false'") + strict})
     EXPECT_EQ(found_of(good), "") << good;
 }
@@ -86,8 +78,9 @@ TEST(ProbesUnderStrict, AreRefusedWhereTheyAreNotRewritten) {
         strict + pods(plain, http, "sidecar.istio.io/inject: 'false'"),
         strict + pods(capture + "excludeInboundPorts: '81, 8080'", http),
         strict + pods(capture + "includeInboundPorts: '81'", http),
-        peers("{selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}, portLevelMtls: {8080: "
-              "{mode: DISABLE}}}") +
+        peer_authentication(
+            "{selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}, portLevelMtls: {8080: "
+            "{mode: DISABLE}}}") +
             pods(plain, http)})
     EXPECT_EQ(found_of(good), "") << good;
 }

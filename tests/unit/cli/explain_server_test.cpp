@@ -111,6 +111,15 @@ TEST_F(ExplainServer, APortThatAnnotationsExcludeKnowsNoPolicy) {
                   "default/server: its annotations keep port 8080 from its sidecar: "
                   "PeerAuthentication and AuthorizationPolicy don't apply"))
       << told.output;
+  // Istio's mutual TLS ends at nobody there.
+  excluded.replace(excluded.find("mode: DISABLE"), 13, "mode: ISTIO_MUTUAL");
+  write("mesh.yaml", excluded);
+  const auto mutual = ask({});
+  EXPECT_EQ(mutual.exit_code, 1) << mutual.output;
+  EXPECT_TRUE(has(mutual.output,
+                  "REFUSED: by the application of default/server: it gets the mesh's mutual TLS "
+                  "itself, since port 8080 is not captured there"))
+      << mutual.output;
 }
 
 TEST_F(ExplainServer, NamesTheAuthorizationPolicyThatDecides) {

@@ -100,7 +100,8 @@ TEST(ServiceWorkloads, WhoIsSelectedButNotReadyIsNamedWhereNobodyIs) {
   const std::string waiting = "conditions: [{type: Ready, status: 'False'}]";
   World world;
   world.add(web_service() + pod({.name = "a", .ip = "10.0.0.1", .status = waiting})).compile();
-  EXPECT_EQ(why_no_endpoint(*world.cluster(web)).find("no endpoint is ready: Pod default/a"), 0u)
+  EXPECT_EQ(why_no_endpoint(*world.cluster(web)).find("no endpoint is ready, says Pod default/a"),
+            0u)
       << why_no_endpoint(*world.cluster(web));
   World nobody;
   nobody.add(web_service() + pod({"b", "10.0.0.2", "app: other"})).compile();
