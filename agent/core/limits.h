@@ -35,6 +35,9 @@ inline constexpr auto mesh_handshake_time = 15s;  // Istio's gateways give as lo
 inline constexpr auto client_hello_time = 10s;    // from its first byte to its last
 // A ClientHello offers a few; more is no ClientHello
 inline constexpr std::size_t alpn_protocols = 32;
+// A PROXY protocol header of version 2 with all that follows its addresses; one of version 1 has
+// 107 bytes at most
+inline constexpr std::size_t proxy_header_bytes = 4 * 1024;
 
 // Upstream
 inline constexpr auto connect_timeout = 10s;          // Istio's default; covers TCP and TLS
@@ -110,6 +113,9 @@ inline constexpr std::size_t dns_records = 4096;   // read of one answer (a TCP 
 // Logs
 // Per worker; beyond it lines are dropped, counted
 inline constexpr std::size_t log_queue_bytes = 4 * 1024 * 1024;
+// Of a Telemetry's filter: bytes, parts, and how deep they are nested
+inline constexpr std::size_t log_filter_bytes = 4096, log_filter_nodes = 256;
+inline constexpr int log_filter_depth = 32;
 // For a full pipe that the configuration no longer names: then the new file has waited enough
 inline constexpr auto log_left_pipe_time = 1s;
 

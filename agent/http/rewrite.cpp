@@ -1,88 +1,11 @@
 #include "agent/http/rewrite.h"
 
-#include <charconv>
-#include <cstdlib>
-#include <cstring>
+#include <utility>
+
+#include "agent/http/pieces.h"
 
 namespace sallyport::http {
 namespace {
-
-// Appends to an Outgoing; what lies side by side becomes one piece.
-class Pieces {
-public:
-  explicit Pieces(Outgoing& out) : out_(out), at_(out.scratch.data()) { out.count = out.bytes = 0; }
-
-  // REQUIRES: the bytes live until the pieces are written.
-  void view(std::string_view bytes) {
-    if (bytes.empty()) return;
-    out_.bytes += bytes.size();
-    if (out_.count) {
-      iovec& last = out_.pieces[out_.count - 1];
-      if (static_cast<const char*>(last.iov_base) + last.iov_len == bytes.data()) {
-        last.iov_len += bytes.size();
-        return;
-      }
-    }
-    // One is kept for the body that a caller puts behind the head. A head that needs more was
-    // counted wrongly in pieces_max: better no process than one that writes past its memory.
-    if (out_.count + 1 >= Outgoing::pieces_max) std::abort();
-    out_.pieces[out_.count++] = {const_cast<char*>(bytes.data()), bytes.size()};
-  }
-
-  void copy(std::string_view bytes) {
-    if (bytes.empty()) return;
-    std::memcpy(at_, bytes.data(), bytes.size());
-    const char* const begin = at_;
-    at_ += bytes.size();
-    view({begin, bytes.size()});
-  }
-
-  // A field; `name` with its colon and blank. A long value is not worth a copy.
-  void field(std::string_view name, std::string_view value) {
-    copy(name);
-    if (value.size() <= 64)
-      copy(value);
-    else
-      view(value);
-    copy("\r\n");
-  }
-
-  void field(std::string_view name, int64_t value) {
-    char digits[20];
-    const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-    field(name, std::string_view(digits, static_cast<std::size_t>(end - digits)));
-  }
-
-private:
-  Outgoing& out_;
-  char* at_;  // at most 8 fields of ours go into the 512 bytes, each under 35 + 64
-};
-
-// Everything from `from` to the last field but those that `drops`.
-template <class Drops>
-void keep_fields(const Head& head, uint32_t from, Pieces& pieces, Drops drops) {
-  for (std::size_t i = 0; i < head.count; i++) {
-    const Field& field = head.fields[i];
-    if (!drops(field)) continue;
-    pieces.view({head.base + from, field.begin - from});
-    from = field.end;
-  }
-  pieces.view({head.base + from, head.size - 2 - from});
-}
-
-// x-forwarded-client-cert: what came, from every field of that name, and our element behind it.
-void add_forwarded_cert(const Head& head, std::string_view own, Pieces& pieces) {
-  if (own.empty()) return;
-  pieces.copy("x-forwarded-client-cert: ");
-  for (std::size_t i = 0; head.forwarded_cert >= 0 && i < head.count; i++) {
-    const Field& field = head.fields[i];
-    if (!same_name(head.name(field), "x-forwarded-client-cert") || !field.value_size) continue;
-    pieces.view(head.value(field));
-    pieces.view(",");
-  }
-  pieces.view(own);
-  pieces.view("\r\n");
-}
 
 // What the sender's own sidecar has said, for the application (Envoy passes it on where it sets
 // nothing itself).
@@ -96,6 +19,18 @@ void pass_on_envoys(const Head& head, Pieces& pieces) {
   }
 }
 
+void add_upgrade(const Head& head, Pieces& pieces) {
+  pieces.copy("connection: Upgrade\r\n");
+  pieces.field("upgrade: ", head.value_at(head.upgrade));
+}
+
+// Where the request came from, and its name.
+void add_origin(const Head& head, const RequestAdds& adds, Pieces& pieces) {
+  if (adds.edge) return add_edge_fields(head, adds, pieces);
+  if (head.forwarded_proto < 0) pieces.field("x-forwarded-proto: ", adds.scheme);
+  if (head.request_id < 0) pieces.field("x-request-id: ", adds.request_id);
+}
+
 }  // namespace
 
 void write_request(const Head& head, const RequestAdds& adds, Outgoing& out) {
@@ -107,24 +42,37 @@ void write_request(const Head& head, const RequestAdds& adds, Outgoing& out) {
     pieces.view(head.origin_path());
     pieces.view(" HTTP/1.1\r\n");
   }
-  keep_fields(head, as_it_is ? head.begin : head.start_line, pieces,
-              [](const Field& field) { return field.hop; });
+  keep_fields(head, as_it_is ? head.begin : head.start_line, pieces, [&](const Field& field) {
+    return field.hop || (adds.edge && edge_drops(head, field, *adds.edge));
+  });
   if (head.host < 0)
     pieces.field("host: ", head.authority().empty() ? adds.host : head.authority());
-  if (adds.upgrade) {
-    pieces.copy("connection: Upgrade\r\n");
-    pieces.field("upgrade: ", head.value_at(head.upgrade));
-  }
+  if (adds.upgrade) add_upgrade(head, pieces);
   if (head.te_trailers) pieces.copy("te: trailers\r\n");
-  if (head.forwarded_proto < 0) pieces.field("x-forwarded-proto: ", adds.scheme);
-  if (head.request_id < 0) pieces.field("x-request-id: ", adds.request_id);
-  add_forwarded_cert(head, adds.forwarded_cert, pieces);
+  add_origin(head, adds, pieces);
+  add_forwarded_cert(head, adds, pieces);
   if (adds.expected_timeout_ms > 0)
     pieces.field("x-envoy-expected-rq-timeout-ms: ", adds.expected_timeout_ms);
   if (adds.attempt)
     pieces.field("x-envoy-attempt-count: ", int64_t{adds.attempt});
-  else
+  else if (!adds.edge)
     pass_on_envoys(head, pieces);
+  pieces.copy("\r\n");
+}
+
+void admit_request(const Head& head, const RequestAdds& adds, Outgoing& out) {
+  Pieces pieces(out);
+  // A normalised path has left bytes of the old one between its end and the target's.
+  pieces.view({head.base + head.begin, head.path_begin + head.path_size - head.begin});
+  keep_fields(head, head.target + head.target_size, pieces,
+              [&](const Field& field) { return field.hop || edge_drops(head, field, *adds.edge); });
+  // Written anew without the names of further fields: those are gone, and none of ours may go.
+  if (head.connection_upgrade && head.upgrade >= 0) add_upgrade(head, pieces);
+  if (head.close) pieces.copy("connection: close\r\n");
+  if (head.keep_alive) pieces.copy("connection: keep-alive\r\n");
+  if (head.te_trailers) pieces.copy("te: trailers\r\n");
+  add_edge_fields(head, adds, pieces);
+  add_forwarded_cert(head, adds, pieces);
   pieces.copy("\r\n");
 }
 

@@ -68,6 +68,45 @@ void check_body(Body body, std::string_view bytes, std::size_t step) {
   require(total == body.content_bytes());
 }
 
+// A gateway's two ways, in one step and in two, say the same; and of itself nobody else says who it
+// is.
+void check_edge(const Head& head) {
+  static Head admitted, once, twice;
+  static Outgoing out;
+  const Edge edge{.peer = sallyport::IpAddress::v4(0x0a000001),
+                  .own = {},
+                  .client = trusted_client(head, 1, sallyport::IpAddress::v4(0x0a000001)),
+                  .trusted_proxies = 1};
+  RequestAdds adds{.request_id = "own",
+                   .host = "a.test",
+                   .forwarded_cert = "Hash=own",
+                   .forward_client_cert = ForwardClientCert::sanitize_set,
+                   .upgrade = head.wants_upgrade,
+                   .edge = &edge};
+  write_request(head, adds, out);
+  const std::string one_step = joined(out);
+  admit_request(head, adds, out);
+  const std::string text = joined(out);
+  if (near_limits(head)) return;
+  require(parse_request(text, admitted) == Parse::done && admitted.size == text.size());
+  require(admitted.path() == head.path() && admitted.method() == head.method());
+  require(admitted.wants_upgrade == head.wants_upgrade && admitted.minor == head.minor);
+  require(admitted.close == head.close && admitted.keep_alive == head.keep_alive);
+  require(admitted.expects_continue == head.expects_continue && !admitted.asks_envoy);
+  adds.edge = nullptr;
+  adds.forward_client_cert = ForwardClientCert::always_forward_only;
+  write_request(admitted, adds, out);
+  const std::string two_steps = joined(out);
+  require(parse_request(one_step, once) == Parse::done);
+  require(parse_request(two_steps, twice) == Parse::done && once.count == twice.count);
+  for (const Head* of : {&once, &twice}) {
+    require(of->value_at(of->request_id) == "own" &&
+            of->value_at(of->forwarded_cert) == "Hash=own");
+    require(of->last_forwarded_for() == edge.peer);
+    require(of->find("x-envoy-external-address") == edge.client.text());
+  }
+}
+
 void check_request(std::string_view bytes, std::size_t step) {
   static Head head, next;
   static Outgoing out;
@@ -76,6 +115,7 @@ void check_request(std::string_view bytes, std::size_t step) {
   if (parsed == Parse::more) return;
   check_split<parse_request>(bytes, head);
   check_body(Body::of_request(head), bytes.substr(head.size), step);
+  check_edge(head);
   write_request(head,
                 {.request_id = "586f6569-86b0-40dc-abbd-f4488efc6ce1",
                  .host = "a.test",

@@ -90,6 +90,31 @@ bool is_internal(std::string_view rest, Kind kind) {
                                : std::any_of(std::begin(responses), std::end(responses), is);
 }
 
+// x-envoy-…: what Envoy takes from no client outside of the mesh, and passes on within (its
+// cleanInternalHeaders for edge requests, x-envoy-external-address, sanitize_original_path).
+bool is_edge_only(std::string_view rest) {
+  static constexpr std::string_view names[] = {
+      "downstream-service-cluster", "downstream-service-node", "external-address", "original-path"};
+  return std::any_of(std::begin(names), std::end(names),
+                     [&](std::string_view name) { return same_name(rest, name); });
+}
+
+void understand_envoys(Head& head, Field& field, Kind kind) {
+  const auto rest = head.name(field).substr(8);  // behind x-envoy-
+  if (is_internal(rest, kind)) {
+    field.hop = true;
+    head.asks_envoy = kind == Kind::request;
+  } else if (kind == Kind::request) {
+    field.edge = is_edge_only(rest);
+  }
+}
+
+// One that a gateway writes anew.
+void remember_edge(int16_t& index, const Head& head, Field& field) {
+  field.edge = true;
+  remember(index, head);
+}
+
 // Fields that mean something in requests only.
 bool understand_request(Head& head, Field& field, const char* name) {
   switch (field.name_size) {
@@ -113,16 +138,16 @@ bool understand_request(Head& head, Field& field, const char* name) {
       if (is_name(name, "user-agent")) remember(head.user_agent, head);
       break;
     case 12:
-      if (is_name(name, "x-request-id")) remember(head.request_id, head);
+      if (is_name(name, "x-request-id")) remember_edge(head.request_id, head, field);
       break;
     case 14:
       if (is_name(name, "http2-settings")) field.hop = true;
       break;
     case 15:
-      if (is_name(name, "x-forwarded-for")) remember(head.forwarded_for, head);
+      if (is_name(name, "x-forwarded-for")) remember_edge(head.forwarded_for, head, field);
       break;
     case 17:
-      if (is_name(name, "x-forwarded-proto")) remember(head.forwarded_proto, head);
+      if (is_name(name, "x-forwarded-proto")) remember_edge(head.forwarded_proto, head, field);
       break;
     case 23:
       if (!is_name(name, "x-forwarded-client-cert")) break;
@@ -213,11 +238,7 @@ bool understand(Head& head, Field& field, Kind kind) {
         return read_transfer_encoding(head, head.value(field));
       break;
   }
-  if (field.name_size > 8 && is_name(name, "x-envoy-") &&
-      is_internal(head.name(field).substr(8), kind)) {
-    field.hop = true;
-    head.asks_envoy = kind == Kind::request;
-  }
+  if (field.name_size > 8 && is_name(name, "x-envoy-")) understand_envoys(head, field, kind);
   if (kind == Kind::request) return understand_request(head, field, name);
   understand_response(head, field, name);
   return true;

@@ -176,18 +176,20 @@ std::string_view Head::find(std::string_view lower_name) const {
   return {};
 }
 
-IpAddress Head::last_forwarded_for() const {
-  if (forwarded_for < 0) return {};
-  std::string_view last;
-  for (std::size_t i = 0; i < count; i++) {
-    if (!same_name(name(fields[i]), "x-forwarded-for")) continue;
-    const auto given = value(fields[i]);
-    if (!given.empty()) last = given;
+IpAddress Head::last_forwarded_for(uint32_t skip) const {
+  for (int i = forwarded_for < 0 ? -1 : count - 1; i >= 0; i--) {
+    if (!same_name(name(fields[static_cast<std::size_t>(i)]), "x-forwarded-for")) continue;
+    auto list = value_at(i);
+    // Joined with commas, as Envoy does it: an empty field adds nothing, an empty item is one.
+    for (bool more = !list.empty(); more; skip--) {
+      const auto comma = list.rfind(',');
+      if (skip == 0)
+        return IpAddress::parse(scan::trim(list.substr(comma + 1))).value_or(IpAddress());
+      more = comma != list.npos;
+      list = list.substr(0, comma);
+    }
   }
-  last = last.substr(last.rfind(',') + 1);
-  const auto begin = last.find_first_not_of(" \t");
-  if (begin == last.npos) return {};
-  return IpAddress::parse(last.substr(begin)).value_or(IpAddress());
+  return {};
 }
 
 bool Head::has(std::string_view lower_name) const {

@@ -19,6 +19,9 @@ struct Field {
   uint32_t begin = 0, name_size = 0;
   uint32_t value = 0, value_size = 0, end = 0;
   bool hop = false;  // belongs to this hop only, or is ours to set: not forwarded as it is
+  // The mesh's own word, which a gateway takes from nobody outside: dropped there, or written anew
+  // (agent/http/edge.h). What is both has only `hop`.
+  bool edge = false;
 };
 
 struct HeadFacts {
@@ -61,9 +64,10 @@ struct Head : HeadFacts {
   }
   // First value; empty when absent.
   std::string_view find(std::string_view lower_name) const;
-  // What X-Forwarded-For names last, over all fields of that name; unset when that is no IP
-  // address. Whom Envoy takes for the client where it trusts no proxy (use_remote_address: false).
-  IpAddress last_forwarded_for() const;
+  // What X-Forwarded-For names last but `skip`, over all fields of that name; unset when that is no
+  // IP address or there is none. Linear in the fields' bytes, whatever `skip` is. With 0 it is whom
+  // Envoy takes for the client where it trusts no proxy (use_remote_address: false).
+  IpAddress last_forwarded_for(uint32_t skip = 0) const;
   bool has(std::string_view lower_name) const;
   // Absolute-form's authority, else Host. Valid as host[:port]; empty only in HTTP/1.0.
   std::string_view authority() const {

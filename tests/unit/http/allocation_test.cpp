@@ -37,5 +37,23 @@ TEST(SteadyRequest, AllocatesNothing) {
   EXPECT_EQ(test::allocations - before, 0u);
 }
 
+TEST(SteadyRequestFromOutside, AllocatesNothing) {
+  const std::string request =
+      "GET /x HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 2001:db8::1, 2.2.2.2\r\n"
+      "X-Forwarded-For: 3.3.3.3\r\nX-Request-Id: a\r\nx-envoy-retry-on: 5xx\r\n\r\n";
+  Head head;
+  Outgoing out;
+  Edge edge{.peer = IpAddress::v4(0x0a000001), .own = {}, .client = {}, .trusted_proxies = 3};
+  const auto before = test::allocations;
+  for (int i = 0; i < 100; i++) {
+    ASSERT_EQ(parse_request(request, head), Parse::done);
+    edge.client = trusted_client(head, edge.trusted_proxies, edge.peer);
+    write_request(head, {.request_id = "i", .forwarded_cert = "Hash=1", .edge = &edge}, out);
+    admit_request(head, {.request_id = "i", .forwarded_cert = "Hash=1", .edge = &edge}, out);
+  }
+  EXPECT_EQ(test::allocations - before, 0u);
+  EXPECT_EQ(edge.client.text(), "2001:db8::1");
+}
+
 }  // namespace
 }  // namespace sallyport::http
