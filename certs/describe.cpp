@@ -142,6 +142,17 @@ std::string printable(std::string_view bytes, std::size_t limit) {
   return text;
 }
 
+std::string hexadecimal(std::span<const unsigned char> bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * bytes.size());
+  for (const unsigned char byte : bytes) {
+    text += digits[byte >> 4];
+    text += digits[byte & 0xf];
+  }
+  return text;
+}
+
 std::string take_openssl_errors() {
   std::string line;
   char text[256];

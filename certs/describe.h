@@ -4,6 +4,7 @@
 // empty.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,9 @@ int64_t seconds_of(const ASN1_TIME* time);
 // Bytes of a peer made safe for one line of a log: what is not printable ASCII becomes \xNN, and
 // what is beyond `limit` bytes is cut ("...").
 std::string printable(std::string_view bytes, std::size_t limit);
+
+// Lower case, nothing between.
+std::string hexadecimal(std::span<const unsigned char> bytes);
 
 // The thread's OpenSSL error queue as one line ("; " between); empties it.
 std::string take_openssl_errors();

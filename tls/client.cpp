@@ -16,12 +16,6 @@
 namespace sallyport::tls {
 namespace {
 
-// Envoy's defaults for clients (TLS 1.3's suites are not configurable there either).
-constexpr const char* client_ciphers =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
-    "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
-
 // A session shows no chain when it is resumed, so that it remembers when the one ends that it
 // vouches for: Connection::chain_ends, as a number in a pointer's place.
 int chain_ends_index() {
@@ -135,7 +129,7 @@ SessionPtr SessionSlot::take(int64_t now) {
   return nullptr;
 }
 
-ClientContext::ClientContext() : context_(make_context(false, client_ciphers)) {
+ClientContext::ClientContext() : context_(make_context(false, envoy_ciphers)) {
   SSL_CTX* const context = context_.get();
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, keep_session);

@@ -21,7 +21,7 @@ struct Handshake {
   std::array<char, 48> first{};    // what the peer sent first: plain HTTP shows itself there
   std::size_t first_size = 0;
   bool certificate_wanted = false;  // the server asked for a client certificate
-  ServerSettingsPtr server;         // null: we are the client
+  PreparedServerPtr server;         // null: we are the client
   std::string read_before;          // of the peer, before TLS began; given to OpenSSL first
   std::size_t read_at = 0;          // how much of it OpenSSL has had
 };
@@ -60,7 +60,7 @@ struct Connection {
 // The SSL's Connection, made when first asked for; it dies with the SSL.
 Connection& connection_of(SSL& ssl);
 
-// For SSL_CTX_set_cert_verify_callback: chain by OpenSSL, then names; the reason goes to
+// For SSL_CTX_set_cert_verify_callback: chain by OpenSSL, then names and pins; the reason goes to
 // Handshake::verify_failure.
 int verify_peer(X509_STORE_CTX* verification, void*);
 

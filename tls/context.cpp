@@ -12,8 +12,6 @@
 namespace sallyport::tls {
 namespace {
 
-constexpr int security_level =
-    2;  // RSA from 2048 bits, no SHA-1 signatures: Debian's, and independent of openssl.cnf
 // BoringSSL's order on machines with AES instructions, so Envoy's.
 constexpr const char* suites =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
@@ -77,10 +75,32 @@ Result<void> set_certificate(SSL& ssl, const certs::KeyPair& pair, Side side, co
                  std::string(who) + " (subject \"" + pair.info().subject + "\")");
 }
 
+namespace {
+
+Result<void> set_versions(SSL& ssl, const Parameters& parameters, Side side) {
+  bool good = true;  // make_context has set the usual ones
+  if (parameters.lowest != Version::tls_1_2)
+    good = SSL_set_min_proto_version(&ssl, number_of(parameters.lowest)) == 1;
+  if (parameters.highest != Version::tls_1_3)
+    good = good && SSL_set_max_proto_version(&ssl, number_of(parameters.highest)) == 1;
+  // Their key exchange is signed with SHA-1 and MD5.
+  if (parameters.lowest < Version::tls_1_2) SSL_set_security_level(&ssl, 0);
+  if (good) return {};
+  return refused(Fault::tls_handshake, side, versions_text(parameters.lowest, parameters.highest));
+}
+
+bool set_ciphers(SSL& ssl, const std::string& list) {
+  if (SSL_get_security_level(&ssl) > 0) return SSL_set_cipher_list(&ssl, list.c_str()) == 1;
+  const std::string safe = list + ":!aNULL:!eNULL";
+  return SSL_set_cipher_list(&ssl, safe.c_str()) == 1;
+}
+
+}  // namespace
+
 Result<void> set_parameters(SSL& ssl, const Parameters& parameters, Side side) {
-  if (parameters.only_tls_1_3) SSL_set_min_proto_version(&ssl, TLS1_3_VERSION);
+  if (auto set = set_versions(ssl, parameters, side); !set) return set.error();
   const auto& ciphers = parameters.ciphers;
-  if (!ciphers.empty() && SSL_set_cipher_list(&ssl, ciphers.c_str()) != 1)
+  if (!ciphers.empty() && !set_ciphers(ssl, ciphers))
     return refused(Fault::tls_handshake, side,
                    "none of the cipher suites " + ciphers + " can be used");
   const auto& curves = parameters.curves;

@@ -127,6 +127,30 @@ bool is_version_mismatch(int reason) {
          reason == SSL_R_VERSION_TOO_LOW || reason == SSL_R_VERSION_TOO_HIGH;
 }
 
+// 0: OpenSSL was set no bound.
+std::string our_versions(SSL& ssl) {
+  const auto version = [](long number, Version unbound) {
+    return number < TLS1_VERSION ? unbound : static_cast<Version>(number - TLS1_VERSION);
+  };
+  return versions_text(version(SSL_get_min_proto_version(&ssl), Version::tls_1_0),
+                       version(SSL_get_max_proto_version(&ssl), Version::tls_1_3));
+}
+
+// What of an offer is short of a match, for errors of our own.
+const char* missing_in_common(int reason) {
+  switch (reason) {
+    case SSL_R_NO_SHARED_CIPHER:
+      return "no cipher suite in common with the ";
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_NO_SUITABLE_GROUPS:
+      return "no curve in common with the ";
+    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+      return "no signature algorithm that fits our certificate in common with the ";
+    default:
+      return nullptr;
+  }
+}
+
 Cause cause_of(SSL& ssl, const Connection& connection, std::string_view peer) {
   const Failure& failure = *connection.failure;
   if (connection.handshake && !connection.handshake->verify_failure.empty())
@@ -145,12 +169,15 @@ Cause cause_of(SSL& ssl, const Connection& connection, std::string_view peer) {
                  std::to_string(limits::client_chain_bytes / 1024) + " KiB";
     return cause;
   }
+  if (const char* const missing = missing_in_common(reason)) {
+    cause.text = missing + std::string(peer);
+    return cause;
+  }
   if (reason > SSL_AD_REASON_OFFSET) {
     cause.text = alert_text(reason - SSL_AD_REASON_OFFSET, peer, ssl, connection);
   } else if (is_version_mismatch(reason)) {
-    const bool only_1_3 = SSL_get_min_proto_version(&ssl) == TLS1_3_VERSION;
     cause.text = "no TLS version in common: the " + std::string(peer) + " speaks another than " +
-                 (only_1_3 ? "TLS 1.3, the least that is configured" : "TLS 1.2 and 1.3");
+                 our_versions(ssl);
   } else if (connection.handshake && connection.handshake->first_size > 0) {
     const std::string_view first(connection.handshake->first.data(),
                                  connection.handshake->first_size);

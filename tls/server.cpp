@@ -4,13 +4,13 @@
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 
 #include "agent/core/limits.h"
-#include "agent/core/xxhash.h"
 #include "tls/connection.h"
 #include "tls/context.h"
 
@@ -18,7 +18,7 @@ namespace sallyport::tls {
 namespace {
 
 // Istio's for mutual TLS (istio-api.md 2.13).
-constexpr const char* server_ciphers =
+constexpr const char* mesh_ciphers =
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "AES256-GCM-SHA384:AES128-GCM-SHA256";
@@ -44,6 +44,15 @@ int fill_ticket(SSL* ssl, void*) {
   return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), &ends, sizeof ends);
 }
 
+// OpenSSL compares session contexts after this, and that alone would keep a session without a
+// certificate from a server that requires one. Looked at twice, as all else rests on it.
+bool may_resume_as_peer(SSL& ssl, SSL_SESSION& session) {
+  const auto& handshake = connection_of(ssl).handshake;
+  if (!handshake || !handshake->server) return false;
+  const ClientCertificate asked = handshake->server->settings().client_certificate;
+  return asked != ClientCertificate::required || SSL_SESSION_get0_peer(&session) != nullptr;
+}
+
 SSL_TICKET_RETURN open_ticket(SSL* ssl, SSL_SESSION* session, const unsigned char*, std::size_t,
                               SSL_TICKET_STATUS status, void*) {
   if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) {
@@ -57,6 +66,7 @@ SSL_TICKET_RETURN open_ticket(SSL* ssl, SSL_SESSION* session, const unsigned cha
   std::memcpy(&ends, data, sizeof ends);
   if (ends != 0 && ends <= static_cast<int64_t>(std::time(nullptr)))
     return SSL_TICKET_RETURN_IGNORE_RENEW;
+  if (!may_resume_as_peer(*ssl, *session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
   connection_of(*ssl).chain_ends = ends;
   return SSL_TICKET_RETURN_USE_RENEW;
 }
@@ -66,7 +76,7 @@ int select_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
                 const unsigned char* offered, unsigned offered_size, void*) {
   const auto& handshake = connection_of(*ssl).handshake;
   if (!handshake || !handshake->server) return SSL_TLSEXT_ERR_NOACK;
-  for (const std::string& ours : handshake->server->alpn) {
+  for (const std::string& ours : handshake->server->settings().alpn) {
     for (unsigned at = 0; at < offered_size; at += offered[at] + 1u) {
       const std::string_view theirs(reinterpret_cast<const char*>(offered + at + 1), offered[at]);
       if (theirs != ours) continue;
@@ -78,56 +88,79 @@ int select_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
   return SSL_TLSEXT_ERR_NOACK;
 }
 
+// Runs where no session is resumed, once the ClientHello is read.
+int begin_full_handshake(SSL* ssl, void*) {
+  Connection& connection = connection_of(*ssl);
+  if (!connection.handshake || !connection.handshake->server) return 0;
+  const PreparedServer& server = *connection.handshake->server;
+  connection.chain_ends = 0;  // what a ticket said that was refused later
+  if (server.root_names()) SSL_set_client_CA_list(ssl, SSL_dup_CA_list(server.root_names()));
+  if (server.settings().certificates.size() < 2) return 1;
+  const char* const name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  const certs::KeyPair* const only = name ? server.certificate_of(name) : nullptr;
+  if (!only) return 1;
+  SSL_certs_clear(ssl);
+  return set_certificate(*ssl, *only, Side::downstream, "certificate") ? 1 : 0;
+}
+
 // What a resumed session was verified with: another, and it is none (RFC 5246 F.1.4).
-Result<void> set_session_context(SSL& ssl, const ServerSettings& settings) {
-  std::array<uint64_t, 2> id{settings.roots ? settings.roots->id() : 0, 0};
-  for (const std::string& domain : settings.trust_domains) id[1] = xxhash64(domain, id[1]);
-  const bool set =
-      SSL_set_session_id_context(&ssl, reinterpret_cast<unsigned char*>(id.data()), sizeof id) == 1;
-  if (set) return {};
+Result<void> set_session_context(SSL& ssl, const PreparedServer& server) {
+  const auto id = server.session_context();
+  if (SSL_set_session_id_context(&ssl, id.data(), static_cast<unsigned>(id.size())) == 1) return {};
   return refused(Fault::tls_handshake, Side::downstream, "session context");
 }
 
 Result<void> set_client_verification(SSL& ssl, const ServerSettings& settings) {
-  if (!settings.roots) return {};
-  SSL_set_verify(&ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  if (settings.client_certificate == ClientCertificate::none) return {};
+  const bool required = settings.client_certificate == ClientCertificate::required;
+  SSL_set_verify(&ssl, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
   SSL_set_verify_depth(&ssl, limits::client_chain_depth);
   SSL_set_max_cert_list(&ssl, limits::client_chain_bytes);
-  if (SSL_set1_verify_cert_store(&ssl, settings.roots->store()) == 1) return {};
+  if (!settings.roots || SSL_set1_verify_cert_store(&ssl, settings.roots->store()) == 1) return {};
   return refused(Fault::tls_handshake, Side::downstream, "CA");
+}
+
+// Of two of one kind the first: an SSL holds one of each.
+Result<void> set_certificates(SSL& ssl, const PreparedServer& server) {
+  const auto& pairs = server.settings().certificates;
+  auto set = set_certificate(ssl, *pairs[0], Side::downstream, "certificate");
+  if (!set || !server.kinds_differ()) return set;
+  return set_certificate(ssl, *pairs[1], Side::downstream, "second certificate");
 }
 
 }  // namespace
 
-ServerContext::ServerContext() : context_(make_context(true, server_ciphers)) {
+ServerContext::ServerContext(ServerKind kind)
+    : context_(make_context(true, kind == ServerKind::mesh ? mesh_ciphers : envoy_ciphers)) {
   SSL_CTX* const context = context_.get();
   SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE);
+  if (kind == ServerKind::gateway) SSL_CTX_set_options(context, SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets only: nothing is kept
   auto& keys = ticket_keys().bytes;
   SSL_CTX_set_tlsext_ticket_keys(context, keys.data(), static_cast<int>(keys.size()));
   SSL_CTX_set_num_tickets(context, 0);  // one, before the first answer: write_step
   SSL_CTX_set_session_ticket_cb(context, fill_ticket, open_ticket, nullptr);
   SSL_CTX_set_alpn_select_cb(context, select_alpn, nullptr);
+  SSL_CTX_set_cert_cb(context, begin_full_handshake, nullptr);
   ERR_clear_error();
 }
 
 ServerContext::~ServerContext() = default;
 
-Result<SslPtr> ServerContext::open(ServerSettingsPtr settings, std::string_view hello) {
+Result<SslPtr> ServerContext::open(PreparedServerPtr server, std::string_view hello) {
   SslPtr ssl(SSL_new(context_.get()));
   if (!ssl) return refused(Fault::tls_handshake, Side::downstream, "SSL_new");
   Connection& connection = connection_of(*ssl);
   Handshake& handshake = *connection.handshake;
   handshake.read_before = hello;
-  if (settings->roots && !settings->roots->crls().empty())
-    handshake.crls_from = settings->roots_name;
-  if (auto set = set_session_context(*ssl, *settings); !set) return set.error();
-  if (auto set = set_client_verification(*ssl, *settings); !set) return set.error();
-  if (auto set = set_parameters(*ssl, *settings, Side::downstream); !set) return set.error();
-  if (auto set = set_certificate(*ssl, *settings->certificate, Side::downstream, "certificate");
-      !set)
-    return set.error();
-  handshake.server = std::move(settings);
+  const ServerSettings& settings = server->settings();
+  if (settings.roots && !settings.roots->crls().empty()) handshake.crls_from = settings.roots_name;
+  if (auto set = set_session_context(*ssl, *server); !set) return set.error();
+  if (auto set = set_client_verification(*ssl, settings); !set) return set.error();
+  // Before parameters may lower the security level: our own certificates are held to the context's.
+  if (auto set = set_certificates(*ssl, *server); !set) return set.error();
+  if (auto set = set_parameters(*ssl, settings, Side::downstream); !set) return set.error();
+  handshake.server = std::move(server);
   connection.ticket_due = true;
   SSL_set_accept_state(ssl.get());
   ERR_clear_error();

@@ -3,35 +3,25 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include <span>
-
 #include "certs/describe.h"
 #include "certs/pem.h"
+#include "tls/connection.h"
 
 namespace sallyport::tls {
 namespace {
 
-std::string hex(std::span<const unsigned char> bytes) {
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : bytes) {
-    text += digits[byte >> 4];
-    text += digits[byte & 0xf];
-  }
-  return text;
-}
-
 std::string digest(const X509& certificate, const EVP_MD* kind) {
   unsigned char bytes[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  return X509_digest(&certificate, kind, bytes, &size) == 1 ? hex({bytes, size}) : std::string();
+  const bool made = X509_digest(&certificate, kind, bytes, &size) == 1;
+  return made ? certs::hexadecimal({bytes, size}) : std::string();
 }
 
 std::string session_id_of(const SSL& ssl) {
   const SSL_SESSION* const session = SSL_get_session(&ssl);
   unsigned size = 0;
   const unsigned char* const id = session ? SSL_SESSION_get_id(session, &size) : nullptr;
-  return id ? hex({id, size}) : std::string();
+  return id ? certs::hexadecimal({id, size}) : std::string();
 }
 
 }  // namespace
@@ -54,9 +44,23 @@ SessionFacts facts_of(const SSL& ssl) {
 std::optional<PeerCertificate> peer_certificate(const SSL& ssl) {
   const X509* const peer = SSL_get0_peer_certificate(&ssl);
   if (!peer) return std::nullopt;
-  PeerCertificate out{certs::describe(*peer), digest(*peer, EVP_sha256())};
+  // A chain that was verified has an end, which a resumed session remembers.
+  const bool verified = connection_of(const_cast<SSL&>(ssl)).chain_ends != 0;
+  PeerCertificate out{certs::describe(*peer), digest(*peer, EVP_sha256()), verified};
   ERR_clear_error();
   return out;
+}
+
+std::string peer_certificate_pem(const SSL& ssl) {
+  const X509* const peer = SSL_get0_peer_certificate(&ssl);
+  std::string out = peer ? certs::pem_text(*peer) : std::string();
+  ERR_clear_error();
+  return out;
+}
+
+std::string_view client_sni(const SSL& ssl) {
+  const char* const name = SSL_get_servername(&ssl, TLSEXT_NAMETYPE_host_name);
+  return name ? name : "";
 }
 
 std::vector<std::string> own_uris(const SSL& ssl) {

@@ -79,12 +79,6 @@ std::string no_crl_text(X509_STORE_CTX& verification) {
          quoted_subject(certificate) + ": with CRLs, every CA of a chain needs one";
 }
 
-bool is_about_crls(int error) {
-  return error == X509_V_ERR_CERT_REVOKED || error == X509_V_ERR_CRL_HAS_EXPIRED ||
-         error == X509_V_ERR_CRL_NOT_YET_VALID || error == X509_V_ERR_UNABLE_TO_GET_CRL ||
-         error == X509_V_ERR_CRL_SIGNATURE_FAILURE || error == X509_V_ERR_DIFFERENT_CRL_SCOPE;
-}
-
 }  // namespace
 
 std::string chain_failure(X509_STORE_CTX& verification) {
@@ -128,20 +122,6 @@ std::string chain_failure(X509_STORE_CTX& verification) {
   }
 }
 
-namespace {
-
-// Of the chain that was just verified, root included.
-int64_t first_end_of(X509_STORE_CTX& verification) {
-  const STACK_OF(X509)* const chain = X509_STORE_CTX_get0_chain(&verification);
-  int64_t first = INT64_MAX;
-  for (int i = 0; i < sk_X509_num(chain); ++i) {
-    first = std::min(first, certs::seconds_of(X509_get0_notAfter(sk_X509_value(chain, i))));
-  }
-  return std::max<int64_t>(first, 1);  // 0 would stand for none
-}
-
-}  // namespace
-
 bool dns_name_matches(std::string_view name, std::string_view pattern) {
   const std::string wanted = ascii::lower_case(name), offered = ascii::lower_case(pattern);
   if (wanted == offered) return true;
@@ -179,69 +159,6 @@ std::string alternative_names_text(const certs::CertificateInfo& certificate) {
   for (const auto* more : {&certificate.uris, &certificate.ips, &certificate.emails})
     all.insert(all.end(), more->begin(), more->end());
   return all.empty() ? "none" : list_text(all);
-}
-
-namespace {
-
-// Exactly one URI SAN (SPIFFE X.509-SVID section 2), a SPIFFE id of a trust domain of ours. Empty:
-// it is.
-std::string identity_failure(const std::vector<std::string>& trust_domains,
-                             const certs::CertificateInfo& leaf) {
-  if (leaf.uris.empty()) {
-    return "the client certificate has no URI SAN: a SPIFFE id of trust domain " +
-           list_text(trust_domains) + " is wanted; it has " + alternative_names_text(leaf);
-  }
-  if (leaf.uris.size() > 1) {
-    return "the client certificate has " + std::to_string(leaf.uris.size()) +
-           " URI SANs, a SPIFFE certificate has one: " + list_text(leaf.uris);
-  }
-  const auto domain = trust_domain_of(leaf.uris[0]);
-  const bool ours = !domain.empty() && std::find(trust_domains.begin(), trust_domains.end(),
-                                                 domain) != trust_domains.end();
-  if (ours && has_spiffe_characters(leaf.uris[0])) return {};
-  if (ours) {
-    return "the client certificate's " + list_text(leaf.uris) +
-           " has characters that no SPIFFE id has";
-  }
-  return "the client certificate's " + list_text(leaf.uris) + " is not of trust domain " +
-         list_text(trust_domains);
-}
-
-}  // namespace
-
-int verify_peer(X509_STORE_CTX* verification, void*) {
-  SSL* const ssl = static_cast<SSL*>(
-      X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  X509_STORE_CTX_set_error(verification, X509_V_OK);
-  if (SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE) return 1;
-  Connection& connection = connection_of(*ssl);
-  if (!connection.handshake) return 0;  // No certificate is due any more: fail closed.
-  Handshake& handshake = *connection.handshake;
-  const bool chain_holds = X509_verify_cert(verification) == 1;
-  ERR_clear_error();
-  if (!chain_holds) {
-    handshake.verify_failure = chain_failure(*verification);
-    if (is_about_crls(X509_STORE_CTX_get_error(verification)) && !handshake.crls_from.empty())
-      handshake.verify_failure += " (CRL of " + handshake.crls_from + ")";
-    return 0;
-  }
-  connection.chain_ends = first_end_of(*verification);
-  const bool any_identity = !handshake.server || handshake.server->trust_domains.empty();
-  if (handshake.names.empty() && any_identity) return 1;
-  const certs::CertificateInfo leaf = certs::describe(*X509_STORE_CTX_get0_cert(verification));
-  if (!any_identity) {
-    handshake.verify_failure = identity_failure(handshake.server->trust_domains, leaf);
-    if (handshake.verify_failure.empty()) return 1;
-    // OpenSSL has no alert of its own for it, so certificate_unknown is sent, as by Envoy.
-    X509_STORE_CTX_set_error(verification, X509_V_ERR_PERMITTED_VIOLATION);
-    return 0;
-  }
-  if (any_name_matches(handshake.names, leaf)) return 1;
-  handshake.verify_failure = "no SAN of the server certificate matches " +
-                             list_text(handshake.names) + "; it has " +
-                             alternative_names_text(leaf);
-  X509_STORE_CTX_set_error(verification, X509_V_ERR_HOSTNAME_MISMATCH);
-  return 0;
 }
 
 }  // namespace sallyport::tls

@@ -81,7 +81,9 @@ std::vector<std::string> mesh_alpn(bool http) {
 }
 
 tls::Parameters parameters_of(const istio::TlsDefaults& defaults) {
-  return {defaults.only_tls_1_3, joined(defaults.cipher_suites), joined(defaults.ecdh_curves)};
+  return {.lowest = defaults.only_tls_1_3 ? tls::Version::tls_1_3 : tls::Version::tls_1_2,
+          .ciphers = joined(defaults.cipher_suites),
+          .curves = joined(defaults.ecdh_curves)};
 }
 
 std::string_view identity_key(const mesh::Cluster& cluster, std::string_view authority, bool http) {

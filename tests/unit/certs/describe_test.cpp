@@ -23,6 +23,11 @@ TEST(Describe, PrintableLeavesNothingThatBreaksALogLine) {
   EXPECT_EQ(printable("abcdef", 3), "abc...");
 }
 
+TEST(Describe, BytesAreHexadecimalInLowerCase) {
+  const unsigned char bytes[] = {0x00, 0x9a, 0xff};
+  EXPECT_EQ(hexadecimal(bytes), "009aff");
+}
+
 TEST(Describe, ASubjectCannotForgeALine) {
   const auto issued = test::Authority::root("Root").issue({.common_name = "a\nb\xc3\xa9,O=x"});
   const auto pair = KeyPair::parse(issued.chain_pem, issued.key_pem);

@@ -51,7 +51,7 @@ TEST_F(Client, SpeaksTls12And13) {
 TEST_F(Client, TakesTheMeshsVersionCiphersAndCurves) {
   Server tls12(serving(TLS1_2_VERSION)), tls13(serving(TLS1_3_VERSION));
   ClientSettings settings = trusting();
-  settings.only_tls_1_3 = true;
+  settings.lowest = Version::tls_1_3;
   EXPECT_FALSE(connect(tls12, settings).handshake());
   EXPECT_TRUE(connect(tls13, settings).handshake());
 

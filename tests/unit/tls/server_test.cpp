@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/core/limits.h"
-#include "tests/unit/tls/tls_pair.h"
+#include "tests/unit/tls/meeting.h"
 #include "tls/session_facts.h"
 
 namespace sallyport::tls {
@@ -32,7 +32,8 @@ std::shared_ptr<const certs::TrustStore> roots() {
 
 ServerSettings mesh_settings() {
   ServerSettings settings;
-  settings.certificate = pair_of(workload({"spiffe://cluster.local/ns/default/sa/server"}));
+  settings.certificates = {pair_of(workload({"spiffe://cluster.local/ns/default/sa/server"}))};
+  settings.client_certificate = ClientCertificate::required;
   settings.roots = roots();
   settings.roots_name = "ROOTCA";
   settings.trust_domains = {"cluster.local", "old.example"};
@@ -48,46 +49,24 @@ ClientSettings client_with(std::shared_ptr<const certs::KeyPair> certificate) {
   return settings;
 }
 
-// One connection with our client at one end and our server at the other.
-struct Meeting {
-  ServerContext server_context;
-  ClientContext client_context;
-  SessionSlot slot;
-  ServerSettingsPtr settings = std::make_shared<const ServerSettings>(mesh_settings());
-
-  std::unique_ptr<Pair> meet(const ClientSettings& client) {
-    auto pair = std::make_unique<Pair>(client_context.open(client, &slot).value(),
-                                       server_context.open(settings, "").value());
-    pair->handshake();
-    // TLS 1.3: the client is done before the server has looked at its certificate.
-    char byte = 'x';
-    if (SSL_is_init_finished(pair->server.get())) {
-      write_step(*pair->server, {&byte, 1});
-      read_step(*pair->client, {&byte, 1});
-    }
-    return pair;
-  }
-  // What the server says of a client that it does not let in; empty: it did.
-  std::string refusal(const ClientSettings& client) {
-    const auto pair = meet(client);
-    if (SSL_is_init_finished(pair->server.get())) return {};
-    return failure_of(*pair->server, Side::downstream).context;
-  }
+struct MeshMeeting : Meeting {
+  MeshMeeting() : Meeting(mesh_settings(), ServerKind::mesh) {}
 };
 
 TEST(MeshServer, LetsInAClientOfItsTrustDomainAndKnowsWhoItIs) {
-  Meeting meeting;
+  MeshMeeting meeting;
   const auto met =
       meeting.meet(client_with(pair_of(workload({"spiffe://cluster.local/ns/a/sa/sleep"}))));
   ASSERT_TRUE(SSL_is_init_finished(met->server.get()));
   const auto peer = peer_certificate(*met->server);
   ASSERT_TRUE(peer);
+  EXPECT_TRUE(peer->verified);
   EXPECT_EQ(peer->info.uris, std::vector<std::string>{"spiffe://cluster.local/ns/a/sa/sleep"});
   EXPECT_EQ(peer->sha256.size(), 64u);
 }
 
 TEST(MeshServer, LetsInAClientOfAnAliasOfItsTrustDomain) {
-  Meeting meeting;
+  MeshMeeting meeting;
   EXPECT_EQ(meeting.refusal(client_with(pair_of(workload({"spiffe://old.example/ns/a/sa/sleep"})))),
             "");
 }
@@ -119,7 +98,7 @@ TEST(MeshServer, NamesWhatIsWrongWithAClient) {
        workload({"spiffe://cluster.local.evil/ns/a/sa/sleep"}), "is not of trust domain"},
   };
   for (const auto& [name, certificate, reason] : cases) {
-    Meeting meeting;
+    MeshMeeting meeting;
     const auto seen = meeting.refusal(client_with(pair_of(certificate)));
     EXPECT_NE(seen.find("CERTIFICATE_VERIFY_FAILED: "), seen.npos) << name << ": " << seen;
     EXPECT_NE(seen.find(reason), seen.npos) << name << ": " << seen;
@@ -127,7 +106,7 @@ TEST(MeshServer, NamesWhatIsWrongWithAClient) {
 }
 
 TEST(MeshServer, NamesAClientWithoutACertificate) {
-  Meeting meeting;
+  MeshMeeting meeting;
   EXPECT_EQ(meeting.refusal(client_with(nullptr)),
             "TLS error: PEER_DID_NOT_RETURN_A_CERTIFICATE: the client showed no certificate");
 }
@@ -138,9 +117,9 @@ TEST(MeshServer, RefusesAChainOfTooManyCAs) {
     for (int i = 0; i < depth; i++) last = last.intermediate("CA " + std::to_string(i));
     return pair_of(last.issue({.uris = {"spiffe://cluster.local/ns/a/sa/sleep"}}));
   };
-  Meeting meeting;
+  MeshMeeting meeting;
   EXPECT_EQ(meeting.refusal(client_with(below(limits::client_chain_depth))), "");
-  EXPECT_NE(Meeting()
+  EXPECT_NE(MeshMeeting()
                 .refusal(client_with(below(limits::client_chain_depth + 1)))
                 .find("certificate chain too long"),
             std::string::npos);
@@ -151,7 +130,7 @@ TEST(MeshServer, RefusesCertificatesOfTooManyBytes) {
   for (int i = 0; i < 6000; i++) names.push_back("name-" + std::to_string(i) + ".example.com");
   const auto huge =
       mesh_root().issue({.dns = names, .uris = {"spiffe://cluster.local/ns/a/sa/sleep"}});
-  const auto seen = Meeting().refusal(client_with(pair_of(huge)));
+  const auto seen = MeshMeeting().refusal(client_with(pair_of(huge)));
   EXPECT_NE(seen.find("EXCESSIVE_MESSAGE_SIZE"), seen.npos) << seen;
   EXPECT_NE(seen.find("a certificate chain may have 100 KiB"), seen.npos) << seen;
 }
@@ -163,7 +142,7 @@ TEST(MeshServer, AnswersAlpnByItsOwnListOrGoesOnWithout) {
       {{"istio-peer-exchange", "istio"}, ""},
       {{}, ""}};
   for (const auto& [offered, answer] : cases) {
-    Meeting meeting;
+    MeshMeeting meeting;
     auto client = client_with(certificate);
     client.alpn = offered;
     const auto met = meeting.meet(client);
@@ -172,20 +151,20 @@ TEST(MeshServer, AnswersAlpnByItsOwnListOrGoesOnWithout) {
 }
 
 TEST(MeshServer, ReadsWhatWasReadOfTheClientBefore) {
-  Meeting meeting;
+  MeshMeeting meeting;
   auto client = client_with(pair_of(workload({"spiffe://cluster.local/ns/a/sa/sleep"})));
   Pair pair(meeting.client_context.open(client, nullptr).value(), nullptr);
   handshake_step(*pair.client);
   const std::string hello = pair.wire.to_server;
   ASSERT_FALSE(hello.empty());
   pair.wire.to_server.clear();
-  pair.server = meeting.server_context.open(meeting.settings, hello).value();
+  pair.server = meeting.server_context.open(meeting.server, hello).value();
   attach(*pair.server, pair.wire.server);
   EXPECT_TRUE(pair.handshake());
 }
 
 TEST(MeshServer, AClientResumesWithoutShowingItsCertificateAgain) {
-  Meeting meeting;
+  MeshMeeting meeting;
   const auto client = client_with(pair_of(workload({"spiffe://cluster.local/ns/a/sa/sleep"})));
   EXPECT_FALSE(session_reused(*meeting.meet(client)->server));
   const auto again = meeting.meet(client);
@@ -195,25 +174,25 @@ TEST(MeshServer, AClientResumesWithoutShowingItsCertificateAgain) {
 }
 
 TEST(MeshServer, ATicketOfOneWorkerIsGoodOnAnother) {
-  Meeting one, other;
+  MeshMeeting one, other;
   const auto client = client_with(pair_of(workload({"spiffe://cluster.local/ns/a/sa/sleep"})));
   one.meet(client);
-  other.settings = one.settings;
+  other.server = one.server;
   Pair pair(one.client_context.open(client, &one.slot).value(),
-            other.server_context.open(other.settings, "").value());
+            other.server_context.open(other.server, "").value());
   ASSERT_TRUE(pair.handshake());
   EXPECT_TRUE(session_reused(*pair.server));
 }
 
 TEST(MeshServer, NobodyResumesUnderOtherRootsOrTrustDomains) {
   for (const bool other_roots : {true, false}) {
-    Meeting meeting;
+    MeshMeeting meeting;
     const auto client = client_with(pair_of(workload({"spiffe://cluster.local/ns/a/sa/sleep"})));
     meeting.meet(client);
     auto changed = mesh_settings();
     if (other_roots) changed.roots = certs::TrustStore::parse(mesh_root().pem()).value();
     if (!other_roots) changed.trust_domains = {"cluster.local"};
-    meeting.settings = std::make_shared<const ServerSettings>(std::move(changed));
+    meeting.server = prepared(std::move(changed));
     const auto again = meeting.meet(client);
     ASSERT_TRUE(SSL_is_init_finished(again->server.get()));
     EXPECT_FALSE(session_reused(*again->server)) << "other roots: " << other_roots;
@@ -221,7 +200,7 @@ TEST(MeshServer, NobodyResumesUnderOtherRootsOrTrustDomains) {
 }
 
 TEST(MeshServer, NobodyResumesBeyondTheEndOfItsCertificate) {
-  Meeting meeting;
+  MeshMeeting meeting;
   const auto client =
       client_with(pair_of(workload({"spiffe://cluster.local/ns/a/sa/sleep"}, -test::hour_s, 1)));
   ASSERT_TRUE(SSL_is_init_finished(meeting.meet(client)->server.get()));
@@ -232,10 +211,10 @@ TEST(MeshServer, NobodyResumesBeyondTheEndOfItsCertificate) {
 }
 
 TEST(MeshServer, OneTicketGoesOutWithTheFirstAnswerAndNoneBefore) {
-  Meeting meeting;
+  MeshMeeting meeting;
   const auto client = client_with(pair_of(workload({"spiffe://cluster.local/ns/a/sa/sleep"})));
   Pair pair(meeting.client_context.open(client, &meeting.slot).value(),
-            meeting.server_context.open(meeting.settings, "").value());
+            meeting.server_context.open(meeting.server, "").value());
   ASSERT_TRUE(pair.handshake());
   EXPECT_TRUE(pair.wire.to_client.empty());
   char bytes[] = "answer";

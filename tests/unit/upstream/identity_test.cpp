@@ -143,7 +143,7 @@ TEST(Identity, TakesTheMeshsTlsDefaults) {
       istio::TlsDefaults{true, {"AES128-SHA", "AES256-SHA"}, {"P-521"}});
   const auto identity = make_identity(to, "", vault());
   ASSERT_TRUE(identity);
-  EXPECT_TRUE((*identity)->only_tls_1_3);
+  EXPECT_EQ((*identity)->lowest, tls::Version::tls_1_3);
   EXPECT_EQ((*identity)->ciphers, "AES128-SHA:AES256-SHA");
   EXPECT_EQ((*identity)->curves, "P-521");
   EXPECT_EQ((*identity)->roots_name, "ca") << "for messages about its CRLs";
