@@ -10,8 +10,8 @@
 #include "agent/cli/explain.h"
 #include "agent/cli/init.h"
 #include "agent/cli/inject.h"
+#include "agent/cli/proxy_command.h"
 #include "agent/cli/proxy_config.h"
-#include "agent/cli/sidecar.h"
 #include "agent/cli/validate.h"
 #include "agent/cli/wait.h"
 #include "agent/core/suggest.h"
@@ -28,6 +28,8 @@ struct Command {
 constexpr Command commands[] = {
     {"sidecar", sallyport::cli::run_sidecar,
      "capture a pod's connections, originate TLS as ServiceEntry and DestinationRule ask"},
+    {"gateway", sallyport::cli::run_gateway,
+     "serve Gateways at the edge: end TLS or pass it through, route as VirtualServices say"},
     {"init", sallyport::cli::run_init,
      "install (verify, remove) the redirects in a pod's network namespace"},
     {"inject", sallyport::cli::run_inject,

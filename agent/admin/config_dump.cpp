@@ -19,6 +19,7 @@ std::string kebab(std::string_view kind) {
 std::string group_of(std::string_view kind) {
   const bool protects = kind == "PeerAuthentication" || kind == "AuthorizationPolicy" ||
                         kind == "RequestAuthentication";
+  if (kind == "Telemetry") return "telemetry.istio.io/v1";
   return protects ? "security.istio.io/v1" : "networking.istio.io/v1alpha3";
 }
 

@@ -29,6 +29,10 @@ void dump_findings(JsonWriter& json, const std::vector<istio::Finding>& findings
 // Shared by the parts.
 void dump_cluster_options(JsonWriter& json, const mesh::Cluster& cluster);
 void dump_inbound(JsonWriter& json, const mesh::Snapshot& snapshot);  // 15006, of dump_listeners
+// One listener of a gateway, of dump_listeners; in the order of their names.
+void dump_gateway(JsonWriter& json, const mesh::GatewayListener& listener);
+std::vector<mesh::GatewayListenerPtr> gateway_listeners(const mesh::GatewayPorts& ports);
+void dump_tcp_proxy(JsonWriter& json, const mesh::TcpRoute& route);  // a filter chain's filter
 void dump_address(JsonWriter& json, std::string_view key, const std::string& host, uint16_t port);
 void dump_address(JsonWriter& json, std::string_view key, const SocketAddress& address);
 void dump_origin(JsonWriter& json, const ResourceRefPtr& origin);  // metadata of Istio

@@ -19,9 +19,9 @@ void dump_version(JsonWriter& json, std::string_view version) {
 
 std::string node_id(const mesh::Snapshot& snapshot) {
   const istio::Proxy& proxy = snapshot.proxy;
-  return "sidecar~" + (proxy.addresses.empty() ? "" : proxy.addresses.front()) + "~" + proxy.name +
-         "." + proxy.namespace_name + "~" + proxy.namespace_name + ".svc." +
-         snapshot.mesh.cluster_domain;
+  const char* type = proxy.type == istio::Proxy::Type::router ? "router~" : "sidecar~";
+  return type + (proxy.addresses.empty() ? "" : proxy.addresses.front()) + "~" + proxy.name + "." +
+         proxy.namespace_name + "~" + proxy.namespace_name + ".svc." + snapshot.mesh.cluster_domain;
 }
 
 void dump_node_metadata(JsonWriter& json, const istio::Proxy& proxy) {

@@ -35,20 +35,7 @@ void dump_tcp_chain(JsonWriter& json, const Match& match, const mesh::TcpRoute& 
   const mesh::Cluster& first = route.cluster ? *route.cluster : *route.split.front().cluster;
   json.object([&] {
     dump_match(json, match);
-    dump_filter(json, "tcp_proxy", "TcpProxy", [&] {
-      json.field("stat_prefix", first.name);
-      if (route.cluster) return json.field("cluster", route.cluster->name);
-      json.object("weighted_clusters", [&] {
-        json.array("clusters", [&] {
-          for (const auto& one : route.split) {
-            json.object([&] {
-              json.field("name", one.cluster->name);
-              json.field("weight", one.weight);
-            });
-          }
-        });
-      });
-    });
+    dump_tcp_proxy(json, route);
     dump_origin(json, first.service);
   });
 }
@@ -118,13 +105,31 @@ std::vector<Bound> all_of(const mesh::Snapshot& snapshot) {
   std::sort(all.begin(), all.end(), [](const Bound& a, const Bound& b) {
     return std::tie(a.listener->name, a.host, a.port) < std::tie(b.listener->name, b.host, b.port);
   });
-  if (snapshot.catch_all) {
+  if (snapshot.catch_all && snapshot.proxy.type == istio::Proxy::Type::sidecar) {
     all.push_back({snapshot.catch_all.get(), "0.0.0.0", snapshot.mesh.proxy_listen_port});
   }
   return all;
 }
 
 }  // namespace
+
+void dump_tcp_proxy(JsonWriter& json, const mesh::TcpRoute& route) {
+  const mesh::Cluster& first = route.cluster ? *route.cluster : *route.split.front().cluster;
+  dump_filter(json, "tcp_proxy", "TcpProxy", [&] {
+    json.field("stat_prefix", first.name);
+    if (route.cluster) return json.field("cluster", route.cluster->name);
+    json.object("weighted_clusters", [&] {
+      json.array("clusters", [&] {
+        for (const auto& one : route.split) {
+          json.object([&] {
+            json.field("name", one.cluster->name);
+            json.field("weight", one.weight);
+          });
+        }
+      });
+    });
+  });
+}
 
 void dump_listeners(JsonWriter& json, const mesh::Snapshot& snapshot) {
   const auto dump_active = [&](std::string_view name, auto listener) {
@@ -145,7 +150,9 @@ void dump_listeners(JsonWriter& json, const mesh::Snapshot& snapshot) {
           dump_listener(json, snapshot, *bound.listener, bound.host, bound.port);
         });
       }
-      if (snapshot.inbound.other) {
+      for (const auto& listener : gateway_listeners(snapshot.gateway))
+        dump_active(listener->name, [&] { dump_gateway(json, *listener); });
+      if (snapshot.inbound.other && snapshot.proxy.type == istio::Proxy::Type::sidecar) {
         dump_active("virtualInbound", [&] { dump_inbound(json, snapshot); });
       }
     });

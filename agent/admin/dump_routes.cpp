@@ -3,6 +3,7 @@
 
 #include "agent/admin/config_dump.h"
 #include "agent/admin/json.h"
+#include "agent/mesh/compile_gateway.h"
 
 namespace sallyport::admin {
 namespace {
@@ -166,6 +167,7 @@ void dump_virtual_host(JsonWriter& json, const mesh::VirtualHost& host,
     json.array("routes", [&] {
       for (const auto& route : host.routes) dump_route(json, route);
     });
+    if (host.https_only) json.field("require_tls", "ALL");
     dump_origin(json, host.from);
   });
 }
@@ -197,6 +199,7 @@ void dump_routes(JsonWriter& json, const mesh::Snapshot& snapshot) {
   for (const auto& [address, listener] : snapshot.by_address) add(listener->http);
   for (const auto& [port, listener] : snapshot.by_port) add(listener->http);
   if (snapshot.catch_all) add(snapshot.catch_all->http);
+  mesh::each_chain(snapshot.gateway, [&](const mesh::GatewayChainPtr& chain) { add(chain->http); });
   json.object([&] {
     json.field("@type", "type.googleapis.com/envoy.admin.v3.RoutesConfigDump");
     json.array("dynamic_route_configs", [&] {

@@ -125,12 +125,18 @@ Problem config_problem(const std::string& text) {
   return {};
 }
 
+Problem templates_problem(const std::string& text) {
+  const bool known = text == "sidecar" || text == "gateway";
+  return known ? "" : "inject.istio.io/templates: sidecar and gateway are available: " + text;
+}
+
 struct Known {
   const char* name;
   Problem (*problem)(const std::string& value) = nullptr;  // none: any value
 };
 // istio/api annotation.yaml, as far as it is about a pod's sidecar.
 constexpr Known known[] = {
+    {"inject.istio.io/templates", templates_problem},
     {"prometheus.istio.io/merge-metrics", boolean_problem},
     {"istio.io/reroute-virtual-interfaces", interfaces_problem},
     {config_name, config_problem},

@@ -200,7 +200,7 @@ std::string own_probes(const TemplateFacts& facts, uint16_t status_port) {
 }
 
 std::string sidecar(const TemplateFacts& facts, const PodProxyConfig& config, bool native) {
-  std::vector<std::string> args = {"sidecar",
+  std::vector<std::string> args = {is_gateway(facts) ? "gateway" : "sidecar",
                                    "--domain",
                                    "$(POD_NAMESPACE).svc.cluster.local",
                                    "--config",
@@ -241,7 +241,8 @@ TemplateParts fill(const TemplateFacts& facts) {
   const PodProxyConfig config = proxy_config(facts);
   const bool native = annotation(facts, "sidecar.istio.io/nativeSidecar", "false") == "true";
   TemplateParts parts;
-  if (config.mode != "NONE") parts.init_containers.push_back(init_container(facts, config));
+  const bool has_init = config.mode != "NONE" && !is_gateway(facts);
+  if (has_init) parts.init_containers.push_back(init_container(facts, config));
   (native ? parts.init_containers : parts.containers).push_back(sidecar(facts, config, native));
   // Without a control plane the configuration comes from ConfigMaps of the pod's namespace. Not
   // optional: a pod that started before them would send in plaintext what they protect.
@@ -270,10 +271,10 @@ TemplateParts fill(const TemplateFacts& facts) {
   parts.has_identity_source = has_identity_source(facts, config);
   parts.first = config.hold && !native;
   parts.inits_first = native;
-  parts.labels = {{"security.istio.io/tlsMode", "istio"},
-                  {"service.istio.io/canonical-name", label_value(name)},
+  parts.labels = {{"service.istio.io/canonical-name", label_value(name)},
                   {"service.istio.io/canonical-revision", revision}};
-  const bool has_init = config.mode != "NONE";
+  // A gateway takes TLS where a server of it says so, not on every port.
+  if (!is_gateway(facts)) parts.labels.emplace("security.istio.io/tlsMode", "istio");
   const std::string init_names = std::string(has_init ? R"("istio-init")" : "") +
                                  (has_init && native ? "," : "") +
                                  (native ? R"("istio-proxy")" : "");
@@ -298,6 +299,10 @@ Result<Value> read_annotations(Read read) {
 }
 
 }  // namespace
+
+bool is_gateway(const TemplateFacts& facts) {
+  return annotation(facts, "inject.istio.io/templates", "") == "gateway";
+}
 
 Result<TemplateParts> fill_template(const TemplateFacts& facts) {
   return read_annotations<TemplateParts>([&] { return fill(facts); });

@@ -18,6 +18,9 @@ struct TemplateFacts {  // about the pod
   std::string app_probers;     // ISTIO_KUBE_APP_PROBERS; empty: none
 };
 
+// Annotation inject.istio.io/templates: gateway. Its container istio-proxy is the pod's own.
+bool is_gateway(const TemplateFacts& facts);
+
 // Where the pod's annotations put the status port; 0: nowhere. Error: no port.
 Result<uint16_t> status_port(const TemplateFacts& facts);
 // Whether probes go through it: unless an annotation says no, or there is no status port.

@@ -268,6 +268,8 @@ std::size_t edit_template(YamlEdit& edit, const Template& each, const InjectOpti
   const YAML::Node spec = below(each.pod, {"spec"});
   if (!spec.IsDefined() || !spec.IsMap()) throw Refusal{line, "the pod template has no spec"};
   TemplateFacts facts = facts_of(each, spec, options);
+  const bool own = container_of(spec, "containers", "istio-proxy").IsDefined();
+  if (is_gateway(facts) && own) facts.container_names.emplace_back("istio-proxy");
   if (facts.container_names.empty())
     throw Refusal{spec.Mark().line + 1, "spec.containers: a pod needs one beside istio-proxy"};
   warn_of_wish(below(each.pod, {"metadata"}), warnings);
@@ -275,7 +277,7 @@ std::size_t edit_template(YamlEdit& edit, const Template& each, const InjectOpti
   const std::size_t probes = take_probes(edit, spec, facts);
   auto parts = fill_template(facts);
   if (!parts) throw Refusal{line, parts.error().context};
-  if (!parts->has_identity_source && options.mesh.auto_mtls) {
+  if (!parts->has_identity_source && options.mesh.auto_mtls && !is_gateway(facts)) {
     warnings.push_back(
         {line,
          "marked as a member of the mesh (security.istio.io/tlsMode: istio) without a source of "

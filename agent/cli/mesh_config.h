@@ -1,20 +1,27 @@
-// A MeshConfig as a proxy judges it: its fields and its access log format.
+// A MeshConfig as a proxy judges it: its fields and its access log formats. And what a proxy logs.
 #pragma once
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "agent/istio/decode.h"
+#include "agent/mesh/telemetry.h"
 #include "agent/observe/access_log.h"
 
 namespace sallyport::cli {
 
-observe::LogSettings log_settings(const istio::MeshConfig& mesh);
+std::vector<observe::LogSettings> log_settings(const mesh::AccessLogging& logging);
 
-// Of accessLogFormat: the error that keeps a proxy from using it, or a warning for each operator
-// that is always absent here. `file` is put into each.
+// Of accessLogFormat and the formats of extensionProviders: the error that keeps a proxy from using
+// it, or a warning for each operator that is always absent here. `file` is put into each.
 std::vector<istio::Finding> log_format_findings(const istio::MeshConfig& mesh,
                                                 const std::string& file);
+
+// An error for each filter of its access logs that can't be read: then everything is logged.
+std::vector<istio::Finding> log_filter_findings(const istio::Telemetry& telemetry);
+
+// What the loggers of this proxy can't do, a line each: such filters and operators.
+std::vector<std::string> log_warnings(const mesh::AccessLogging& logging);
 
 // As istio::decode_mesh_config, and with log_format_findings.
 istio::MeshConfigResult check_mesh_config(std::string_view text, const std::string& file);

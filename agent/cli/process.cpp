@@ -1,10 +1,5 @@
 #include "agent/cli/process.h"
 
-#include <sched.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -13,8 +8,11 @@
 
 #include "agent/admin/server.h"
 #include "agent/cli/agent_settings.h"
+#include "agent/cli/gateway_listeners.h"
+#include "agent/cli/listening.h"
 #include "agent/cli/logging.h"
 #include "agent/cli/mesh_config.h"
+#include "agent/cli/os_limits.h"
 #include "agent/cli/shutdown.h"
 #include "agent/cli/workload_identity.h"
 #include "agent/config/service.h"
@@ -30,43 +28,9 @@ namespace {
 namespace asio = boost::asio;
 using ClusterInfos = std::vector<upstream::Upstreams::ClusterInfo>;
 
-// Every connection is up to two descriptors; the soft limit of 1,024 is for programs that use
-// select().
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit)) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-// The calling thread, which loads configurations, leaves a core that it shares to the worker: a
-// load takes a tenth of a second, and a worker that has something to do should wait for no more
-// than a slice of it (Linux 6.12 and later take a wish for that; before, the nice value alone
-// counts). Threads that it begins later are as nice: the access log's.
-void give_way_to_workers() {
-  constexpr int niceness = 10;  // about a tenth of a busy core
-  setpriority(PRIO_PROCESS, 0, niceness);
-  struct {  // sched_setattr(2); <linux/sched/types.h> does not go with <sched.h> here
-    uint32_t size = 48, policy = SCHED_OTHER;
-    uint64_t flags = 0;
-    int32_t nice = niceness;
-    uint32_t priority = 0;
-    uint64_t runtime_ns = 100'000, deadline_ns = 0, period_ns = 0;
-  } attributes;
-  syscall(SYS_sched_setattr, 0, &attributes, 0);
-}
-
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
-}
-
-// The same port on every address of the pod, IPv4 and IPv6.
-std::vector<SocketAddress> everywhere(uint16_t port) {
-  std::vector<SocketAddress> all{SocketAddress(IpAddress::v4(0), port)};
-  const bool has_ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
-  if (has_ipv6) all.emplace_back(IpAddress::v6(in6_addr{}), port);
-  return all;
 }
 
 std::optional<istio::Finding> check_log_format(const istio::MeshConfig& mesh) {
@@ -89,6 +53,9 @@ public:
                  .check_mesh = check_log_format,
                  .info = [](const std::string& line) { log_info(line, Logger::config); }},
                 [](const std::string& line) { log_warning(line, Logger::config); }),
+        gateway_listeners_(io_, workers_,
+                           {.info = [](const std::string& line) { log_info(line); },
+                            .warn = [](const std::string& line) { log_warning(line); }}),
         signals_(io_, SIGTERM, SIGINT),
         requests_(io_, SIGHUP, SIGUSR1),
         shutdown_(io_, {.drain = [this](const auto& what) { drain_workers(what); },
@@ -105,13 +72,15 @@ private:
   void lack_identity(const istio::MeshConfig& mesh);
   bool has_certificate() const;  // or needs none
   std::string missing_certificate() const;
+  bool of_gateway() const { return options_.proxy.type == istio::Proxy::Type::router; }
   Result<void> open_workers(const istio::MeshConfig& mesh);
   Result<void> open_admin();
   uint16_t status_port() const;
   admin::Ports ports() const;
   dns::ResolverOptions dns_options() const;
-  void follow_log(const istio::MeshConfig& mesh);
-  void tell_log_format(const istio::MeshConfig& mesh);
+  void follow(const mesh::Snapshot& snapshot);
+  void follow_log(const mesh::Snapshot& snapshot);
+  void tell_log(const mesh::AccessLogging& logging);
   void await_end();
   void await_requests();
   ShutdownTimes shutdown_times() const;
@@ -128,12 +97,13 @@ private:
   std::unique_ptr<observe::AccessLog> access_log_;
   std::vector<std::unique_ptr<observe::WorkerMetrics>> metrics_;
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
+  GatewayListeners gateway_listeners_;  // none of a sidecar
   std::vector<std::thread> threads_;
   std::unique_ptr<admin::Server> admin_;
   asio::signal_set signals_, requests_;
   Shutdown shutdown_;
-  AgentSettings settings_;     // as of the start
-  observe::LogSettings told_;  // tell_log_format's last
+  AgentSettings settings_;                  // as of the start
+  std::vector<observe::LogSettings> told_;  // tell_log's last
   bool started_ = false;
 };
 
@@ -144,14 +114,16 @@ Result<void> Process::start() {
   auto settings = agent_settings(mesh, environment);
   if (!settings) return settings.error();
   settings_ = std::move(*settings);
-  auto log = observe::AccessLog::open(log_settings(mesh),
+  const auto logging = config_.snapshots().current()->access_logging;
+  auto log = observe::AccessLog::open(log_settings(*logging),
                                       [](const std::string& line) { log_warning(line); });
   if (!log) return while_doing("access log", log.error());
   access_log_ = std::move(*log);
-  tell_log_format(mesh);
+  tell_log(*logging);
   start_identity(mesh);
-  config_.on_publish([this](const mesh::Snapshot& snapshot) { follow_log(snapshot.mesh); });
+  config_.on_publish([this](const mesh::Snapshot& snapshot) { follow(snapshot); });
   if (auto opened = open_workers(mesh); !opened) return opened;
+  gateway_listeners_.follow(*config_.snapshots().current());
   if (auto opened = open_admin(); !opened) return opened;
   config_.settle();
   for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
@@ -214,8 +186,11 @@ Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
       }
       return {};
     };
-    if (auto opened = open(mesh.proxy_listen_port, sockets.outbound); !opened) return opened;
-    if (auto opened = open(mesh.proxy_inbound_listen_port, sockets.inbound); !opened) return opened;
+    if (!of_gateway()) {
+      if (auto opened = open(mesh.proxy_listen_port, sockets.outbound); !opened) return opened;
+      auto opened = open(mesh.proxy_inbound_listen_port, sockets.inbound);
+      if (!opened) return opened;
+    }
     metrics_.push_back(std::make_unique<observe::WorkerMetrics>());
     const proxy::Worker::Sources sources{config_.snapshots(), config_.vault(), *access_log_,
                                          *metrics_.back()};
@@ -304,29 +279,29 @@ void Process::await_requests() {
       if (identity_) identity_->reload();
     }
     if (signal == SIGUSR1) {
-      follow_log(config_.snapshots().current()->mesh);  // a file that could not be opened then
+      follow_log(*config_.snapshots().current());  // a file that could not be opened then
       access_log_->reopen();
     }
     await_requests();
   });
 }
 
-// Operators that are always absent here, once a format.
-void Process::tell_log_format(const istio::MeshConfig& mesh) {
-  auto settings = log_settings(mesh);
+// Operators that are always absent here and filters that can't be read, once a change.
+void Process::tell_log(const mesh::AccessLogging& logging) {
+  auto settings = log_settings(logging);
   if (settings == told_) return;
   told_ = std::move(settings);
-  if (told_.path.empty()) return;
-  for (const auto& finding : log_format_findings(mesh, "")) {
-    if (finding.severity == istio::Severity::warning) {
-      log_warning("accessLogFormat: " + finding.reason);
-    }
-  }
+  for (const auto& line : log_warnings(logging)) log_warning(line);
 }
 
-void Process::follow_log(const istio::MeshConfig& mesh) {
-  tell_log_format(mesh);
-  if (const auto changed = access_log_->change(log_settings(mesh)); !changed)
+void Process::follow(const mesh::Snapshot& snapshot) {
+  follow_log(snapshot);
+  gateway_listeners_.follow(snapshot);
+}
+
+void Process::follow_log(const mesh::Snapshot& snapshot) {
+  tell_log(*snapshot.access_logging);
+  if (const auto changed = access_log_->change(log_settings(*snapshot.access_logging)); !changed)
     log_warning(changed.error().context + "; the log goes on as before, SIGUSR1 tries again");
 }
 
@@ -339,6 +314,7 @@ ShutdownTimes Process::shutdown_times() const {
 }
 
 void Process::drain_workers(const proxy::Worker::Drain& what) {
+  if (what.stop_accepting) gateway_listeners_.stop();
   for (auto& worker : workers_) worker->drain(what);
 }
 

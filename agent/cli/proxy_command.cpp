@@ -1,4 +1,4 @@
-#include "agent/cli/sidecar.h"
+#include "agent/cli/proxy_command.h"
 
 #include <sched.h>
 
@@ -38,7 +38,7 @@ std::string cluster_domain(const std::string& given) {
   return at == given.npos ? given : given.substr(at + 5);
 }
 
-struct SidecarFlags {
+struct ProxyFlags {
   IdentityFlags identity;
   WorkloadIdentityFlags workload;
   std::string config, mesh_config, domain = "cluster.local", log_level = "info",
@@ -71,7 +71,7 @@ void add_workload_options(CLI::App& app, WorkloadIdentityFlags& f) {
                  "of the workload's SPIFFE id (else TRUST_DOMAIN, meshConfig.trustDomain)");
 }
 
-void add_sidecar_options(CLI::App& app, SidecarFlags& f) {
+void add_proxy_options(CLI::App& app, ProxyFlags& f) {
   app.add_option("--config", f.config,
                  "directory with Istio's resources and Secrets (YAML, JSON); followed live")
       ->required();
@@ -99,12 +99,6 @@ void add_sidecar_options(CLI::App& app, SidecarFlags& f) {
       ->delimiter(',');
   app.add_option("--labels-file", f.identity.labels_file,
                  "downward API file (else /etc/istio/pod/labels)");
-  app.add_option("--outbound-port", f.outbound_port,
-                 "capture port (else MeshConfig's proxyListenPort, 15001)")
-      ->check(CLI::Range(1, 65535));
-  app.add_option("--inbound-port", f.inbound_port,
-                 "capture port (else MeshConfig's proxyInboundListenPort, 15006)")
-      ->check(CLI::Range(1, 65535));
   app.add_option("--admin", f.admin, "address:port of the admin interface")->capture_default_str();
   app.add_option("--health-port", f.health_port, "port of /healthz/ready on every address; 0: none")
       ->check(CLI::Range(0, 65535))
@@ -120,7 +114,17 @@ void add_sidecar_options(CLI::App& app, SidecarFlags& f) {
       ->check(CLI::Range(0.0, 86400.0));
 }
 
-std::optional<std::string> to_options(const SidecarFlags& f, ProcessOptions& options) {
+// Of a sidecar: where the redirects lead.
+void add_capture_options(CLI::App& app, ProxyFlags& f) {
+  app.add_option("--outbound-port", f.outbound_port,
+                 "capture port (else MeshConfig's proxyListenPort, 15001)")
+      ->check(CLI::Range(1, 65535));
+  app.add_option("--inbound-port", f.inbound_port,
+                 "capture port (else MeshConfig's proxyInboundListenPort, 15006)")
+      ->check(CLI::Range(1, 65535));
+}
+
+std::optional<std::string> to_options(const ProxyFlags& f, ProcessOptions& options) {
   auto proxy = find_identity(
       f.identity, [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
   if (!proxy) return proxy.error().context;
@@ -155,33 +159,53 @@ std::optional<std::string> to_options(const SidecarFlags& f, ProcessOptions& opt
   return std::nullopt;
 }
 
+struct ProxyCommand {
+  istio::Proxy::Type type;
+  const char *what, *name, *example;
+};
+constexpr ProxyCommand of_sidecar = {
+    istio::Proxy::Type::sidecar,
+    "Captures a pod's connections and originates the TLS that ServiceEntry and DestinationRule ask "
+    "for.",
+    "sallyport sidecar",
+    "    sallyport sidecar --config /etc/istio/config --mesh-config /etc/istio/mesh/mesh\n\n"};
+constexpr ProxyCommand of_gateway = {
+    istio::Proxy::Type::router,
+    "Serves the Gateways whose selector takes this pod's labels: ends TLS or passes it through, "
+    "and "
+    "sends where VirtualServices say.",
+    "sallyport gateway",
+    "    sallyport gateway --config /etc/istio/config --labels istio=ingressgateway\n\n"};
+
 // The parser and what it knows are gone before the process runs: 40 KiB. Set: the exit code.
-std::optional<int> read_command_line(int argc, char** argv, ProcessOptions& options) {
-  CLI::App app(
-      "Captures a pod's connections and originates the TLS that ServiceEntry and DestinationRule "
-      "ask for.",
-      "sallyport sidecar");
-  SidecarFlags flags;
-  add_sidecar_options(app, flags);
+std::optional<int> read_command_line(const ProxyCommand& command, int argc, char** argv,
+                                     ProcessOptions& options) {
+  CLI::App app(command.what, command.name);
+  ProxyFlags flags;
+  add_proxy_options(app, flags);
+  if (command.type == istio::Proxy::Type::sidecar) add_capture_options(app, flags);
   add_workload_options(app, flags.workload);
-  app.footer(
-      "\nExample:\n"
-      "    sallyport sidecar --config /etc/istio/config --mesh-config /etc/istio/mesh/mesh\n\n"
-      "Exit codes: 0 ended as asked, 1 could not start (the log says why), 2 wrong command line");
+  app.footer(std::string("\nExample:\n") + command.example +
+             "Exit codes: 0 ended as asked, 1 could not start (the log says why), 2 wrong command "
+             "line");
   if (const auto code = parse(app, argc, argv)) return *code;
   if (!start_logging(flags.log_level)) {
     return wrong_usage(app, "--log-level: no level is called \"" + flags.log_level + "\"");
   }
   if (const auto wrong = to_options(flags, options)) return wrong_usage(app, *wrong);
+  options.proxy.type = command.type;
   return std::nullopt;
+}
+
+int run_proxy(const ProxyCommand& command, int argc, char** argv) {
+  ProcessOptions options;
+  if (const auto code = read_command_line(command, argc, argv, options)) return *code;
+  return run_process(options);
 }
 
 }  // namespace
 
-int run_sidecar(int argc, char** argv) {
-  ProcessOptions options;
-  if (const auto code = read_command_line(argc, argv, options)) return *code;
-  return run_process(options);
-}
+int run_sidecar(int argc, char** argv) { return run_proxy(of_sidecar, argc, argv); }
+int run_gateway(int argc, char** argv) { return run_proxy(of_gateway, argc, argv); }
 
 }  // namespace sallyport::cli

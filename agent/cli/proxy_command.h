@@ -1,9 +1,10 @@
-// `sallyport sidecar`: the options of a pod's proxy, and running it.
+// `sallyport sidecar` and `sallyport gateway`: the options of a proxy, and running it.
 #pragma once
 
 namespace sallyport::cli {
 
-// argv[0] is the subcommand's name. Returns the exit code; 2 for a wrong command line.
+// argv[0] is the subcommand's name. Return the exit code; 2 for a wrong command line.
 int run_sidecar(int argc, char** argv);
+int run_gateway(int argc, char** argv);
 
 }  // namespace sallyport::cli

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "agent/cli/input.h"
+#include "agent/cli/mesh_config.h"
 #include "agent/config/secrets.h"
 #include "agent/config/store.h"
 #include "agent/core/limits.h"
@@ -88,6 +89,11 @@ private:
 Validator::Validator(const config::SourceTree& tree, const istio::MeshConfig& mesh)
     : tree_(tree), mesh_(mesh), in_force_(store_.update(tree)) {
   for (const auto& finding : in_force_.findings) add(finding);
+  for (const auto& resource : resources()) {
+    const auto* telemetry = std::get_if<istio::Telemetry>(resource.get());
+    if (!telemetry) continue;
+    for (const auto& finding : log_filter_findings(*telemetry)) add(finding);
+  }
 }
 
 void Validator::add(const istio::Finding& finding) {
@@ -98,7 +104,8 @@ void Validator::look_as(const istio::Proxy& proxy, bool at_all) {
   const auto compiled =
       mesh::compile({mesh_, proxy, in_force_.resources, in_force_.refused}, nullptr, 1);
   for (const auto& finding : compiled.findings) {
-    if (at_all || finding.namespace_name == proxy.namespace_name) add(finding);
+    const bool of_mesh = finding.kind == "MeshConfig";
+    if (at_all || of_mesh || finding.namespace_name == proxy.namespace_name) add(finding);
   }
   config::Secrets secrets(proxy.namespace_name);
   secrets.build(given_secrets(compiled.secret_names, resources(), proxy.namespace_name),

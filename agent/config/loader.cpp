@@ -5,7 +5,10 @@
 #include <utility>
 
 #include "agent/config/file.h"
+#include "agent/config/server_parameters.h"
 #include "agent/core/limits.h"
+#include "agent/mesh/compile_gateway.h"
+#include "agent/mesh/compile_termination.h"
 
 namespace sallyport::config {
 namespace {
@@ -14,22 +17,41 @@ istio::Finding about(std::string file, std::string reason) {
   return {istio::Severity::error, std::move(file), 0, "", "", "", "", std::move(reason)};
 }
 
-// The first cluster, by name, that asks for each secret.
-std::map<std::string_view, const mesh::Cluster*> askers(const mesh::Snapshot& snapshot) {
-  std::map<std::string_view, const mesh::Cluster*> out;
-  const auto asks = [&out](const mesh::Cluster& cluster, std::string_view secret) {
-    const auto at = out.try_emplace(secret, &cluster).first;
-    if (cluster.name < at->second->name) at->second = &cluster;
-  };
-  for (const auto& [name, cluster] : snapshot.clusters) {
-    if (!cluster->tls.rule) continue;
-    // What the operating system has is no secret of anybody's.
-    if (cluster->tls.certificate.empty() && cluster->tls.roots == "system") continue;
-    asks(*cluster, cluster->tls.certificate);
-    asks(*cluster, cluster->tls.roots);
+// The first who asks for each secret, by name: a cluster, or a server of a Gateway.
+class Askers {
+public:
+  explicit Askers(const mesh::Snapshot& snapshot) {
+    for (const auto& [name, cluster] : snapshot.clusters) {
+      const auto& tls = cluster->tls;
+      if (!tls.rule) continue;
+      // What the operating system has is no secret of anybody's.
+      if (tls.certificate.empty() && tls.roots == "system") continue;
+      add(tls.certificate, cluster->name, tls.rule, 0);
+      add(tls.roots, cluster->name, tls.rule, 0);
+    }
+    mesh::each_chain(snapshot.gateway, [this](const mesh::GatewayChainPtr& chain) {
+      if (!chain->tls) return;
+      for (const auto& name : mesh::secret_names(*chain->tls))
+        add(name, chain->name, chain->from, chain->line);
+    });
   }
-  return out;
-}
+  std::string text(std::string_view secret) const {
+    const auto at = first_.find(secret);
+    return at == first_.end() ? "" : text_at(at->second.ref, at->second.line);
+  }
+
+private:
+  struct Asker {
+    std::string_view name;
+    ResourceRefPtr ref;
+    int line = 0;
+  };
+  void add(const std::string& secret, std::string_view name, const ResourceRefPtr& ref, int line) {
+    const auto [at, first] = first_.try_emplace(secret, Asker{name, ref, line});
+    if (!first && name < at->second.name) at->second = {name, ref, line};
+  }
+  std::map<std::string, Asker, std::less<>> first_;
+};
 
 bool same_refused(const std::vector<istio::Refused>& a, const std::vector<istio::Refused>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -166,6 +188,7 @@ std::string Loader::compile(std::optional<InForce> fresh) {
   input_ = {*mesh_, options_.proxy, std::move(fresh->resources), std::move(fresh->refused),
             std::move(changes)};
   compiled_ = mesh::compile(input_, compiled_.snapshot, ++version_);
+  parameter_findings_ = missing_parameters(*compiled_.snapshot);
   mesh_changed_ = false;
   return "configuration " + std::to_string(version_) + " is in force: " + news;
 }
@@ -174,11 +197,9 @@ std::shared_ptr<const certs::Vault> Loader::build_vault() {
   if (compiled_.secret_names.empty() && published_secrets_.empty())
     return secrets_.build({}, input_.resources, {});
   std::vector<WantedSecret> wanted;
-  const auto first_asker = askers(*compiled_.snapshot);
-  for (const std::string& name : compiled_.secret_names) {
-    const auto at = first_asker.find(name);
-    wanted.push_back({name, at == first_asker.end() ? "" : at->second->tls.rule->text()});
-  }
+  const Askers askers(*compiled_.snapshot);
+  for (const std::string& name : compiled_.secret_names)
+    wanted.push_back({name, askers.text(name)});
   // One that was never there is nobody's loss.
   for (const std::string& name : published_secrets_)
     if (secrets_.holds(name)) wanted.push_back({name, ""});
@@ -193,12 +214,15 @@ Result<Load> Loader::load(const Touched& touched) {
   if (auto news = compile(std::move(*fresh)); !news.empty()) news_ = std::move(news);
   load.news = news_;
   load.vault = build_vault();
+  secret_news_.insert(secret_news_.end(), secrets_.news().begin(), secrets_.news().end());
+  load.secret_news = secret_news_;
   load.snapshot = compiled_.snapshot;
   load.refusals = refusals_;
   const auto append = [&](const std::vector<istio::Finding>& more) {
     load.findings.insert(load.findings.end(), more.begin(), more.end());
   };
   append(compiled_.findings);
+  append(parameter_findings_);
   append(secrets_.findings());
   return load;
 }

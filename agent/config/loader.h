@@ -22,6 +22,7 @@ struct Load {
   std::vector<std::string> refusals;          // InForce::refusals
   // One line of what is new in the snapshot, for the log; empty: it is the one that was published.
   std::string news;
+  std::vector<std::string> secret_news;  // the same of secrets
 };
 
 class Loader {
@@ -37,6 +38,7 @@ public:
   void published() {
     published_secrets_ = compiled_.secret_names;
     news_.clear();
+    secret_news_.clear();
   }
   // What decides about the next load: the directory's tree, the mesh config, the PEM files.
   WatchPoints watch_points() const;
@@ -57,14 +59,16 @@ private:
   Store store_;
   Secrets secrets_;
   SourceTree seen_;  // directories and links of the newest tree, without texts
-  std::vector<istio::Finding> resource_findings_;  // of what is in force
-  std::vector<std::string> refusals_;              // InForce::refusals
-  mesh::CompileInput input_;                       // what `compiled_` was made from
-  mesh::Compiled compiled_;                        // without a snapshot before the first load
-  bool walk_due_ = true;                           // the newest tree could not be read
-  bool mesh_changed_ = false;                      // since the last compile
-  std::vector<std::string> published_secrets_;     // that the published snapshot names
-  std::string news_;                               // of what was compiled since
+  std::vector<istio::Finding> resource_findings_;   // of what is in force
+  std::vector<std::string> refusals_;               // InForce::refusals
+  mesh::CompileInput input_;                        // what `compiled_` was made from
+  mesh::Compiled compiled_;                         // without a snapshot before the first load
+  bool walk_due_ = true;                            // the newest tree could not be read
+  bool mesh_changed_ = false;                       // since the last compile
+  std::vector<std::string> published_secrets_;      // that the published snapshot names
+  std::string news_;                                // of what was compiled since
+  std::vector<std::string> secret_news_;            // likewise
+  std::vector<istio::Finding> parameter_findings_;  // of `compiled_`
   uint64_t version_ = 0;
 };
 

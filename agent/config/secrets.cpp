@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "agent/config/file.h"
+#include "certs/describe.h"
 
 namespace sallyport::config {
 
@@ -161,9 +162,26 @@ Result<void> Secrets::parse(Entry& entry, const Material& material) {
   return {};
 }
 
+// So that whoever waits for a Secret sees it come (Istio's agent says that it pushed it).
+void Secrets::tell(const std::string& name, const certs::VaultEntry& value) {
+  if (!built_) return;
+  std::string line = name;
+  if (value.pair) {
+    const auto& leaf = value.pair->info();
+    line += ": key/cert pair went live: subject \"" + leaf.subject + "\", serial " + leaf.serial +
+            ", valid until " + certs::time_text(leaf.not_after);
+  } else {
+    const auto count = value.roots->certificates().size();
+    line += ": CA certificates went live: " + std::to_string(count);
+  }
+  news_.push_back(std::move(line));
+}
+
 void Secrets::take(Entry& entry, const WantedSecret& wanted, const Material& material) {
+  const std::string before = entry.digest;
   Result<void> outcome = material.pem ? parse(entry, material) : Result<void>(material.pem.error());
   if (outcome) {
+    if (entry.digest != before) tell(wanted.name, entry.value);
     entry.value.problem = material.refusal ? material.refusal->text() : "";
     return;
   }
@@ -179,6 +197,7 @@ std::shared_ptr<const certs::Vault> Secrets::build(std::span<const WantedSecret>
                                                    std::span<const ResourcePtr> resources,
                                                    std::span<const istio::Finding> refusals) {
   findings_.clear();
+  news_.clear();
   files_.clear();
   std::map<std::string, Entry, std::less<>> entries;
   auto vault = std::make_shared<certs::Vault>();
@@ -192,6 +211,7 @@ std::shared_ptr<const certs::Vault> Secrets::build(std::span<const WantedSecret>
     entries.emplace(secret.name, std::move(entry));
   }
   entries_ = std::move(entries);
+  built_ = true;
   std::erase_if(trust_, [](const auto& known) { return known.second.expired(); });
   if (!same(*vault, *vault_)) vault_ = std::move(vault);
   return vault_;

@@ -41,6 +41,8 @@ public:
   }
   // One finding for each wanted secret with a problem, of the last build.
   const std::vector<istio::Finding>& findings() const { return findings_; }
+  // What the last build, unless it was the first, took into use: a line each.
+  const std::vector<std::string>& news() const { return news_; }
   // The PEM files that the last build read, to be watched.
   const std::vector<std::string>& files() const { return files_; }
 
@@ -63,7 +65,11 @@ private:
   std::map<std::string, std::weak_ptr<const certs::TrustStore>>
       trust_;  // by digest: parsed once a process
   std::shared_ptr<const certs::Vault> vault_ = std::make_shared<certs::Vault>();
+  void tell(const std::string& name, const certs::VaultEntry& value);
+
   std::vector<istio::Finding> findings_;
+  std::vector<std::string> news_;
+  bool built_ = false;
   std::vector<std::string> files_;
 };
 

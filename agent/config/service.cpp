@@ -122,6 +122,7 @@ void Service::State::publish(const Load& load) {
   if (load.vault != secrets) {
     secrets = load.vault;
     publish_vault();
+    for (const std::string& line : load.secret_news) info(line);
   }
   loader.published();
   mesh::SnapshotPtr old = snapshots.current();

@@ -7,14 +7,17 @@ namespace {
 
 constexpr Choice actions[] = {{"ALLOW", 0}, {"DENY", 1}, {"AUDIT", 2}, {"CUSTOM", 3}};
 
-void check_target(Fields& target) {
-  if (target.text("name").empty()) target.error("name", "targetRef name must be set");
+}  // namespace
+
+TargetReference decode_target_reference(Fields& target) {
+  TargetReference out{target.text("group"), target.text("kind"), target.text("name")};
+  if (out.name.empty()) target.error("name", "targetRef name must be set");
   if (!target.text("namespace").empty()) {
     target.error("namespace",
                  "targetRef namespace must not be set; cross namespace referencing is not "
                  "supported");
   }
-  const std::string group = target.text("group"), kind = target.text("kind");
+  const std::string &group = out.group, &kind = out.kind;
   const bool allowed =
       (kind == "Service" && (group.empty() || group == "core")) ||
       (kind == "ServiceEntry" && group == "networking.istio.io") ||
@@ -23,7 +26,10 @@ void check_target(Fields& target) {
     target.error("kind", "targetRef must be to a Service, ServiceEntry, Gateway or GatewayClass " +
                              ("but was " + quoted(group + '/' + kind)));
   }
+  return out;
 }
+
+namespace {
 
 void decode_targets(AuthorizationPolicy& policy, Fields& spec) {
   spec.object(
@@ -31,7 +37,7 @@ void decode_targets(AuthorizationPolicy& policy, Fields& spec) {
       [&](Fields& selector) { policy.selector = decode_selector(selector, "matchLabels"); },
       Unknown::refuse);
   int given = policy.selector ? 1 : 0;
-  if (spec.object("targetRef", check_target, Unknown::refuse)) {
+  if (spec.object("targetRef", decode_target_reference, Unknown::refuse)) {
     policy.has_target_refs = true;
     ++given;
   }
@@ -40,7 +46,7 @@ void decode_targets(AuthorizationPolicy& policy, Fields& spec) {
       "targetRefs",
       [&](Fields& target) {
         listed = true;
-        check_target(target);
+        decode_target_reference(target);
       },
       Unknown::refuse);
   if (listed) {

@@ -45,19 +45,21 @@ int64_t seconds_of(const std::string& time) {
   return end && *end == '\0' ? ::timegm(&parts) : 0;
 }
 
-// A VirtualService of gateways alone means nothing to sidecars.
-bool of_mesh(const Node& spec) {
-  const Node* gateways = spec.find("gateways");
-  if (!gateways || gateways->entries.empty()) return true;
-  return std::any_of(gateways->entries.begin(), gateways->entries.end(),
-                     [](const Node::Entry& one) { return one.value->text == "mesh"; });
+// Of a VirtualService.
+std::vector<std::string> named_gateways(const Node& node) {
+  std::vector<std::string> out;
+  const Node* spec = node.find("spec");
+  const Node* gateways = spec ? spec->find("gateways") : nullptr;
+  if (!gateways) return out;
+  for (const Node::Entry& one : gateways->entries) out.push_back(one.value->text);
+  return out;
 }
 
 // What a resource names, however wrong the rest of it is.
 std::vector<std::string> named_hosts(const Node& node) {
   std::vector<std::string> hosts;
   const Node* spec = node.find("spec");
-  if (!spec || !of_mesh(*spec)) return hosts;
+  if (!spec) return hosts;
   const auto add = [&](const Node& host) {
     if (host.is_scalar() && !host.text.empty()) hosts.push_back(lower_case(host.text));
   };
@@ -74,8 +76,13 @@ void Decoder::refuse(const Finding& finding, ResourceRefPtr ref, std::vector<std
   decoded_.refused.push_back(
       {finding, ref->kind, ref->namespace_name, ref->name, std::move(hosts), ref});
   // Of a document that no parser can read: everything.
-  const bool selects = ref->kind == "PeerAuthentication" || ref->kind == "AuthorizationPolicy";
-  if (selects) decoded_.refused.back().selector.emplace();
+  const bool selects = ref->kind == "PeerAuthentication" || ref->kind == "AuthorizationPolicy" ||
+                       ref->kind == "Gateway";
+  auto& refused = decoded_.refused.back();
+  if (selects) refused.selector.emplace();
+  if (ref->kind != "Gateway" || refused.hosts.empty()) return;
+  refused.servers.emplace_back();
+  for (const auto& host : refused.hosts) refused.servers.back().hosts.push_back(server_host(host));
 }
 
 // A finding about a document of no known kind. An error is a refusal too: what it was meant to be
@@ -213,7 +220,10 @@ void Decoder::read(Fields& document, Metadata metadata, Report& report, const No
     } else {
       refuse(*report.first_error(), ref,
              protects(ref->kind) ? named_hosts(node) : std::vector<std::string>());
-      decoded_.refused.back().selector = protected_workloads(ref->kind, node);
+      auto& refused = decoded_.refused.back();
+      refused.selector = protected_workloads(ref->kind, node);
+      if (ref->kind == "VirtualService") refused.gateways = named_gateways(node);
+      if (ref->kind == "Gateway") refused.servers = readable_servers(node);
       refused_.emplace_back(std::move(resource));
     }
   };
@@ -228,6 +238,7 @@ void Decoder::read(Fields& document, Metadata metadata, Report& report, const No
     return keep(decode_workload_entry(std::move(metadata), document));
   }
   if (ref->kind == "Gateway") return keep(decode_gateway(std::move(metadata), document));
+  if (ref->kind == "Telemetry") return keep(decode_telemetry(std::move(metadata), document));
   if (ref->kind == "Sidecar") return keep(decode_sidecar(std::move(metadata), document));
   if (ref->kind == "WorkloadGroup") {
     return keep(decode_workload_group(std::move(metadata), document));

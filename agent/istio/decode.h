@@ -35,7 +35,10 @@ struct Refused {
   // Of a PeerAuthentication, AuthorizationPolicy or Sidecar: what the workloads that it protects
   // are labelled with, as far as that could be read (nothing: all of its namespace, or of the
   // mesh); none: it protects no workload.
+  // Of a Gateway likewise: of the proxies that serve it.
   std::optional<Labels> selector = std::nullopt;
+  std::vector<std::string> gateways = {};   // of a VirtualService, as written; empty: mesh
+  std::vector<RefusedServer> servers = {};  // of a Gateway, as far as they could be read
 };
 
 struct Decoded {

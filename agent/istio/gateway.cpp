@@ -23,10 +23,8 @@ Problem server_host_problem(std::string_view name) {
 }
 
 ServerHost decode_server_host(const std::string& text, Fields& server) {
-  const auto slash = text.find('/');
-  ServerHost host{"*", lower_case(slash == text.npos ? text : text.substr(slash + 1))};
-  if (slash != text.npos) {
-    host.namespace_name = text.substr(0, slash);
+  ServerHost host = server_host(text);
+  if (text.find('/') != text.npos) {
     const auto& space = host.namespace_name;
     if (space.empty() || host.name.empty()) {
       server.error("hosts", "config namespace and dnsName in host entry cannot be empty");
@@ -129,7 +127,41 @@ void decode_gateway_spec(Gateway& gateway, Fields& spec) {
   if (gateway.servers.empty()) spec.error("servers", "gateway must have at least one server");
 }
 
+std::vector<ServerHost> readable_hosts(const Node& server) {
+  std::vector<ServerHost> out;
+  const Node* const hosts = server.find("hosts");
+  if (!hosts) return out;
+  for (const Node::Entry& entry : hosts->entries) {
+    auto host = server_host(entry.value->text);
+    if (!host.name.empty()) out.push_back(std::move(host));
+  }
+  return out;
+}
+
 }  // namespace
+
+ServerHost server_host(std::string_view text) {
+  const auto slash = text.find('/');
+  if (slash == text.npos) return {"*", lower_case(text)};
+  return {std::string(text.substr(0, slash)), lower_case(text.substr(slash + 1))};
+}
+
+std::vector<RefusedServer> readable_servers(const Node& document) {
+  std::vector<RefusedServer> out;
+  const Node* const spec = document.find("spec");
+  const Node* const servers = spec ? spec->find("servers") : nullptr;
+  if (!servers) return out;
+  for (const Node::Entry& entry : servers->entries) {
+    RefusedServer server;
+    const Node* const port = entry.value->find("port");
+    const Node* const number = port ? port->find("number") : nullptr;
+    const auto read = number ? integer_value(number->text) : std::nullopt;
+    if (read && *read > 0 && *read <= UINT16_MAX) server.port = static_cast<uint16_t>(*read);
+    server.hosts = readable_hosts(*entry.value);
+    if (!server.hosts.empty()) out.push_back(std::move(server));
+  }
+  return out;
+}
 
 // An unknown field refuses the whole: a misspelt `selector` would open the servers at every
 // gateway, a misspelt `httpsRedirect` would serve plaintext.

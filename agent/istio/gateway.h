@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/istio/metadata.h"
@@ -51,7 +52,11 @@ inline bool is_passthrough(const ServerTls& tls) {
 struct ServerHost {
   std::string namespace_name;  // of the VirtualServices that may bind; "*": any, ".": the Gateway's
   std::string name;            // lower case: "a.b", "*.b", "*"
+  bool operator==(const ServerHost&) const = default;
 };
+
+// "ns/host", "host": as it is written.
+ServerHost server_host(std::string_view text);
 
 struct GatewayServer {
   uint16_t port = 0;                // 0: a unix socket in `bind`
@@ -61,6 +66,13 @@ struct GatewayServer {
   std::optional<ServerTls> tls;
   std::string name;
   int line = 0;
+};
+
+// Of a Gateway that was refused: what it meant to serve.
+struct RefusedServer {
+  uint16_t port = 0;  // 0: it can't be read, and may be any
+  std::vector<ServerHost> hosts;
+  bool operator==(const RefusedServer&) const = default;
 };
 
 struct Gateway {

@@ -17,6 +17,7 @@ constexpr KnownKind known_kinds[] = {{"ServiceEntry", "networking.istio.io"},
                                      {"PeerAuthentication", "security.istio.io"},
                                      {"AuthorizationPolicy", "security.istio.io"},
                                      {"Sidecar", "networking.istio.io"},
+                                     {"Telemetry", "telemetry.istio.io"},
                                      {"WorkloadGroup", "networking.istio.io"},
                                      {"EndpointSlice", "discovery.k8s.io"},
                                      {"Pod", ""},
@@ -26,6 +27,7 @@ constexpr KnownKind known_kinds[] = {{"ServiceEntry", "networking.istio.io"},
 
 bool known_version(std::string_view group, std::string_view version) {
   if (group.empty() || group == "discovery.k8s.io") return version == "v1";
+  if (group == "telemetry.istio.io") return version == "v1" || version == "v1alpha1";
   if (group == "security.istio.io") return version == "v1" || version == "v1beta1";
   return version == "v1" || version == "v1beta1" || version == "v1alpha3";
 }
@@ -45,7 +47,8 @@ bool is_of_istio(std::string_view kind) {
 
 bool protects(std::string_view kind) {
   return kind == "ServiceEntry" || kind == "DestinationRule" || kind == "VirtualService" ||
-         kind == "PeerAuthentication" || kind == "AuthorizationPolicy" || kind == "Sidecar";
+         kind == "PeerAuthentication" || kind == "AuthorizationPolicy" || kind == "Sidecar" ||
+         kind == "Gateway";
 }
 
 Standing standing_of(std::string_view api_version, std::string_view kind) {

@@ -4,6 +4,7 @@
 #pragma once
 #include "agent/istio/fields.h"
 #include "agent/istio/gateway.h"
+#include "agent/istio/telemetry.h"
 #include "agent/istio/virtual_service.h"
 
 namespace sallyport::istio {
@@ -22,6 +23,8 @@ ConfigMap decode_config_map(Metadata metadata, Fields& document);
 PeerAuthentication decode_peer_authentication(Metadata metadata, Fields& document);
 AuthorizationPolicy decode_authorization_policy(Metadata metadata, Fields& document);
 Gateway decode_gateway(Metadata metadata, Fields& document);
+Telemetry decode_telemetry(Metadata metadata, Fields& document);
+std::vector<RefusedServer> readable_servers(const Node& document);  // of a refused Gateway
 
 // Shared pieces.
 TrafficPolicy decode_traffic_policy(Fields& fields);  // host level or of a subset
@@ -43,6 +46,8 @@ using EndpointComplaint = std::function<void(std::string_view field, std::string
 void check_no_ip(const WorkloadEntry& entry, const EndpointComplaint& complain);
 // Istio's validation of a whole ServiceEntry (istio-api.md 1.1).
 void check_service_entry(const ServiceEntry& entry, Fields& spec);
+// An entry of a policy's targetRefs.
+TargetReference decode_target_reference(Fields& target);
 void check_labels(Fields& fields, std::string_view name, const Labels& labels);
 // `labels` or `matchLabels`: equality only. `of`: whose `labels` they are, for the warning.
 Labels decode_selector(Fields& selector, std::string_view name,

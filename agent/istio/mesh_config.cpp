@@ -16,6 +16,20 @@ using std::chrono::milliseconds;
 constexpr Choice mesh_outbound_modes[] = {{"REGISTRY_ONLY", 0}, {"ALLOW_ANY", 1}};
 constexpr Choice log_encodings[] = {{"TEXT", 0}, {"JSON", 1}};
 
+constexpr Choice client_cert_details[] = {{"UNDEFINED", 0},    {"SANITIZE", 1},
+                                          {"FORWARD_ONLY", 2}, {"APPEND_FORWARD", 3},
+                                          {"SANITIZE_SET", 4}, {"ALWAYS_FORWARD_ONLY", 5}};
+
+GatewayTopology decode_gateway_topology(Fields& topology) {
+  GatewayTopology out;
+  const auto proxies = topology.integer("numTrustedProxies", 0, UINT32_MAX);
+  out.trusted_proxies = static_cast<uint32_t>(proxies.value_or(0));
+  if (const auto chosen = topology.choice("forwardClientCertDetails", client_cert_details))
+    out.forward_client_cert = static_cast<ForwardClientCert>(*chosen);
+  out.proxy_protocol = topology.object("proxyProtocol", [](Fields&) {});
+  return out;
+}
+
 void decode_proxy_fields(ProxyConfig& config, Fields& fields) {
   if (const auto value = fields.integer("concurrency", 0, 1024)) {
     config.concurrency = static_cast<int>(*value);
@@ -26,13 +40,18 @@ void decode_proxy_fields(ProxyConfig& config, Fields& fields) {
   }
   if (fields.has("statusPort")) config.status_port = fields.optional_port("statusPort");
   for (auto& [key, value] : fields.labels("proxyMetadata")) config.proxy_metadata[key] = value;
+  // As a whole, unlike the maps: one in PROXY_CONFIG takes the place of the mesh's (istiod's
+  // merge).
+  fields.object("gatewayTopology", [&](Fields& topology) {
+    config.gateway_topology = decode_gateway_topology(topology);
+  });
   fields.ignore({"discoveryAddress", "serviceCluster", "meshId", "configPath", "binaryPath",
                  "controlPlaneAuthPolicy", "proxyAdminPort", "interceptionMode",
                  "holdApplicationUntilProxyStarts", "image"});
-  fields.unsupported({"tracing", "gatewayTopology", "proxyHeaders", "extraStatTags",
-                      "proxyStatsMatcher", "privateKeyProvider", "caCertificatesPem",
-                      "readinessProbe", "envoyAccessLogService", "envoyMetricsService",
-                      "environmentVariables", "runtimeValues"});
+  fields.unsupported({"tracing", "proxyHeaders", "extraStatTags", "proxyStatsMatcher",
+                      "privateKeyProvider", "caCertificatesPem", "readinessProbe",
+                      "envoyAccessLogService", "envoyMetricsService", "environmentVariables",
+                      "runtimeValues"});
 }
 
 void decode_outbound_policy(MeshConfig& config, Fields& policy) {
@@ -136,6 +155,8 @@ void decode_mesh_fields(MeshConfig& config, Fields& fields) {
       "outboundTrafficPolicy", [&](Fields& policy) { decode_outbound_policy(config, policy); },
       Unknown::refuse);
   decode_access_log(config, fields);
+  config.extension_providers = decode_extension_providers(fields);
+  config.default_providers = decode_default_providers(fields);
   decode_listening(config, fields);
   decode_identity(config, fields);
   fields.object("defaultHttpRetryPolicy",
@@ -149,13 +170,13 @@ void decode_mesh_fields(MeshConfig& config, Fields& fields) {
   fields.object("pathNormalization",
                 [&](Fields& paths) { decode_path_normalization(config, paths); });
   // No matter without a control plane, or the same as what is done anyway.
-  fields.ignore({"enablePrometheusMerge", "defaultProviders", "configSources", "ingressClass",
-                 "ingressService", "ingressControllerMode", "ingressSelector", "caCertificates",
-                 "ca", "certificates", "discoverySelectors", "disableEnvoyListenerLog",
-                 "enableEnvoyAccessLogService", "verifyCertificateAtClient",
-                 "defaultVirtualServiceExportTo", "thriftConfig", "enableTracing"});
-  fields.unsupported({"proxyHttpPort", "extensionProviders", "h2UpgradePolicy", "serviceSettings",
-                      "serviceEntryVisibility"});
+  fields.ignore({"enablePrometheusMerge", "configSources", "ingressClass", "ingressService",
+                 "ingressControllerMode", "ingressSelector", "caCertificates", "ca", "certificates",
+                 "discoverySelectors", "disableEnvoyListenerLog", "enableEnvoyAccessLogService",
+                 "verifyCertificateAtClient", "defaultVirtualServiceExportTo", "thriftConfig",
+                 "enableTracing"});
+  fields.unsupported(
+      {"proxyHttpPort", "h2UpgradePolicy", "serviceSettings", "serviceEntryVisibility"});
 }
 
 // The line of the file where a block scalar's text begins; a one-line text stands where its node

@@ -66,10 +66,7 @@ bool only_notes(const Node& document, const Node& spec) {
 }
 
 // Labels that are not well formed are left out: that selects more, never less.
-Labels readable_labels(const Node& spec) {
-  const Node* const selector = spec.find("selector");
-  const Node* wanted = selector ? selector->find("matchLabels") : nullptr;
-  if (selector && !wanted) wanted = selector->find("match_labels");
+Labels readable_labels(const Node* wanted) {
   Labels out;
   if (!wanted) return out;
   for (const Node::Entry& entry : wanted->entries) {
@@ -95,16 +92,22 @@ PeerAuthentication decode_peer_authentication(Metadata metadata, Fields& documen
 
 std::optional<Labels> protected_workloads(std::string_view kind, const Node& document) {
   if (kind == "Sidecar") return sidecar_workloads(document);
-  if (kind != "PeerAuthentication" && kind != "AuthorizationPolicy") return std::nullopt;
+  const bool known =
+      kind == "PeerAuthentication" || kind == "AuthorizationPolicy" || kind == "Gateway";
+  if (!known) return std::nullopt;
   const Node* const spec = document.find("spec");
   if (!spec || spec->kind != Node::Kind::mapping) return Labels();
+  if (kind == "Gateway") return readable_labels(spec->find("selector"));
   if (kind == "AuthorizationPolicy") {
     if (only_notes(document, *spec)) return std::nullopt;
     const bool of_gateways = spec->find("targetRef") || spec->find("targetRefs") ||
                              spec->find("target_ref") || spec->find("target_refs");
     if (of_gateways && !spec->find("selector")) return std::nullopt;
   }
-  return readable_labels(*spec);
+  const Node* const selector = spec->find("selector");
+  const Node* wanted = selector ? selector->find("matchLabels") : nullptr;
+  if (selector && !wanted) wanted = selector->find("match_labels");
+  return readable_labels(wanted);
 }
 
 }  // namespace sallyport::istio

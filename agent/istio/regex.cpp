@@ -43,6 +43,10 @@ bool Regex::matches_all_of(std::string_view text) const {
   return re2::RE2::FullMatch(piece(text), *compiled_);
 }
 
+bool Regex::matches_part_of(std::string_view text) const {
+  return re2::RE2::PartialMatch(piece(text), *compiled_);
+}
+
 std::string Regex::replaced(std::string_view text, std::string_view rewrite) const {
   std::string out(text);
   re2::RE2::GlobalReplace(&out, *compiled_, piece(rewrite));

@@ -23,6 +23,7 @@ public:
   // REQUIRES: regex_problem() has none with it.
   explicit Regex(std::string_view pattern);
   bool matches_all_of(std::string_view text) const;
+  bool matches_part_of(std::string_view text) const;  // as CEL's matches()
   // Every match replaced, as Envoy's regex_rewrite does.
   std::string replaced(std::string_view text, std::string_view rewrite) const;
 

@@ -15,7 +15,9 @@
 #include "agent/istio/gateway.h"
 #include "agent/istio/load_policies.h"
 #include "agent/istio/metadata.h"
+#include "agent/istio/providers.h"
 #include "agent/istio/security.h"
+#include "agent/istio/telemetry.h"
 #include "agent/istio/virtual_service.h"
 #include "agent/istio/workloads.h"
 
@@ -130,7 +132,7 @@ struct ConfigMap {
 
 using Resource = std::variant<ServiceEntry, DestinationRule, VirtualService, Workload, Service,
                               Secret, ConfigMap, PeerAuthentication, AuthorizationPolicy, Sidecar,
-                              Pod, EndpointSlice, WorkloadGroup, Gateway>;
+                              Pod, EndpointSlice, WorkloadGroup, Gateway, Telemetry>;
 
 inline const Metadata& metadata_of(const Resource& resource) {
   return std::visit([](const auto& r) -> const Metadata& { return r.metadata; }, resource);
@@ -140,11 +142,31 @@ enum class OutboundMode : uint8_t { registry_only, allow_any };
 enum class LogEncoding : uint8_t { text, json };
 enum class PathNormalization : uint8_t { none, base, merge_slashes, decode_and_merge_slashes };
 
+// What a gateway makes of the client's X-Forwarded-Client-Cert (Envoy's
+// forward_client_cert_details).
+enum class ForwardClientCert : uint8_t {
+  undefined,  // not set, or so written: sanitize_set
+  sanitize,
+  forward_only,
+  append_forward,
+  sanitize_set,
+  always_forward_only
+};
+
+// What stands between the clients and a gateway.
+struct GatewayTopology {
+  uint32_t trusted_proxies = 0;  // numTrustedProxies
+  ForwardClientCert forward_client_cert = ForwardClientCert::undefined;
+  bool proxy_protocol = false;  // each connection begins with a PROXY protocol header
+  bool operator==(const GatewayTopology&) const = default;
+};
+
 struct ProxyConfig {  // meshConfig.defaultConfig and PROXY_CONFIG, as far as read
   std::optional<int> concurrency;
   std::chrono::milliseconds drain_duration{45'000}, termination_drain_duration{5'000};
   uint16_t status_port = 15020;
   std::map<std::string, std::string> proxy_metadata;
+  GatewayTopology gateway_topology;
 };
 
 // meshConfig.tlsDefaults (all TLS but Istio's own mutual TLS) and meshMTLS. Empty lists: our
@@ -164,6 +186,8 @@ struct MeshConfig {
   std::string access_log_format;  // "": Istio's default; with JSON a JSON object
   int access_log_format_line = 0;
   LogEncoding access_log_encoding = LogEncoding::text;
+  std::vector<ExtensionProvider> extension_providers;  // as given: see find_provider
+  DefaultProviders default_providers;
   std::string root_namespace = "istio-system";
   std::string trust_domain = "cluster.local";
   std::vector<std::string> trust_domain_aliases;
@@ -185,6 +209,8 @@ struct MeshConfig {
 
 // What this proxy is: decides which resources it sees.
 struct Proxy {
+  enum class Type : uint8_t { sidecar, router };  // router: a gateway's
+  Type type = Type::sidecar;
   std::string name, namespace_name = "default", service_account = "default";
   Labels labels;
   std::vector<std::string> addresses;  // the pod's own IPs

@@ -153,9 +153,21 @@ void check_legacy_gateway(Fields& fields, const std::string& name) {
 
 }  // namespace
 
-bool is_of_mesh(const VirtualService& service) {
-  const auto& names = service.gateways;
-  return names.empty() || std::find(names.begin(), names.end(), "mesh") != names.end();
+bool is_of_mesh(const std::vector<std::string>& gateways) {
+  return gateways.empty() || std::find(gateways.begin(), gateways.end(), "mesh") != gateways.end();
+}
+
+std::string gateway_name(std::string_view written, std::string_view namespace_name) {
+  const auto join = [](std::string_view space, std::string_view name) {
+    return std::string(space) + '/' + std::string(name);
+  };
+  if (written == "mesh") return "mesh";
+  if (written.starts_with("./")) return join(namespace_name, written.substr(2));
+  if (written.find('/') != written.npos) return std::string(written);
+  const auto dot = written.find('.');
+  if (dot == written.npos) return join(namespace_name, written);
+  const auto rest = written.substr(dot + 1);
+  return join(rest.substr(0, rest.find('.')), written.substr(0, dot));
 }
 
 void check_gateway_names(Fields& fields, const std::vector<std::string>& names) {

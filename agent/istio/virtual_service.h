@@ -158,6 +158,10 @@ struct VirtualService {
   std::vector<L4Route> tls, tcp;
 };
 
-bool is_of_mesh(const VirtualService& service);  // not for gateways alone
+bool is_of_mesh(const std::vector<std::string>& gateways);  // not for gateways alone
+inline bool is_of_mesh(const VirtualService& service) { return is_of_mesh(service.gateways); }
+// "NAMESPACE/NAME" of what a VirtualService of `namespace_name` calls `written`: NAME, ./NAME,
+// NAMESPACE/NAME, or the old NAME.NAMESPACE.svc... "mesh" stays.
+std::string gateway_name(std::string_view written, std::string_view namespace_name);
 
 }  // namespace sallyport::istio

@@ -4,12 +4,15 @@
 #include <set>
 
 #include "agent/mesh/compile_cluster.h"
+#include "agent/mesh/compile_gateway.h"
 #include "agent/mesh/compile_inbound.h"
 #include "agent/mesh/compile_listeners.h"
+#include "agent/mesh/compile_termination.h"
 #include "agent/mesh/compile_tls.h"
 #include "agent/mesh/host_names.h"
 #include "agent/mesh/reuse.h"
 #include "agent/mesh/sidecar_scope.h"
+#include "agent/mesh/telemetry.h"
 
 namespace sallyport::mesh {
 namespace {
@@ -34,6 +37,10 @@ private:
   void close(const istio::Refused& refused, ListenerBuilder& listeners);
   void check_port_settings(const istio::DestinationRule& rule, const KnownService& service);
   void report_unused(const RuleIndex& rules);
+  bool of_gateway() const { return input_.proxy.type == istio::Proxy::Type::router; }
+  void add_catch_alls();
+  void add_gateway(const RouteCompiler& routes);
+  std::vector<GatewayParts::Behind> behind_gateway();
   std::vector<istio::Finding> merged_findings();
 
   const CompileInput& input_;
@@ -46,6 +53,7 @@ private:
     ClusterPtr cluster;
   };
   std::vector<Served> served_;
+  std::vector<Served> subsets_;  // of a gateway: clusters of subsets
   std::shared_ptr<Snapshot> next_ = std::make_shared<Snapshot>();
   std::set<std::string> secrets_;
   ServiceWorkloads workloads_;
@@ -163,7 +171,10 @@ void Compiler::add_clusters(const KnownService& service, RuleIndex& rules) {
     if (port.kind == PortKind::other) continue;
     const auto cluster = add_cluster(service, port, choice, nullptr);
     if (!service.only_routed_to) served_.push_back({&service, &port, cluster});
-    for (const auto& subset : choice.subsets) add_cluster(service, port, choice, &subset);
+    for (const auto& subset : choice.subsets) {
+      auto own = add_cluster(service, port, choice, &subset);
+      if (of_gateway()) subsets_.push_back({&service, &port, std::move(own)});
+    }
   }
 }
 
@@ -222,15 +233,72 @@ std::vector<istio::Finding> Compiler::merged_findings() {
   return out;
 }
 
+// "outbound_.80_.v1_.host" of "outbound|80|v1|host" (istio-api.md 2.12).
+std::string mesh_sni(const Cluster& cluster) {
+  std::string out;
+  for (const char c : cluster.name) {
+    if (c == '|')
+      out += "_.";
+    else
+      out += c;
+  }
+  return out;
+}
+
+// For peers of other networks, whose SNI names the cluster and whose mutual TLS goes on to the
+// endpoint: bytes, and only to endpoints that end such TLS (istio-api.md 2.14).
+std::vector<GatewayParts::Behind> Compiler::behind_gateway() {
+  std::vector<GatewayParts::Behind> out;
+  for (const auto* all : {&served_, &subsets_}) {
+    for (const auto& [service, port, cluster] : *all) {
+      const bool outside =
+          service->entry && service->entry->location == istio::Location::mesh_external;
+      if (outside || cluster->refused) continue;
+      Cluster bytes = *cluster;
+      bytes.name = mesh_sni(*cluster);
+      if (cluster->tls.automatic || cluster->tls.mode == Originate::none)
+        std::erase_if(bytes.endpoints, [](const Endpoint& one) { return !one.mesh_tls; });
+      bytes.tls = {};
+      out.push_back({service->host, bytes.name, keep(std::move(bytes))});
+    }
+  }
+  return out;
+}
+
+void Compiler::add_gateway(const RouteCompiler& routes) {
+  const GatewayParts parts{input_, previous_, routes, [this] { return behind_gateway(); },
+                           [this](const std::string& host, const istio::Refused& refused) {
+                             return keep(closed_cluster(host, 0, refused));
+                           }};
+  next_->gateway = compile_gateway(parts, findings_);
+  each_chain(next_->gateway, [this](const GatewayChainPtr& chain) {
+    if (!chain->tls) return;
+    for (auto& secret : secret_names(*chain->tls)) secrets_.insert(std::move(secret));
+  });
+}
+
+// A gateway passes nothing on that nobody declares: it has none of their names.
+void Compiler::add_catch_alls() {
+  auto out = passthrough_cluster("PassthroughCluster", input_.mesh);
+  auto in = inbound_passthrough_cluster(input_.mesh);
+  if (of_gateway()) {
+    next_->passthrough = std::make_shared<const Cluster>(std::move(out));
+    next_->inbound_passthrough = std::make_shared<const Cluster>(std::move(in));
+    return;
+  }
+  next_->passthrough = keep(std::move(out));
+  next_->inbound_passthrough = keep(std::move(in));
+}
+
 Compiled Compiler::run(uint64_t version) {
   next_->version = version;
   next_->proxy = input_.proxy;
   next_->mesh = input_.mesh;
+  next_->access_logging = access_logging(input_, findings_);
   if (previous_) next_->clusters.reserve(previous_->clusters.size());
-  next_->passthrough = keep(passthrough_cluster("PassthroughCluster", input_.mesh));
+  add_catch_alls();
   const SidecarScope scope(input_);
   next_->black_hole = keep(black_hole_cluster(scope));
-  next_->inbound_passthrough = keep(inbound_passthrough_cluster(input_.mesh));
   const PeerAuthentications& modes = workloads_.policies();
   modes.report(findings_);
   next_->inbound =
@@ -249,13 +317,16 @@ Compiled Compiler::run(uint64_t version) {
     virtual_services.close(host, keep(closed_cluster(host, 0, *refused)));
   const RouteCompiler routes(input_, next_->clusters);
   ListenerBuilder listeners({input_, previous_, virtual_services, routes, scope}, findings_);
-  for (const auto& [service, port, cluster] : served_) listeners.add(*service, *port, cluster);
-  close_refused(rules, listeners);
+  if (!of_gateway()) {
+    for (const auto& [service, port, cluster] : served_) listeners.add(*service, *port, cluster);
+    close_refused(rules, listeners);
+  }
   for (const auto& [host, refused] : broken) {
     const auto* known = virtual_services.find(host);
     if (known && known->closed) listeners.close_host(host, known->closed);
   }
   listeners.finish(*next_);
+  if (of_gateway()) add_gateway(routes);
   report_unused(rules);
   return {next_, merged_findings(), {secrets_.begin(), secrets_.end()}};
 }

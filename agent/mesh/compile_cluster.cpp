@@ -31,14 +31,18 @@ struct Selection {
   bool takes(const istio::Labels& of) const { return !labels || istio::selects(*labels, of); }
 };
 
-Discovery discovery_of(const KnownService& service) {
+// What was dialled is a gateway's own address, so that its endpoints count there (istiod does the
+// same).
+Discovery discovery_of(const KnownService& service, const istio::Proxy& proxy) {
+  const auto dialled =
+      proxy.type == istio::Proxy::Type::router ? Discovery::static_ : Discovery::original_dst;
   if (service.service) {
     if (!service.service->external_name.empty()) return Discovery::strict_dns;
-    return service.headless() ? Discovery::original_dst : Discovery::static_;
+    return service.headless() ? dialled : Discovery::static_;
   }
   switch (service.entry->resolution) {
     case istio::Resolution::none:
-      return Discovery::original_dst;
+      return dialled;
     case istio::Resolution::static_:
       return Discovery::static_;
     case istio::Resolution::dns:
@@ -230,7 +234,7 @@ Cluster compile_cluster(const KnownService& service, const KnownPort& known,
   out.service = service.metadata->ref;
   out.connect_timeout = input.mesh.connect_timeout;
   out.dns_refresh_rate = input.mesh.dns_refresh_rate;
-  out.discovery = discovery_of(service);
+  out.discovery = discovery_of(service, input.proxy);
   if (choice.rule) out.rule = choice.rule->metadata.ref;
   const auto rules = rules_for_port(choice.rule, subset, port.number);
   apply_pool(rules.connection_pool, rules.retry_budget, input.mesh, out);

@@ -1,12 +1,11 @@
 #include "agent/mesh/compile_inbound.h"
 
 #include <algorithm>
-#include <set>
 
-#include "agent/istio/labels.h"
 #include "agent/istio/names.h"
 #include "agent/mesh/compile_cluster.h"
 #include "agent/mesh/known_services.h"
+#include "agent/mesh/own_ports.h"
 #include "agent/mesh/reuse.h"
 
 namespace sallyport::mesh {
@@ -25,22 +24,12 @@ std::string inbound_name(uint16_t port) { return "inbound|" + std::to_string(por
 class Builder {
 public:
   Builder(const InboundParts& parts, std::vector<istio::Finding>& findings)
-      : parts_(parts), findings_(findings), proxy_(parts.input.proxy) {
-    for (const auto& text : proxy_.addresses)
-      if (const auto ip = IpAddress::parse(text)) own_.push_back(*ip);
-    find_slices();
-  }
+      : parts_(parts), findings_(findings), proxy_(parts.input.proxy) {}
   Inbound build();
 
 private:
   std::vector<Declared> declared();
   void add_ingress(std::vector<Declared>& out) const;
-  void add_service(const istio::Service& service, std::vector<Declared>& out);
-  void add_entry(const istio::ServiceEntry& entry, std::vector<Declared>& out) const;
-  bool is_here(const std::string& address) const;
-  void find_slices();
-  bool is_endpoint_of(const istio::Service& service) const;
-  uint16_t target_of(const istio::ServicePort& port, const istio::Service& service);
   ClusterPtr cluster_of(const Declared& declared) const;
   InboundPortPtr finished(InboundPort port) const;
   InboundPort undeclared(uint16_t port) const;
@@ -48,78 +37,7 @@ private:
   const InboundParts& parts_;
   std::vector<istio::Finding>& findings_;
   const istio::Proxy& proxy_;
-  std::vector<IpAddress> own_;
-  std::set<std::string> sliced_;  // Services whose slices name this pod
 };
-
-bool Builder::is_here(const std::string& address) const {
-  const auto ip = IpAddress::parse(address);
-  return ip && std::find(own_.begin(), own_.end(), *ip) != own_.end();
-}
-
-// Services of this namespace without a selector have their EndpointSlices from somebody else than
-// Kubernetes: those that name this pod.
-void Builder::find_slices() {
-  for (const auto& resource : parts_.input.resources) {
-    const auto* slice = std::get_if<istio::EndpointSlice>(resource.get());
-    if (!slice || slice->metadata.namespace_name() != proxy_.namespace_name) continue;
-    for (const auto& endpoint : slice->endpoints)
-      for (const auto& address : endpoint.addresses)
-        if (is_here(address)) sliced_.insert(slice->service);
-  }
-}
-
-bool Builder::is_endpoint_of(const istio::Service& service) const {
-  if (service.metadata.namespace_name() != proxy_.namespace_name) return false;
-  if (!service.selector.empty()) return istio::selects(service.selector, proxy_.labels);
-  return sliced_.contains(service.metadata.name());
-}
-
-// A named targetPort is a port of this pod's containers. 0: it has none of that name.
-uint16_t Builder::target_of(const istio::ServicePort& port, const istio::Service& service) {
-  if (port.target_port) return port.target_port;
-  if (port.target_port_name.empty()) return port.number;
-  for (const auto& resource : parts_.input.resources) {
-    const auto* pod = std::get_if<istio::Pod>(resource.get());
-    if (!pod || pod->metadata.namespace_name() != proxy_.namespace_name) continue;
-    if (pod->metadata.name() != proxy_.name) continue;
-    for (const auto& own : pod->ports)
-      if (own.name == port.target_port_name) return own.number;
-  }
-  findings_.push_back(
-      finding(istio::Severity::warning, service.metadata, "spec.ports",
-              "targetPort '" + port.target_port_name + "' is no port of pod " + proxy_.name +
-                  " that is known here: what arrives there is taken for an undeclared port",
-              port.line));
-  return 0;
-}
-
-void Builder::add_service(const istio::Service& service, std::vector<Declared>& out) {
-  if (!is_endpoint_of(service)) return;
-  for (const auto& port : service.ports) {
-    const auto kind = kind_of(port, true);
-    if (kind == PortKind::other) continue;
-    if (const auto target = target_of(port, service))
-      out.push_back({target, kind, service.metadata.ref, {}});
-  }
-}
-
-void Builder::add_entry(const istio::ServiceEntry& entry, std::vector<Declared>& out) const {
-  if (entry.metadata.namespace_name() != proxy_.namespace_name) return;
-  const bool selected =
-      entry.workload_selector && istio::selects(*entry.workload_selector, proxy_.labels);
-  const auto own =
-      std::find_if(entry.endpoints.begin(), entry.endpoints.end(),
-                   [this](const istio::WorkloadEntry& one) { return is_here(one.address); });
-  const bool listed = own != entry.endpoints.end();
-  if (!selected && !listed) return;
-  for (const auto& port : entry.ports) {
-    uint16_t target = port.target_port ? port.target_port : port.number;
-    if (listed && own->ports.contains(port.name)) target = own->ports.at(port.name);
-    const auto kind = kind_of(port, false);
-    if (kind != PortKind::other) out.push_back({target, kind, entry.metadata.ref, {}});
-  }
-}
 
 void Builder::add_ingress(std::vector<Declared>& out) const {
   for (const auto& ingress : parts_.sidecar->ingress) {
@@ -139,13 +57,9 @@ std::vector<Declared> Builder::declared() {
     add_ingress(out);
     return out;
   }
-  for (const auto& resource : parts_.input.resources) {
-    if (const auto* service = std::get_if<istio::Service>(resource.get())) {
-      add_service(*service, out);
-    } else if (const auto* entry = std::get_if<istio::ServiceEntry>(resource.get())) {
-      add_entry(*entry, out);
-    }
-  }
+  if (proxy_.type == istio::Proxy::Type::router) return out;  // nothing is redirected there
+  for (const auto& own : own_ports(parts_.input, findings_))
+    out.push_back({own.target, own.kind, own.by->ref, {}});
   return out;
 }
 

@@ -34,6 +34,25 @@ const istio::HttpRetry* of_mesh(const CompileInput& input) {
 
 }  // namespace
 
+RouteCompiler::RouteCompiler(const CompileInput& input, const Clusters& clusters)
+    : input_(input), clusters_(clusters) {
+  if (input.proxy.type != istio::Proxy::Type::router) return;
+  for (const auto& [name, cluster] : clusters) {
+    if (cluster->port == 0) continue;
+    const auto [at, first] = only_port_.try_emplace(cluster->host, cluster->port);
+    if (!first && at->second != cluster->port) at->second = 0;
+  }
+}
+
+// A destination without a port: on a sidecar the dialled one, whatever the service has (measured);
+// on a gateway the service's only one.
+uint16_t RouteCompiler::port_of(const istio::Destination& to, std::string_view host,
+                                uint16_t asked) const {
+  if (to.port) return to.port;
+  const auto only = only_port_.find(host);
+  return only == only_port_.end() || only->second == 0 ? asked : only->second;
+}
+
 Route RouteCompiler::plain(ClusterPtr cluster) const {
   Route route;
   route.name = "default";
@@ -42,7 +61,6 @@ Route RouteCompiler::plain(ClusterPtr cluster) const {
   return route;
 }
 
-// A destination without a port is the dialled one, whatever the service has (measured).
 WeightedCluster RouteCompiler::destination(const Rule& rule, const istio::RouteDestination& to,
                                            std::size_t index) const {
   WeightedCluster out;
@@ -50,7 +68,7 @@ WeightedCluster RouteCompiler::destination(const Rule& rule, const istio::RouteD
   const auto& about = rule.service.metadata;
   const auto host =
       expand_short_name(to.destination.host, about.namespace_name(), input_.mesh.cluster_domain);
-  const uint16_t port = to.destination.port ? to.destination.port : rule.port;
+  const uint16_t port = port_of(to.destination, host, rule.port);
   const auto name = outbound_name(port, host, to.destination.subset);
   if (const auto at = clusters_.find(name); at != clusters_.end()) {
     out.cluster = at->second;
@@ -128,7 +146,7 @@ Route RouteCompiler::route_of(const Rule& rule, const istio::HttpRoute& http,
   return route;
 }
 
-std::vector<Route> RouteCompiler::compile(const MeshService& service, uint16_t port,
+std::vector<Route> RouteCompiler::compile(const ServiceRules& service, uint16_t port,
                                           std::vector<istio::Finding>* findings) const {
   std::vector<Route> routes;
   for (std::size_t i = 0; i < service.http.size(); i++) {

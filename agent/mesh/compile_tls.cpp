@@ -69,7 +69,8 @@ Result<std::string> secret_of(const TlsQuestion& question) {
   if (!own && (name.empty() || name.find("://") != name.npos || name.find('/') != name.npos)) {
     return unavailable_form(question);
   }
-  if (!question.rule->workload_selector) {
+  const bool of_gateway = question.workloads.input().proxy.type == istio::Proxy::Type::router;
+  if (!question.rule->workload_selector && !of_gateway) {
     return refusal(question,
                    "credentialName on a sidecar needs a workloadSelector in the DestinationRule "
                    "(Istio sends plaintext here)");

@@ -78,9 +78,17 @@ ConnectionPlan refuse(ClusterPtr cluster, std::string_view why) {
   return plan;
 }
 
-ConnectionPlan send_to(const TcpRoute& route, std::string_view why, uint32_t random) {
+}  // namespace
+
+const ClusterPtr& cluster_of(const TcpRoute& route, uint32_t random) {
   const auto* chosen = pick(route.split, random);
-  const auto& cluster = chosen ? chosen->cluster : route.cluster;
+  return chosen ? chosen->cluster : route.cluster;
+}
+
+namespace {
+
+ConnectionPlan send_to(const TcpRoute& route, std::string_view why, uint32_t random) {
+  const auto& cluster = cluster_of(route, random);
   if (cluster->refused) {
     auto plan = refuse(cluster, cluster->refused->context);
     plan.tcp = &route;
@@ -169,9 +177,14 @@ RequestPlan decide_request(const Snapshot& snapshot, uint16_t port,
     plan.status = 404;
     return plan;
   }
+  return decide_request(*table, request);
+}
+
+RequestPlan decide_request(const RouteTable& table, const RequestFacts& request) {
+  RequestPlan plan;
   HostRoom room;
-  const auto* found = table->hosts.find(host_key(request.authority, room));
-  plan.virtual_host = found ? found->get() : table->fallback.get();
+  const auto* found = table.hosts.find(host_key(request.authority, room));
+  plan.virtual_host = found ? found->get() : table.fallback.get();
   plan.route = first_match(plan.virtual_host->routes, request);
   if (!plan.route) {
     plan.status = 404;

@@ -37,6 +37,9 @@ ConnectionPlan decide_connection(const Snapshot& snapshot, const Arrival& arriva
                                  const SocketAddress& destination, const sniff::Preface& preface,
                                  uint32_t random = 0);  // decides between weighted destinations
 
+// One of the route's clusters, by weight. Lives as long as the route.
+const ClusterPtr& cluster_of(const TcpRoute& route, uint32_t random);
+
 // Step 3, for each request on the newest snapshot. All of it lives as long as the snapshot.
 struct RequestPlan {
   const VirtualHost* virtual_host = nullptr;
@@ -47,7 +50,10 @@ struct RequestPlan {
   const ClusterPtr* cluster = nullptr;
   const WeightedCluster* destination = nullptr;  // of a route with several, or with headers
   int status = 0;
+  bool to_https = false;  // of a gateway: redirected, whatever the route says
 };
+// By the host of one route table.
+RequestPlan decide_request(const RouteTable& table, const RequestFacts& request);
 // `port`: of the listener that took the connection (the dialled one). The route table of `snapshot`
 // for it and `destination` is used, so that a change applies to open connections.
 RequestPlan decide_request(const Snapshot& snapshot, uint16_t port,

@@ -1,25 +1,12 @@
 #include "agent/mesh/inbound.h"
 
-#include <algorithm>
+#include "agent/mesh/mesh_alpn.h"
 
 namespace sallyport::mesh {
 namespace {
 
 using istio::MutualTls;
 using sniff::Protocol;
-
-bool offers(const std::vector<std::string>& offered, std::string_view wanted) {
-  return std::find(offered.begin(), offered.end(), wanted) != offered.end();
-}
-
-// What Istio's sidecars offer, and nobody else (istio-api.md 2.12).
-bool is_of_mesh(const std::vector<std::string>& offered) {
-  for (const std::string_view one :
-       {"istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"}) {
-    if (offers(offered, one)) return true;
-  }
-  return false;
-}
 
 // HTTP/2 is carried as bytes until it is read.
 InboundPlan plaintext(const InboundPort& port, const sniff::Preface& preface) {

@@ -15,7 +15,8 @@ bool concerns_proxies(const istio::Resource& resource) {
          std::holds_alternative<istio::VirtualService>(resource) ||
          std::holds_alternative<istio::PeerAuthentication>(resource) ||
          std::holds_alternative<istio::AuthorizationPolicy>(resource) ||
-         std::holds_alternative<istio::Sidecar>(resource);
+         std::holds_alternative<istio::Sidecar>(resource) ||
+         std::holds_alternative<istio::Telemetry>(resource);
 }
 
 const istio::Labels* selector_of(const istio::Resource& resource) {
@@ -27,6 +28,8 @@ const istio::Labels* selector_of(const istio::Resource& resource) {
     return selector_in(policy->selector);
   if (const auto* policy = std::get_if<istio::AuthorizationPolicy>(&resource))
     return selector_in(policy->selector);
+  if (const auto* telemetry = std::get_if<istio::Telemetry>(&resource))
+    return selector_in(telemetry->selector);
   return nullptr;
 }
 

@@ -154,4 +154,11 @@ struct Route {
   }
 };
 
+struct TcpRoute {
+  std::string name;                    // "-" in logs when empty
+  ClusterPtr cluster;                  // never null once compiled, unless `split`
+  std::vector<WeightedCluster> split;  // one of these, by weight
+  bool operator==(const TcpRoute&) const = default;
+};
+
 }  // namespace sallyport::mesh

@@ -25,6 +25,7 @@ bool is_ours(const istio::Sidecar& sidecar, const CompileInput& input) {
 }  // namespace
 
 const istio::Sidecar* chosen_sidecar(const CompileInput& input) {
+  if (input.proxy.type == istio::Proxy::Type::router) return nullptr;
   const istio::Sidecar *selecting = nullptr, *of_namespace = nullptr, *of_mesh = nullptr;
   for (const auto& resource : input.resources) {
     const auto* sidecar = std::get_if<istio::Sidecar>(resource.get());
@@ -45,6 +46,7 @@ const istio::Sidecar* chosen_sidecar(const CompileInput& input) {
 
 SidecarScope::SidecarScope(const CompileInput& input) : sidecar_(chosen_sidecar(input)) {
   allow_any_ = input.mesh.outbound_traffic_policy == istio::OutboundMode::allow_any;
+  if (input.proxy.type == istio::Proxy::Type::router) return;
   if (sidecar_ && sidecar_->allow_any) allow_any_ = *sidecar_->allow_any;
   const bool own = sidecar_ && is_ours(*sidecar_, input);
   for (const auto& refused : input.refused) {

@@ -15,7 +15,8 @@
 namespace sallyport::mesh {
 
 // The oldest of the proxy's namespace whose workloadSelector selects it, else the oldest there
-// without one, else the oldest without one in the root namespace. Null: none, everything is seen.
+// without one, else the oldest without one in the root namespace. Null: none, everything is seen;
+// so it is on a gateway.
 const istio::Sidecar* chosen_sidecar(const CompileInput& input);
 
 class SidecarScope {

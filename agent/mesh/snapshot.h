@@ -12,37 +12,19 @@
 
 #include "agent/istio/resources.h"
 #include "agent/mesh/cluster.h"
+#include "agent/mesh/gateway.h"
+#include "agent/mesh/host_table.h"
 #include "agent/mesh/inbound.h"
 #include "agent/mesh/route.h"
 
 namespace sallyport::mesh {
 
-// Hash maps by string that can be asked with a string_view.
-struct TextHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view text) const noexcept {
-    return std::hash<std::string_view>()(text);
-  }
-};
-template <class V>
-using ByText = std::unordered_map<std::string, V, TextHash, std::equal_to<>>;
-
 struct VirtualHost {
   std::string name;           // "edition.cnn.com:80"
   std::vector<Route> routes;  // the first that matches; none: 404 NR
   ResourceRefPtr from;
+  bool https_only = false;  // of a gateway (httpsRedirect): what came in plaintext is redirected
   bool operator==(const VirtualHost&) const = default;
-};
-
-// Hosts of one route table: exact, then the longest matching wildcard.
-template <class T>
-struct HostTable {
-  ByText<T> exact;       // lower case, without port and brackets
-  ByText<T> suffix;      // ".example.org" for `*.example.org`; "" for `*`
-  bool partial = false;  // has a suffix like "-eu.example.org", which begins inside a label
-  // nullptr when nothing matches. `host` is lower case.
-  const T* find(std::string_view host) const;
-  bool operator==(const HostTable&) const = default;
 };
 
 struct RouteTable {  // "80": every HTTP service of that port
@@ -52,14 +34,8 @@ struct RouteTable {  // "80": every HTTP service of that port
   // A host of it has TLS originated or is closed: HTTP/2 whose host can't be read yet must not pass
   // as bytes.
   bool guarded = false;
+  bool by_fields = false;  // of a gateway: a route of it asks for header fields
   bool operator==(const RouteTable&) const = default;
-};
-
-struct TcpRoute {
-  std::string name;                    // "-" in logs when empty
-  ClusterPtr cluster;                  // never null once compiled, unless `split`
-  std::vector<WeightedCluster> split;  // one of these, by weight
-  bool operator==(const TcpRoute&) const = default;
 };
 
 // TCP and TLS services of one CIDR block. The longest block that holds the destination decides, as
@@ -87,10 +63,13 @@ struct Listener {
 
 using Clusters = std::unordered_map<std::string_view, ClusterPtr>;  // by their own `name`
 
+struct AccessLogging;
+
 struct Snapshot {
   uint64_t version = 0;
   istio::Proxy proxy;
   istio::MeshConfig mesh;
+  std::shared_ptr<const AccessLogging> access_logging;  // telemetry.h
   std::unordered_map<SocketAddress, std::shared_ptr<const Listener>, AddressHash>
       by_address;                                                         // IP:port
   std::unordered_map<uint16_t, std::shared_ptr<const Listener>> by_port;  // 0.0.0.0:port
@@ -101,23 +80,12 @@ struct Snapshot {
   ClusterPtr passthrough, black_hole;         // PassthroughCluster, BlackHoleCluster
   ClusterPtr inbound_passthrough;             // InboundPassthroughCluster
   Inbound inbound;                            // 15006
+  GatewayPorts gateway;                       // of a router: what its Gateways open
   TcpRoute unmatched;  // what nothing declares: passthrough, or black_hole under REGISTRY_ONLY
   std::shared_ptr<const RouteTable>
       unlisted;  // HTTP requests on a port that declares none (any more)
   Clusters clusters;
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
-
-template <class T>
-const T* HostTable<T>::find(std::string_view host) const {
-  if (const auto at = exact.find(host); at != exact.end()) return &at->second;
-  if (suffix.empty() || host.empty()) return nullptr;
-  // From the second byte: `*` stands for at least one.
-  for (std::size_t i = 1; i <= host.size(); i++) {
-    if (i < host.size() && host[i] != '.' && !partial) continue;
-    if (const auto at = suffix.find(host.substr(i)); at != suffix.end()) return &at->second;
-  }
-  return nullptr;
-}
 
 }  // namespace sallyport::mesh

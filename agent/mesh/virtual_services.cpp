@@ -3,20 +3,11 @@
 #include <algorithm>
 #include <set>
 
-#include "agent/mesh/delegates.h"
 #include "agent/mesh/host_names.h"
 #include "agent/mesh/known_services.h"
 
 namespace sallyport::mesh {
 namespace {
-
-// Keeps the matches that hold for this proxy; false when the rule never does.
-bool narrow(istio::HttpRoute& rule, const istio::Proxy& proxy) {
-  const bool always = rule.match.empty();
-  std::erase_if(rule.match,
-                [&](const auto& match) { return !for_this_sidecar(match, proxy, true); });
-  return always || !rule.match.empty();
-}
 
 bool imported(const istio::VirtualService& service, const SidecarScope& scope,
               const CompileInput& input) {
@@ -33,13 +24,8 @@ bool imported(const istio::VirtualService& service, const SidecarScope& scope,
 VirtualServiceIndex::VirtualServiceIndex(const CompileInput& input, const SidecarScope& scope,
                                          std::vector<istio::Finding>& findings)
     : input_(input), findings_(findings) {
-  Delegates delegates;
-  for (const auto& resource : input.resources) {
-    const auto* service = std::get_if<istio::VirtualService>(resource.get());
-    if (!service || !service->hosts.empty()) continue;
-    const auto& about = service->metadata;
-    delegates.try_emplace({about.namespace_name(), about.name()}, service);
-  }
+  if (input.proxy.type == istio::Proxy::Type::router) return;  // gateway_rules.h has a router's
+  const Delegation delegation(input);
   for (const auto& resource : input.resources) {
     const auto* service = std::get_if<istio::VirtualService>(resource.get());
     if (!service || service->hosts.empty() || !istio::is_of_mesh(*service)) continue;
@@ -47,47 +33,22 @@ VirtualServiceIndex::VirtualServiceIndex(const CompileInput& input, const Sideca
     if (exported(service->export_to, input.mesh.default_virtual_service_export_to, from,
                  input.proxy.namespace_name) &&
         imported(*service, scope, input))
-      add(*service, delegates);
+      add(*service, delegation);
   }
 }
 
-void VirtualServiceIndex::add(const istio::VirtualService& service, const Delegates& delegates) {
+void VirtualServiceIndex::add(const istio::VirtualService& service, const Delegation& delegation) {
   const auto& about = service.metadata;
-  auto known = std::make_unique<MeshService>();
-  known->service = &service;
-  const auto add_rule = [&](istio::HttpRoute rule, const ResourceRefPtr& from) {
-    if (!narrow(rule, input_.proxy)) return;
-    known->http.push_back(std::move(rule));
-    known->from.push_back(from);
+  const auto holds = [this](const istio::HttpMatch& match) {
+    return for_this_sidecar(match, input_.proxy, true);
   };
-  for (const auto& rule : service.http) {
-    if (!rule.delegate) {
-      add_rule(rule, about.ref);
-      continue;
-    }
-    const auto& space = rule.delegate->namespace_name;
-    const auto at =
-        delegates.find({space.empty() ? about.namespace_name() : space, rule.delegate->name});
-    const bool seen = at != delegates.end() &&
-                      exported(at->second->export_to, input_.mesh.default_virtual_service_export_to,
-                               at->second->metadata.namespace_name(), about.namespace_name());
-    if (!seen) {  // Measured: requests fall through to the next rule.
-      findings_.push_back(finding(istio::Severity::warning, about, "spec.http",
-                                  "the delegate " + rule.delegate->name +
-                                      " is not there or not exported here: the rule has no effect",
-                                  rule.line));
-      continue;
-    }
-    for (auto& one : merge_delegate(rule, at->second->http)) {
-      add_rule(std::move(one), at->second->metadata.ref);
-    }
-  }
+  auto known = std::make_unique<ServiceRules>(delegation.rules_of(service, holds, findings_));
   std::set<std::string> own;  // a short name and its long form are one host, not a conflict
   for (const auto& written : service.hosts) {
     const auto host =
         expand_short_name(written, about.namespace_name(), input_.mesh.cluster_domain);
     if (!own.insert(host).second) continue;
-    const MeshService* const value = known.get();
+    const ServiceRules* const value = known.get();
     if (add_host(by_host_, host, value)) continue;
     findings_.push_back(
         finding(istio::Severity::error, about, "spec.hosts",
@@ -99,8 +60,9 @@ void VirtualServiceIndex::add(const istio::VirtualService& service, const Delega
 
 std::vector<BrokenHost> VirtualServiceIndex::broken() const {
   std::vector<BrokenHost> out;
+  if (input_.proxy.type == istio::Proxy::Type::router) return out;
   for (const auto& refused : input_.refused) {
-    if (refused.kind != "VirtualService") continue;
+    if (refused.kind != "VirtualService" || !istio::is_of_mesh(refused.gateways)) continue;
     for (const auto& name : refused.hosts) {
       auto host = expand_short_name(name, refused.namespace_name, input_.mesh.cluster_domain);
       const auto& table = is_wildcard(host) ? by_host_.suffix : by_host_.exact;
@@ -113,9 +75,9 @@ std::vector<BrokenHost> VirtualServiceIndex::broken() const {
 }
 
 void VirtualServiceIndex::close(const std::string& host, ClusterPtr closed) {
-  auto known = std::make_unique<MeshService>();
+  auto known = std::make_unique<ServiceRules>();
   known->closed = std::move(closed);
-  const MeshService* const value = known.get();
+  const ServiceRules* const value = known.get();
   add_host(by_host_, host, value);
   all_.push_back(std::move(known));
 }
@@ -141,8 +103,8 @@ std::unordered_set<std::string> VirtualServiceIndex::destinations() const {
   return out;
 }
 
-const MeshService* VirtualServiceIndex::find(std::string_view host) const {
-  const MeshService* const* found = nullptr;
+const ServiceRules* VirtualServiceIndex::find(std::string_view host) const {
+  const ServiceRules* const* found = nullptr;
   if (!is_wildcard(host)) {
     found = by_host_.find(host);
   } else {  // A wildcard service: its own wildcard, or a wider one.
@@ -154,8 +116,8 @@ const MeshService* VirtualServiceIndex::find(std::string_view host) const {
   return found ? *found : nullptr;
 }
 
-std::vector<std::pair<std::string, const MeshService*>> VirtualServiceIndex::names() const {
-  std::vector<std::pair<std::string, const MeshService*>> out;
+std::vector<std::pair<std::string, const ServiceRules*>> VirtualServiceIndex::names() const {
+  std::vector<std::pair<std::string, const ServiceRules*>> out;
   for (const auto& [host, known] : by_host_.exact)
     if (!known->closed) out.emplace_back(host, known);
   std::sort(out.begin(), out.end());

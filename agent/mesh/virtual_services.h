@@ -1,7 +1,6 @@
 // The VirtualServices that this sidecar sees (gateway `mesh`), by host, with their delegates merged
 // in (istio-api.md 1.4, 2.2, 2.3, 7). Pure. Points into the CompileInput, which must outlive it.
 #pragma once
-#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -10,21 +9,10 @@
 #include "agent/istio/labels.h"
 #include "agent/istio/virtual_service.h"
 #include "agent/mesh/compile.h"
+#include "agent/mesh/delegation.h"
 #include "agent/mesh/sidecar_scope.h"
 
 namespace sallyport::mesh {
-
-// The rules of one VirtualService as they hold for this proxy.
-struct MeshService {
-  const istio::VirtualService* service = nullptr;
-  // Of http: delegates in place of their roots. A match that is left holds for this proxy; a rule
-  // none of whose matches does is gone.
-  std::vector<istio::HttpRoute> http;
-  std::vector<ResourceRefPtr> from;  // of each: the VirtualService that it stands in
-  // Set: it was refused and nobody knows where it would have led. Its host goes nowhere, and
-  // `service` is null.
-  ClusterPtr closed;
-};
 
 // A refused VirtualService stands for a host that no good one has.
 struct BrokenHost {
@@ -38,24 +26,23 @@ public:
                       std::vector<istio::Finding>& findings);
   // The one whose host is the most specific for `host` (a service's; may be a wildcard); of equal
   // hosts the oldest. Null: none.
-  const MeshService* find(std::string_view host) const;
+  const ServiceRules* find(std::string_view host) const;
   // Hosts of all destinations of their routes, lower case, short names expanded.
   std::unordered_set<std::string> destinations() const;
   // Hosts that are names, not wildcards: each may be asked for without a service of that name.
-  std::vector<std::pair<std::string, const MeshService*>> names() const;
+  std::vector<std::pair<std::string, const ServiceRules*>> names() const;
 
   // After all good ones: hosts of refused ones that none of them has.
   std::vector<BrokenHost> broken() const;
   void close(const std::string& host, ClusterPtr closed);
 
 private:
-  using Delegates = std::map<std::pair<std::string, std::string>, const istio::VirtualService*>;
-  void add(const istio::VirtualService& service, const Delegates& delegates);
+  void add(const istio::VirtualService& service, const Delegation& delegation);
 
   const CompileInput& input_;
   std::vector<istio::Finding>& findings_;
-  std::vector<std::unique_ptr<MeshService>> all_;
-  HostTable<const MeshService*> by_host_;
+  std::vector<std::unique_ptr<ServiceRules>> all_;
+  HostTable<const ServiceRules*> by_host_;
 };
 
 // True when a match with these gateways, labels and namespace can hold for this sidecar. `http`:

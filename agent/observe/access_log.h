@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "agent/core/error.h"
 #include "agent/observe/access_record.h"
@@ -16,28 +17,29 @@
 
 namespace sallyport::observe {
 
-// accessLogFile, accessLogFormat and accessLogEncoding.
+// One logger: what it writes of which records, and where to.
 struct LogSettings {
-  std::string path;    // "" off; "/dev/stdout" and "/dev/stderr" write to that descriptor; else a
-                       // file, appended to
+  std::string path;    // "/dev/stdout" and "/dev/stderr" write to that descriptor; else a file,
+                       // appended to. Loggers may share one
   std::string format;  // "": Istio's default; see log_format.h
   bool json = false;
+  bool omit_empty = false;
+  std::string filter;  // see log_filter.h; "", or one that can't be read: every record
+  bool client = true, server = true;  // of which side (AccessRecord::server_side)
   bool operator==(const LogSettings&) const = default;
 };
-// Why a format can't be used, with the operator's name; nothing: it can.
-std::optional<std::string> format_problem(const std::string& format, bool json);
 
 class AccessLog {
 public:
   // `tell`: gets a line when writing begins to fail and when it goes well again, on the log thread.
-  // Errors: the file can't be opened; an unknown operator (named).
-  static Result<std::unique_ptr<AccessLog>> open(const LogSettings& settings,
+  // Errors: a file can't be opened; an unknown operator (named). Without a logger the log is off.
+  static Result<std::unique_ptr<AccessLog>> open(const std::vector<LogSettings>& loggers,
                                                  std::function<void(const std::string&)> tell = {});
   ~AccessLog();  // writes out what is queued, for at most a second
   // Other settings from now on: each writer takes them up before its next line, and hands over what
-  // it has written so far, which goes where it was meant to go. Errors as open's; then the old ones
-  // stay. One thread, the same each time.
-  Result<void> change(const LogSettings& settings);
+  // it has written so far, which goes where it was meant to go. Errors as open's; then all the old
+  // ones stay. One thread, the same each time.
+  Result<void> change(const std::vector<LogSettings>& loggers);
   void reopen();                  // any thread; after rotation
   uint64_t dropped() const;       // lines; any thread
   uint64_t write_errors() const;  // any thread
@@ -51,8 +53,8 @@ public:
     void write(const AccessRecord& record);
     void flush();  // hands the block to the log thread; called each tick
 
-    // What the format asks for beside plain fields. Whoever fills a record looks here, so that
-    // nothing is collected that no line shows.
+    // What formats and filters ask for beside plain fields. Whoever fills a record looks here, so
+    // that nothing is collected that no line shows.
     const LogNeeds& needs() const { return *needs_; }
     // The head of the request as it goes to the upstream (or came, where none was reached), and of
     // the answer as it goes to the client. The last call counts. Without wanted headers no work.

@@ -69,8 +69,11 @@ struct AccessExtras {
 };
 
 struct AccessRecord {
-  bool http = true;      // false: opaque TCP ("- - -", code 0)
-  int64_t start_us = 0;  // wall clock, microseconds since 1970
+  bool http = true;  // false: opaque TCP ("- - -", code 0)
+  // Entered the pod; else the workload's own, or a gateway's: Telemetry's SERVER and CLIENT.
+  bool server_side = false;
+  bool mutual_tls = false;  // the client of the connection showed a certificate
+  int64_t start_us = 0;     // wall clock, microseconds since 1970
   int64_t duration_us = 0;
   // REQUEST_DURATION: from the start to the last byte of the request; -1: it never came whole
   int64_t request_us = -1;

@@ -114,10 +114,11 @@ LogFormat::LogFormat(std::shared_ptr<const LogPlan> plan, bool json)
                                        counts.begin() + static_cast<int>(Op::received))});
 }
 
-Result<LogFormat> LogFormat::parse(std::string_view format) {
+Result<LogFormat> LogFormat::parse(std::string_view format, bool omit_empty) {
   if (format.empty()) format = istio;
   auto plan = std::make_shared<LogPlan>();
-  if (auto added = plan->add_format(format, Shape::text); !added) return added.error();
+  const Shape shape = omit_empty ? Shape::header : Shape::text;
+  if (auto added = plan->add_format(format, shape); !added) return added.error();
   if (!format.ends_with('\n')) plan->add_literal("\n");
   plan->text.append(block_size, '\0');
   return LogFormat(std::move(plan), false);
@@ -130,13 +131,26 @@ Result<LogFormat> LogFormat::parse_header_value(std::string_view value) {
   return LogFormat(std::move(plan), false);
 }
 
-Result<LogFormat> LogFormat::parse_json(std::string_view format) {
+Result<LogFormat> LogFormat::parse_json(std::string_view format, bool omit_empty) {
   auto plan = std::make_shared<LogPlan>();
+  plan->omit_empty = omit_empty;
   if (auto added = plan->add_json(format.empty() ? istio_json : format); !added)
     return added.error();
   plan->add_literal("\n");
   plan->text.append(block_size, '\0');
   return LogFormat(std::move(plan), true);
+}
+
+void LogNeeds::add(const LogNeeds& more) {
+  const auto add_names = [](std::vector<std::string>& to, const std::vector<std::string>& names) {
+    for (const std::string& name : names)
+      if (std::find(to.begin(), to.end(), name) == to.end()) to.push_back(name);
+  };
+  add_names(request_headers, more.request_headers);
+  add_names(response_headers, more.response_headers);
+  add_names(trailers, more.trailers);
+  upstream_tls = upstream_tls || more.upstream_tls;
+  downstream_tls = downstream_tls || more.downstream_tls;
 }
 
 const LogNeeds& LogFormat::needs() const { return plan_->needs; }
@@ -196,7 +210,7 @@ char* write_json(char* to, const LogPlan& plan, const LogPlan::Piece& piece,
   char* const raw = scratch.text.data();
   char* const end = cut(raw, write_value(raw, plan, piece, record, scratch), piece);
   const bool part = piece.shape == Shape::json_part;
-  if (!end) return put(to, part ? "-" : "null");
+  if (!end) return put(to, !part ? "null" : plan.omit_empty ? "" : "-");
   const std::string_view value(raw, static_cast<std::size_t>(end - raw));
   if (part) return write_json_text(to, value);
   if (is_number(piece)) return put(to, value);
@@ -210,6 +224,7 @@ char* write_json(char* to, const LogPlan& plan, const LogPlan::Piece& piece,
 
 char* LogFormat::write(char* to, const AccessRecord& record, LogScratch& scratch) const {
   const LogPlan& plan = *plan_;
+  char* const begin = to;
   if (json_) {
     const std::size_t most = fixed_ + texts_of(record) + extras_of(record);
     if (scratch.text.size() < most) scratch.text.resize(most);
@@ -225,7 +240,7 @@ char* LogFormat::write(char* to, const AccessRecord& record, LogScratch& scratch
       *to++ = '-';
     }
   }
-  return to;
+  return plan.omit_empty ? remove_null_members(begin, to) : to;
 }
 
 }  // namespace sallyport::observe

@@ -23,6 +23,7 @@ namespace sallyport::observe {
 struct LogNeeds {
   std::vector<std::string> request_headers, response_headers, trailers;
   bool upstream_tls = false, downstream_tls = false;
+  void add(const LogNeeds& more);
 };
 
 // What a writer keeps between its lines.
@@ -42,10 +43,12 @@ public:
 
   // Empty: `istio`. A missing line end is added, as Istio does. Error: names the operator that
   // Envoy does not know or that can't be parsed.
-  static Result<LogFormat> parse(std::string_view format);
+  // `omit_empty`: an absent value is nothing instead of "-".
+  static Result<LogFormat> parse(std::string_view format, bool omit_empty = false);
   // Empty: `istio_json`. Else a JSON object, whose values may be objects and lists again; a string
-  // that is one operator becomes that operator's value with its type, or null.
-  static Result<LogFormat> parse_json(std::string_view format);
+  // that is one operator becomes that operator's value with its type, or null. `omit_empty`: a
+  // member whose value is null is left out, and within a string an absent value is nothing.
+  static Result<LogFormat> parse_json(std::string_view format, bool omit_empty = false);
   // A header's value with operators in it: what is absent is left out, and no line end is added.
   static Result<LogFormat> parse_header_value(std::string_view value);
 

@@ -1,4 +1,5 @@
 // Text as the inside of a JSON string (RFC 8259 section 7).
+#include <algorithm>
 #include <cstring>
 
 #include "agent/observe/log_plan.h"
@@ -56,6 +57,29 @@ char* write_json_text(char* to, std::string_view text) {
     } else {
       to = put(to, "\xef\xbf\xbd");
       i++;
+    }
+  }
+  return to;
+}
+
+char* remove_null_members(char* begin, const char* end) {
+  char* to = begin;
+  char* member = begin;  // where the member that is being read was put, its comma included
+  for (const char* from = begin; from < end;) {
+    const bool null = *from == 'n' && to > begin && to[-1] == ':';
+    if (null) {
+      to = member;
+      from += 4;
+      if (from < end && *from == ',' && to[-1] == '{') from++;
+    } else if (*from == '"') {
+      if (to[-1] == '{') member = to;
+      const char* const text = from++;
+      while (*from != '"') from += *from == '\\' ? 2 : 1;
+      from++;
+      to = std::copy(text, from, to);
+    } else {
+      if (*from == ',') member = to;
+      *to++ = *from++;
     }
   }
   return to;

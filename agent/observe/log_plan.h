@@ -144,6 +144,7 @@ struct LogPlan {
   std::vector<Span> spans;
   std::vector<std::string> never_known;  // operators as they stand in the format, each once
   LogNeeds needs;
+  bool omit_empty = false;
 };
 
 // What TLS operators name, for either side, behind "UPSTREAM_" or "DOWNSTREAM_".
@@ -182,11 +183,17 @@ std::optional<std::string_view> query_value(std::string_view path, std::string_v
 char* write_value(char* to, const LogPlan& plan, const LogPlan::Piece& piece,
                   const AccessRecord& record, LogScratch& scratch);
 
+// grpc-status, or what gRPC makes of the status; -1: it is no number. Nothing: there is no answer.
+std::optional<int> grpc_status_of(const AccessRecord& record);
+
 Error bad_log_format(std::string_view op, std::string_view why);
 
 // `text` as the inside of a JSON string, at most six times as long. What is not UTF-8 becomes
 // U+FFFD, so that a line always parses.
 char* write_json_text(char* to, std::string_view text);
+// Takes the members whose value is null out of the line of JSON from `begin` to `end`, which has no
+// blanks between its signs. Returns the new end.
+char* remove_null_members(char* begin, const char* end);
 std::string json_text(std::string_view text);
 
 }  // namespace sallyport::observe

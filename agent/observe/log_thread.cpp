@@ -5,9 +5,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <set>
 #include <thread>
 
 #include "agent/core/limits.h"
@@ -68,25 +70,25 @@ Channel& LogThread::add_channel() {
   return *channels_.emplace_back(std::make_unique<Channel>(channels_.size() + 1));
 }
 
-void LogThread::add_target(std::shared_ptr<LogTarget> target) {
-  leave_target();
+void LogThread::set_targets(std::vector<std::shared_ptr<LogTarget>> targets) {
+  const auto among = [](const auto& list, const std::shared_ptr<LogTarget>& one) {
+    return std::find(list.begin(), list.end(), one) != list.end();
+  };
+  const bool any = !targets.empty();
   {
     const std::lock_guard lock(mutex_);
-    targets_.push_back(target);
-    newest_ = std::move(target);
+    for (const auto& target : current_)
+      if (!among(targets, target)) target->leave();
+    for (const auto& target : targets)
+      if (!among(targets_, target)) targets_.push_back(target);
+    current_ = std::move(targets);
   }
-  start_once();
+  if (any) start_once();
 }
 
-void LogThread::leave_target() {
+std::vector<std::shared_ptr<LogTarget>> LogThread::current() const {
   const std::lock_guard lock(mutex_);
-  if (newest_) newest_->leave();
-  newest_.reset();
-}
-
-std::shared_ptr<LogTarget> LogThread::newest() const {
-  const std::lock_guard lock(mutex_);
-  return newest_;
+  return current_;
 }
 
 void LogThread::close_targets() {
@@ -130,9 +132,15 @@ uint64_t LogThread::dropped() const {
 }
 
 std::string LogThread::problem() const {
-  const auto target = newest();
-  const int error = target ? target->problem.load(std::memory_order_relaxed) : 0;
-  return error ? target->path() + ": " + std::strerror(error) : std::string();
+  std::string out;
+  std::set<const LogTarget*> told;
+  for (const auto& target : current()) {
+    const int error = target->problem.load(std::memory_order_relaxed);
+    if (!error || !told.insert(target.get()).second) continue;
+    if (!out.empty()) out += "; ";
+    out += target->path() + ": " + std::strerror(error);
+  }
+  return out;
 }
 
 void LogThread::tell(const LogTarget& target, const std::string& what) const {
@@ -156,7 +164,7 @@ void LogThread::goes_well(LogTarget& target) {
 void LogThread::run() {
   for (;;) {
     const bool last = stopping_.load(std::memory_order_acquire);  // before the queue is looked at
-    if (reopen_.exchange(false, std::memory_order_acquire)) reopen_newest();
+    if (reopen_.exchange(false, std::memory_order_acquire)) reopen_current();
     write_queued();
     close_targets();
     if (last) break;
@@ -168,9 +176,10 @@ void LogThread::run() {
   signal_event(ended_);
 }
 
-void LogThread::reopen_newest() {
-  const auto target = newest();
-  if (target && !target->reopen()) fail(*target, errno);
+void LogThread::reopen_current() {
+  std::set<const LogTarget*> done;
+  for (const auto& target : current())
+    if (done.insert(target.get()).second && !target->reopen()) fail(*target, errno);
 }
 
 void LogThread::write_queued() {

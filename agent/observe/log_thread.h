@@ -72,42 +72,42 @@ public:
 
   Channel& add_channel();  // any thread; lives as long as the LogThread
   void hand_over(std::unique_ptr<Block> block);
-  // One thread. Blocks may be handed over with it from now on; reopen() and problem() are about the
-  // newest one.
-  void add_target(std::shared_ptr<LogTarget> target);
-  void leave_target();  // one thread: the newest one gets nothing new
-  void reopen();        // any thread
-  void wake();          // any thread: looks whether a target can be closed
+  // One thread. Blocks may be handed over with these from now on, and reopen() and problem() are
+  // about them; those of before that are not among them get nothing new. None twice counts once.
+  void set_targets(std::vector<std::shared_ptr<LogTarget>> targets);
+  void reopen();  // any thread
+  void wake();    // any thread: looks whether a target can be closed
   // Has what is queued written, for at most a second, and ends the thread.
   void stop();
   uint64_t dropped() const;
   uint64_t write_errors() const { return write_errors_.load(std::memory_order_relaxed); }
-  std::string problem() const;  // of the last write or reopen that failed; empty: none since
+  // Of the current targets whose last write or reopen failed; empty: of none.
+  std::string problem() const;
 
 private:
   explicit LogThread(Tell tell) : tell_(std::move(tell)) {}
   void start_once();
   void run();
-  void reopen_newest();
+  void reopen_current();
   void write_queued();
   void write_block(const Block& block);
   void recycle(std::unique_ptr<Block> block);
   void close_targets();
-  std::shared_ptr<LogTarget> newest() const;
+  std::vector<std::shared_ptr<LogTarget>> current() const;
   void fail(LogTarget& target, int error);
   void goes_well(LogTarget& target);
   void tell(const LogTarget& target, const std::string& what) const;
 
   const Tell tell_;
   int wake_ = -1, ended_ = -1;  // eventfds
-  bool started_ = false;        // add_target's thread
+  bool started_ = false;        // set_targets's thread
   BlockStack queue_;
   std::atomic<bool> stopping_{false}, reopen_{false};
   std::atomic<uint64_t> write_errors_{0}, lost_{0};
   mutable std::mutex mutex_;  // of what follows; never on a line's way
   std::vector<std::unique_ptr<Channel>> channels_;
   std::vector<std::shared_ptr<LogTarget>> targets_;  // all that may still be written to
-  std::shared_ptr<LogTarget> newest_;                // null: the log is off
+  std::vector<std::shared_ptr<LogTarget>> current_;  // none: the log is off
 };
 
 }  // namespace sallyport::observe

@@ -111,18 +111,9 @@ bool is_grpc(const AccessExtras& extras) {
 
 char* put_grpc_status(char* to, const AccessRecord& record, LogPlan::GrpcName name) {
   if (!record.extras || !is_grpc(*record.extras)) return nullptr;
-  auto text = record.extras->trailers.find("grpc-status");
-  if (!text) text = record.extras->response.find("grpc-status");
-  int status = -1;  // as Envoy writes one that is no number
-  if (!text && record.response_code == 0) return nullptr;
-  if (!text) {
-    status = grpc_status_of_http(record.response_code);
-  } else {
-    uint16_t number = 0;
-    const char* const end = text->data() + text->size();
-    const auto read = std::from_chars(text->data(), end, number);
-    if (read.ec == std::errc() && read.ptr == end) status = number;
-  }
+  const auto answered = grpc_status_of(record);
+  if (!answered) return nullptr;
+  const int status = *answered;
   const bool known = status >= 0 && status < static_cast<int>(std::size(grpc_statuses));
   if (!known || name == LogPlan::GrpcName::number) return std::to_chars(to, to + 12, status).ptr;
   const GrpcStatus& found = grpc_statuses[status];
@@ -314,6 +305,21 @@ std::optional<std::string_view> query_value(std::string_view path, std::string_v
     rest.remove_prefix(std::min(one.size() + 1, rest.size()));
   }
   return std::nullopt;
+}
+
+std::optional<int> grpc_status_of(const AccessRecord& record) {
+  std::optional<std::string_view> text;
+  if (record.extras) {
+    text = record.extras->trailers.find("grpc-status");
+    if (!text) text = record.extras->response.find("grpc-status");
+  }
+  if (!text && record.response_code == 0) return std::nullopt;
+  if (!text) return grpc_status_of_http(record.response_code);
+  uint16_t number = 0;
+  const char* const end = text->data() + text->size();
+  const auto read = std::from_chars(text->data(), end, number);
+  // As Envoy writes one that is no number.
+  return read.ec == std::errc() && read.ptr == end ? number : -1;
 }
 
 bool is_number(const LogPlan::Piece& piece) {

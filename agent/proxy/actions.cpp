@@ -87,8 +87,9 @@ std::optional<Refusal> Exchange::direct_answer() {
                  .details = "direct_response",
                  .body = actions_->direct_body};
   if (actions_->redirect) {
-    answer.location =
-        redirect_location(*actions_->redirect, "http", record_.authority, record_.path);
+    const bool of_gateway = client_.of_gateway();
+    answer.location = redirect_location(*actions_->redirect, of_gateway ? record_.scheme : "http",
+                                        record_.authority, record_.path);
   }
   answer.fields = response_fields();
   return answer;
@@ -96,7 +97,8 @@ std::optional<Refusal> Exchange::direct_answer() {
 
 TextOf Exchange::text_of(bool with_response) {
   return [this, with_response](const std::string& value) {
-    HeaderValues::Facts facts{.request = {request_.base, request_.size}};
+    const auto& head = seen();
+    HeaderValues::Facts facts{.request = {head.base, head.size}};
     if (with_response) facts.response = {response_.base, response_.size};
     if (with_response) facts.upstream = upstream_.stream.ssl();
     return worker_.header_values().text_of(value, record_, facts);
@@ -105,6 +107,7 @@ TextOf Exchange::text_of(bool with_response) {
 
 // The request as the rule wants it sent: it is written anew and read like one that came.
 std::optional<Refusal> Exchange::edit_request() {
+  if (auto refusal = admit()) return refusal;
   RequestEdits edits;
   if (actions_ && actions_->rewrite) {
     edits.path = rewritten_path(*actions_->rewrite, record_.path);
@@ -116,7 +119,7 @@ std::optional<Refusal> Exchange::edit_request() {
       destination_headers_ ? &destination_headers_->request : nullptr};
   edited_request_ = std::make_unique<EditedHead>();
   auto& edited = *edited_request_;
-  edited.text = proxy::edited_request(request_, edits, operations, text_of(false));
+  edited.text = proxy::edited_request(seen(), edits, operations, text_of(false));
   if (http::parse_request(edited.text, edited.head) == http::Parse::done) {
     record_.authority = edited.head.authority();
     if (edited.head.origin_path() != record_.path)

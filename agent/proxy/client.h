@@ -31,20 +31,32 @@ private:
   observe::WorkerMetrics* metrics_ = nullptr;
 };
 
-// What only a connection into the pod has.
+// What only a connection that comes in has: into the pod, or to a gateway.
 struct InboundSide {
   bool mutual_tls = false;
   MeshPeer peer;    // with mutual TLS
   std::string sni;  // that it was asked by
+  bool gateway = false;
+  // Of a gateway:
+  sniff::Protocol first = sniff::Protocol::opaque;  // what the first bytes were
+  bool tls = false;                                 // ended here
+  mesh::GatewayChainPtr chain = {};                 // that took it; null: none did yet
 };
 
 struct Client {
   net::Stream stream;
-  SocketAddress destination;  // SO_ORIGINAL_DST
+  SocketAddress destination;  // SO_ORIGINAL_DST; of a gateway its own address
   Inbox inbox;
   ActiveConnection active = {};
   uint64_t id = 0;                            // CONNECTION_ID
   std::unique_ptr<InboundSide> inbound = {};  // null: it leaves the pod
+
+  // Of a gateway behind a load balancer that speaks the PROXY protocol: what that names. Unset: it
+  // names nobody.
+  SocketAddress told_source = {};
+  // Who the client is: what was told, else the socket's peer.
+  SocketAddress source() const { return told_source.is_set() ? told_source : stream.peer(); }
+  bool of_gateway() const { return inbound && inbound->gateway; }
 };
 
 // Reads once into the inbox. Bytes read > 0; 0: the peer has ended or the inbox is full; -1:

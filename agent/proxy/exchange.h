@@ -82,6 +82,7 @@ public:
   std::optional<Refusal> refuse_head(http::Parse parsed);
   std::optional<Refusal> route();          // decides, on the newest snapshot
   std::optional<Refusal> route_inbound();  // inbound_request.cpp: the same for what enters the pod
+  std::optional<Refusal> route_gateway();  // gateway_request.cpp: the same at a gateway
   std::optional<Refusal> no_cluster() const;
   std::optional<Refusal> take_body_at_hand();
 
@@ -124,7 +125,16 @@ private:
   std::optional<Refusal> check_upgrade();
   void describe_inbound();             // inbound_request.cpp
   std::optional<Refusal> authorize();  // inbound_request.cpp
+  // gateway_request.cpp
+  void describe_edge();
+  void describe_forwarded_for();
+  bool came_by_https() const { return http::same_name(record_.scheme, "https"); }
+  Refusal redirect_to_https() const;
+  std::optional<Refusal> admit();  // once, where rules look at fields
+  // The request as rules see it.
+  const http::Head& seen() const { return admitted_ ? admitted_->head : request_; }
   http::RequestAdds request_adds() const;
+  void add_edge(http::RequestAdds& adds) const;
   // As Istio has it (istio-api.md 3.5).
   std::string_view server_name() const { return client_.inbound ? "istio-envoy" : "envoy"; }
   bool normalize_path();
@@ -190,6 +200,9 @@ private:
   std::shared_ptr<const istio::Headers> destination_headers_;
   std::string destination_authority_;
   std::unique_ptr<EditedHead> edited_request_, edited_response_;
+  std::unique_ptr<EditedHead> admitted_;    // of a gateway: with what the edge makes of it
+  http::Edge edge_;                         // of a gateway
+  std::string edge_forwarded_for_;          // what the upstream is told, for the log
   std::vector<mesh::ClusterPtr> mirrored_;  // that a copy goes to, once it is whole
   std::string mirrored_bytes_;
   // What an answer to an allowed origin gets, and a client without the cookie that is hashed.

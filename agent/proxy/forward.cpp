@@ -26,6 +26,23 @@ std::string_view without_port(std::string_view authority) {
   return authority.substr(0, authority.find(':'));
 }
 
+http::ForwardClientCert forwarding_of(istio::ForwardClientCert asked) {
+  using Asked = istio::ForwardClientCert;
+  using How = http::ForwardClientCert;
+  switch (asked) {
+    case Asked::sanitize:
+      return How::sanitize;
+    case Asked::forward_only:
+      return How::forward_only;
+    case Asked::append_forward:
+      return How::append_forward;
+    case Asked::always_forward_only:
+      return How::always_forward_only;
+    default:
+      return How::sanitize_set;
+  }
+}
+
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 
 }  // namespace
@@ -47,7 +64,7 @@ upstream::Need Exchange::need() {
       if (is_upper(c)) c = char(c | 0x20);
     need.authority = host_;
   }
-  need.original_destination = client_.destination;
+  if (!client_.of_gateway()) need.original_destination = client_.destination;
   if (cluster_->load) need.hash = hash();
   return need;
 }
@@ -118,11 +135,25 @@ std::chrono::milliseconds Exchange::expected_time() const {
   return of_try.count() ? std::min(of_try, left) : left;
 }
 
+// What a gateway says of the client, in the place of what the client says (gatewayTopology).
+void Exchange::add_edge(http::RequestAdds& adds) const {
+  const auto& topology = worker_.snapshot()->mesh.default_config.gateway_topology;
+  adds.scheme = record_.scheme;
+  adds.forwarded_cert = client_.inbound->peer.forwarded_cert;
+  adds.forward_client_cert = forwarding_of(topology.forward_client_cert);
+  adds.edge = &edge_;
+  if (!edited_request_) return;  // Made of what was admitted already.
+  adds.edge = nullptr;
+  adds.forward_client_cert = http::ForwardClientCert::always_forward_only;
+}
+
 http::RequestAdds Exchange::request_adds() const {
   http::RequestAdds adds;
   adds.request_id = record_.request_id;
   adds.upgrade = upgrade_;
-  if (client_.inbound) {
+  if (client_.of_gateway()) {
+    add_edge(adds);
+  } else if (client_.inbound) {
     adds.attempt = 0;  // the sender's: a try of ours is no matter of the application's
     adds.forwarded_cert = client_.inbound->peer.forwarded_cert;
     if (client_.inbound->mutual_tls) adds.scheme = "https";

@@ -152,8 +152,9 @@ net::Task<void> look_inside(Worker& worker, Client& client, InboundWay& way) {
   way.tcp.cluster = port.cluster;
 }
 
-// AuthorizationPolicy of a connection whose requests are not read. False: denied, logged, closed.
-bool let_in(Worker& worker, Client& client, const InboundWay& way, int64_t start_us) {
+}  // namespace
+
+bool let_in(Worker& worker, Client& client, const mesh::Cluster& to, int64_t start_us) {
   const auto policies = worker.snapshot()->inbound.authorization;
   if (!policies) return true;
   const auto answer = authorize_connection(*policies, client);
@@ -161,7 +162,7 @@ bool let_in(Worker& worker, Client& client, const InboundWay& way, int64_t start
   if (answer.allowed) return true;
   const std::string details = rbac_details(answer);
   log_refusal(worker, {.client = client,
-                       .cluster = way.tcp.cluster->name,
+                       .cluster = to.name,
                        .sni = client.inbound->sni,
                        .termination_details = details,
                        .start_us = start_us});
@@ -169,13 +170,11 @@ bool let_in(Worker& worker, Client& client, const InboundWay& way, int64_t start
   return false;
 }
 
-}  // namespace
-
 mesh::AuthorizationAnswer authorize_connection(const mesh::Authorization& policies,
                                                const Client& client) {
   const auto peer = client.stream.peer();
   return mesh::authorize(policies, {.peer = peer,
-                                    .remote = peer,
+                                    .remote = client.source(),
                                     .destination = client.destination,
                                     .uri_sans = client.inbound->peer.uri_sans,
                                     .sni = client.inbound->sni});
@@ -201,7 +200,7 @@ net::Task<void> serve_peer(Client client, Worker& worker) {
     case InboundAction::http:
       co_return worker.loop().spawn(serve_http(std::move(client), worker));
     case InboundAction::tcp:
-      if (let_in(worker, client, way, start_us))
+      if (let_in(worker, client, *way.tcp.cluster, start_us))
         worker.loop().spawn(serve_tcp(std::move(client), worker, std::move(way.tcp)));
       co_return;
     default:

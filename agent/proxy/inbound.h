@@ -22,4 +22,7 @@ net::Task<void> serve_peer(Client client, Worker& worker);
 mesh::AuthorizationAnswer authorize_connection(const mesh::Authorization& policies,
                                                const Client& client);
 
+// The same for one that is about to be carried to `to`. False: denied, logged, counted, closed.
+bool let_in(Worker& worker, Client& client, const mesh::Cluster& to, int64_t start_us);
+
 }  // namespace sallyport::proxy

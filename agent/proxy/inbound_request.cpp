@@ -11,7 +11,11 @@ namespace sallyport::proxy {
 void Exchange::describe_inbound() {
   if (!client_.inbound) return;
   record_.sni = client_.inbound->sni;
-  if (client_.inbound->mutual_tls) record_.scheme = "https";
+  keep_side(record_, client_);
+  if (client_.of_gateway())
+    describe_edge();
+  else if (client_.inbound->mutual_tls)
+    record_.scheme = "https";
   keep_downstream_tls(worker_.log(), record_, client_.stream.ssl());
 }
 
@@ -47,7 +51,7 @@ std::optional<Refusal> Exchange::authorize() {
                                     .destination = client_.destination,
                                     .uri_sans = client_.inbound->peer.uri_sans,
                                     .sni = client_.inbound->sni,
-                                    .head = &request_,
+                                    .head = &seen(),
                                     .scheme = record_.scheme,
                                     .request_id = record_.request_id,
                                     .forwarded_cert = client_.inbound->peer.forwarded_cert,

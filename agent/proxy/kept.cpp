@@ -1,5 +1,6 @@
 #include "agent/proxy/kept.h"
 
+#include "agent/proxy/gateway.h"
 #include "agent/proxy/inbound.h"
 #include "agent/proxy/worker.h"
 
@@ -13,9 +14,14 @@ Kept::Kept(KeptConnections& all, Client& client, JudgedBy judged_by)
 bool Kept::still_let_in(Worker& worker) const {
   using istio::MutualTls;
   const auto config = worker.snapshot();
-  const auto& mode = mesh::inbound_port(config->inbound, client_.destination.port()).mutual_tls;
-  const bool by_tls = client_.inbound->mutual_tls;
-  if (mode.refused || mode.mode == (by_tls ? MutualTls::disable : MutualTls::strict)) return false;
+  if (client_.of_gateway()) {
+    if (!is_still_served(*config, client_)) return false;
+  } else {
+    const auto& mode = mesh::inbound_port(config->inbound, client_.destination.port()).mutual_tls;
+    const bool by_tls = client_.inbound->mutual_tls;
+    if (mode.refused || mode.mode == (by_tls ? MutualTls::disable : MutualTls::strict))
+      return false;
+  }
   const auto& policies = config->inbound.authorization;
   if (!judged_by_) return !policies || authorize_connection(*policies, client_).allowed;
   return policies == *judged_by_ || (policies && *judged_by_ && *policies == **judged_by_);

@@ -12,6 +12,8 @@ std::string join(const std::vector<std::string>& names) {
   return text;
 }
 
+}  // namespace
+
 std::string url_encoded(std::string_view pem) {
   std::string text;
   for (const char c : pem) {
@@ -37,8 +39,6 @@ std::string url_encoded(std::string_view pem) {
   }
   return text;
 }
-
-}  // namespace
 
 std::string rbac_details(const mesh::AuthorizationAnswer& answer) {
   std::string out = "rbac_access_denied_matched_policy[";

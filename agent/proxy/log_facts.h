@@ -2,6 +2,7 @@
 #pragma once
 #include "agent/mesh/authorization.h"
 #include "agent/observe/access_log.h"
+#include "agent/proxy/client.h"
 #include "tls/session_facts.h"
 
 namespace sallyport::proxy {
@@ -10,8 +11,17 @@ namespace sallyport::proxy {
 // evaluated denies.
 std::string rbac_details(const mesh::AuthorizationAnswer& answer);
 
+// As Envoy writes a PEM into a header or a log.
+std::string url_encoded(std::string_view pem);
+
 // As Envoy writes them: SANs joined by ',', the PEM URL-encoded.
 observe::TlsFacts log_facts(const tls::SessionFacts& facts);
+
+// Which of Telemetry's modes it is of, and whether the client showed a certificate.
+inline void keep_side(observe::AccessRecord& record, const Client& client) {
+  record.server_side = client.inbound && !client.of_gateway();
+  record.mutual_tls = client.inbound && client.inbound->mutual_tls;
+}
 
 // For UPSTREAM_TLS_*, UPSTREAM_PEER_* and UPSTREAM_LOCAL_*, once a connection was chosen. `ssl`:
 // null when it is plaintext. Without such an operator in the format no work.

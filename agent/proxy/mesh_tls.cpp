@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/proxy/log_facts.h"
 #include "agent/upstream/identity.h"
 #include "tls/session_facts.h"
 
@@ -35,30 +36,54 @@ void add_quoted(std::string& out, std::string_view name, std::string_view value)
   out += '"';
 }
 
+// "By=OUR-URI;Hash=SHA-256;Subject="";URI=ITS-URI": Istio's sidecars set Subject, URI and DNS, its
+// gateways Cert before them (istio-api.md 3.5; the order is Envoy's).
+MeshPeer describe_peer(const SSL& ssl, bool with_certificate) {
+  MeshPeer out;
+  auto peer = tls::peer_certificate(ssl);
+  if (!peer) return out;
+  const auto own = tls::own_uris(ssl);
+  auto& text = out.forwarded_cert;
+  if (!own.empty()) (text += "By=") += own[0];
+  ((text += text.empty() ? "Hash=" : ";Hash=") += peer->sha256) += ';';
+  if (with_certificate)
+    ((text += "Cert=\"") += url_encoded(tls::peer_certificate_pem(ssl))) += "\";";
+  add_quoted(text, "Subject", peer->info.subject);
+  for (const auto& uri : peer->info.uris) (text += ";URI=") += uri;
+  for (const auto& name : peer->info.dns_names)
+    if (is_host_name(name)) (text += ";DNS=") += name;
+  if (peer->verified) out.uri_sans = std::move(peer->info.uris);
+  return out;
+}
+
 }  // namespace
 
-Result<tls::ServerSettingsPtr> MeshTls::settings(const mesh::Snapshot& snapshot) {
+Result<tls::PreparedServerPtr> MeshTls::settings(const mesh::Snapshot& snapshot) {
   const certs::Vault& vault = *vault_.get();
   const auto* own = vault.find(certs::identity_name);
   if (!own || !own->pair) return missing("certificate (default)", own);
   const auto* roots = vault.find(certs::mesh_roots_name);
   if (!roots || !roots->roots) return missing("roots (ROOTCA)", roots);
   const auto& parameters = snapshot.mesh.mesh_mtls;
-  const bool holds = settings_ && settings_->certificate == own->pair &&
-                     settings_->roots == roots->roots && parameters_ == parameters &&
-                     settings_->trust_domains == snapshot.inbound.trust_domains;
+  const auto* now = settings_ ? &settings_->settings() : nullptr;
+  const bool holds = now && now->certificates.front() == own->pair && now->roots == roots->roots &&
+                     parameters_ == parameters &&
+                     now->trust_domains == snapshot.inbound.trust_domains;
   if (holds) return settings_;
-  auto made = std::make_shared<tls::ServerSettings>();
-  made->certificate = own->pair;
-  made->roots = roots->roots;
-  made->roots_name = certs::mesh_roots_name;
-  made->trust_domains = snapshot.inbound.trust_domains;
+  tls::ServerSettings made;
+  made.certificates = {own->pair};
+  made.client_certificate = tls::ClientCertificate::required;
+  made.roots = roots->roots;
+  made.roots_name = certs::mesh_roots_name;
+  made.trust_domains = snapshot.inbound.trust_domains;
   // Istio's servers offer h2, too: agreed on once HTTP/2 is read here. A client that begins with it
   // unasked (istio-h2) is carried as bytes.
-  made->alpn = {"http/1.1"};
-  if (parameters) static_cast<tls::Parameters&>(*made) = upstream::parameters_of(*parameters);
+  made.alpn = {"http/1.1"};
+  if (parameters) static_cast<tls::Parameters&>(made) = upstream::parameters_of(*parameters);
+  auto prepared = tls::PreparedServer::make(std::move(made));
+  if (!prepared) return prepared.error();
   parameters_ = parameters;
-  settings_ = std::move(made);
+  settings_ = std::move(*prepared);
   return settings_;
 }
 
@@ -68,22 +93,8 @@ Result<tls::SslPtr> MeshTls::open(const mesh::Snapshot& snapshot, std::string_vi
   return context_.open(std::move(*with), hello);
 }
 
-// "By=OUR-URI;Hash=SHA-256;Subject="";URI=ITS-URI": Istio's sidecars set Subject, URI and DNS
-// (istio-api.md 3.5).
-MeshPeer mesh_peer(const SSL& ssl) {
-  MeshPeer out;
-  auto peer = tls::peer_certificate(ssl);
-  if (!peer) return out;
-  const auto own = tls::own_uris(ssl);
-  auto& text = out.forwarded_cert;
-  if (!own.empty()) (text += "By=") += own[0];
-  ((text += text.empty() ? "Hash=" : ";Hash=") += peer->sha256) += ';';
-  add_quoted(text, "Subject", peer->info.subject);
-  for (const auto& uri : peer->info.uris) (text += ";URI=") += uri;
-  for (const auto& name : peer->info.dns_names)
-    if (is_host_name(name)) (text += ";DNS=") += name;
-  out.uri_sans = std::move(peer->info.uris);
-  return out;
-}
+MeshPeer mesh_peer(const SSL& ssl) { return describe_peer(ssl, false); }
+
+MeshPeer gateway_peer(const SSL& ssl) { return describe_peer(ssl, true); }
 
 }  // namespace sallyport::proxy

@@ -25,12 +25,12 @@ public:
   Result<tls::SslPtr> open(const mesh::Snapshot& snapshot, std::string_view hello);
 
 private:
-  Result<tls::ServerSettingsPtr> settings(const mesh::Snapshot& snapshot);
+  Result<tls::PreparedServerPtr> settings(const mesh::Snapshot& snapshot);
 
   Published<certs::Vault>::Reader vault_;
-  tls::ServerContext context_;
+  tls::ServerContext context_{tls::ServerKind::mesh};
   // Made anew when what it was made from changes.
-  tls::ServerSettingsPtr settings_;
+  tls::PreparedServerPtr settings_;
   std::shared_ptr<const istio::TlsDefaults> parameters_;
 };
 
@@ -41,5 +41,8 @@ struct MeshPeer {
 };
 // REQUIRES: the handshake is done.
 MeshPeer mesh_peer(const SSL& ssl);
+// The same of a gateway's client, whose certificate the upstream gets to see, too. One that nobody
+// vouches for (insecureSkipVerify) is shown and is no principal.
+MeshPeer gateway_peer(const SSL& ssl);
 
 }  // namespace sallyport::proxy

@@ -116,6 +116,7 @@ std::optional<Refusal> Exchange::check_upgrade() {
 
 std::optional<Refusal> Exchange::route() {
   if (auto refusal = check_upgrade()) return refusal;
+  if (client_.of_gateway()) return route_gateway();
   if (client_.inbound) return route_inbound();
   const auto& config = worker_.snapshot();
   const mesh::RequestFacts facts{.authority = record_.authority,

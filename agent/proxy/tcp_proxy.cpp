@@ -54,10 +54,12 @@ struct Session {
     record.upstream_host = plan.upstream.host;
     record.upstream_local = plan.upstream.local;
     record.downstream_local = client.destination;
-    record.downstream_remote = record.downstream_direct_remote = client.stream.peer();
+    record.downstream_remote = client.source();
+    record.downstream_direct_remote = client.stream.peer();
     record.cluster = plan.cluster->name;
     record.sni = plan.sni.str();
     record.connection_id = client.id;
+    keep_side(record, client);
     record.attempts = 1;
     const auto& upstream = plan.upstream.stream;
     keep_upstream_tls(worker.log(), record, upstream ? upstream.ssl() : nullptr);
@@ -126,10 +128,11 @@ net::Task<void> carry(std::unique_ptr<Session> session) {
 
 upstream::Need tcp_need(const Client& client, const mesh::Cluster& cluster) {
   upstream::Need need;
-  need.original_destination = client.destination;
+  // What was dialled is a gateway's own address.
+  if (!client.of_gateway()) need.original_destination = client.destination;
   need.http = false;
   if (cluster.load && cluster.load->hash) {
-    need.hash = mesh::connection_hash(*cluster.load->hash, client.stream.peer().ip());
+    need.hash = mesh::connection_hash(*cluster.load->hash, client.source().ip());
   }
   return need;
 }
@@ -146,10 +149,12 @@ void log_refusal(Worker& worker, const TcpRefusal& refusal) {
   record.downstream_failure_reason = refusal.downstream_failure_reason;
   record.upstream_host = refusal.upstream_host;
   record.downstream_local = refusal.client.destination;
-  record.downstream_remote = record.downstream_direct_remote = refusal.client.stream.peer();
+  record.downstream_remote = refusal.client.source();
+  record.downstream_direct_remote = refusal.client.stream.peer();
   record.cluster = refusal.cluster;
   record.sni = refusal.sni;
   record.connection_id = refusal.client.id;
+  keep_side(record, refusal.client);
   worker.metrics().count_end(record);
   worker.log().write(record);
 }

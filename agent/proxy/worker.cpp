@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "agent/proxy/gateway.h"
 #include "agent/proxy/inbound.h"
 #include "agent/proxy/outbound.h"
 
@@ -27,27 +28,31 @@ Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOpti
       snapshots_(sources.snapshots),
       header_values_(dns.warn),
       mesh_tls_(sources.vault),
+      gateway_tls_(sources.vault),
       resolver_(loop_, std::move(dns)),
       upstreams_({loop_, resolver_, sources.vault, sources.metrics,
                   own_ports(sources.snapshots.current())}),
       random_state_(std::random_device{}() | 1) {
+  const auto& addresses = snapshot()->proxy.addresses;
+  if (!addresses.empty()) own_address_ = IpAddress::parse(addresses.front()).value_or(IpAddress());
   tick_ = loop_.each_tick([this] {
     kept_.look_again(*this);  // Takes the newest snapshot: without a client for hours, too.
     log_->flush();
   });
-  const auto listen = [this](int fd, bool inbound) {
-    auto& listeners = inbound ? inbound_listeners_ : outbound_listeners_;
-    listeners.push_back(std::make_unique<net::Listener>(
-        loop_, fd, [this, inbound](net::Stream client) { accepted(std::move(client), inbound); },
-        [this] { metrics_.descriptors_starved.add(); }));
-  };
-  for (const int fd : sockets.outbound) listen(fd, false);
-  for (const int fd : sockets.inbound) listen(fd, true);
+  for (const int fd : sockets.outbound) outbound_listeners_.push_back(listener(fd, Door::outbound));
+  for (const int fd : sockets.inbound) inbound_listeners_.push_back(listener(fd, Door::inbound));
+}
+
+std::unique_ptr<net::Listener> Worker::listener(int fd, Door door) {
+  return std::make_unique<net::Listener>(
+      loop_, fd, [this, door](net::Stream client) { accepted(std::move(client), door); },
+      [this] { metrics_.descriptors_starved.add(); });
 }
 
 Worker::~Worker() {
   inbound_listeners_.clear();
   outbound_listeners_.clear();
+  gateway_listeners_.clear();
   tick_.reset();
   loop_.end_tasks();  // Connections use upstreams_ and log_, which are destroyed before loop_.
   log_->flush();
@@ -70,7 +75,9 @@ void Worker::post(std::function<void()> job) { loop_.post(std::move(job)); }
 void Worker::drain(const Drain& what) {
   post([this, what] {
     draining_inbound_ = true;
+    stopped_accepting_ |= what.stop_accepting;
     if (what.stop_accepting) inbound_listeners_.clear();
+    if (what.stop_accepting) gateway_listeners_.clear();
     if (what.inbound_only) return;
     draining_outbound_ = true;
     if (what.stop_accepting) outbound_listeners_.clear();
@@ -83,13 +90,30 @@ void Worker::count(const mesh::AuthorizationAnswer& answer) {
   if (!answer.dry_run.empty()) metrics_.rbac_shadow_denied.add();
 }
 
-void Worker::accepted(net::Stream client, bool inbound) {
+void Worker::listen(int listening_fd, const SocketAddress& at) {
+  post([this, listening_fd, at] {
+    auto made = listener(listening_fd, Door::gateway);
+    if (!stopped_accepting_) gateway_listeners_[at] = std::move(made);
+  });
+}
+
+void Worker::stop_listening(const SocketAddress& at) {
+  post([this, at] { gateway_listeners_.erase(at); });
+}
+
+void Worker::accepted(net::Stream client, Door door) {
   if (loop_.spawned() >= limits::connections_per_worker) {
     metrics_.descriptors_starved.add();
     return client.abort();
   }
-  loop_.spawn(inbound ? serve_inbound(std::move(client), *this)
-                      : serve_outbound(std::move(client), *this));
+  switch (door) {
+    case Door::outbound:
+      return loop_.spawn(serve_outbound(std::move(client), *this));
+    case Door::inbound:
+      return loop_.spawn(serve_inbound(std::move(client), *this));
+    case Door::gateway:
+      return loop_.spawn(serve_gateway(std::move(client), *this));
+  }
 }
 
 }  // namespace sallyport::proxy

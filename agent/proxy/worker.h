@@ -7,6 +7,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "agent/core/published.h"
@@ -17,6 +18,7 @@
 #include "agent/net/loop.h"
 #include "agent/observe/access_log.h"
 #include "agent/observe/metrics.h"
+#include "agent/proxy/gateway_tls.h"
 #include "agent/proxy/header_values.h"
 #include "agent/proxy/kept.h"
 #include "agent/proxy/mesh_tls.h"
@@ -52,6 +54,10 @@ public:
   // upstreams are closed, too. May be called again to add to it.
   void drain(const Drain& what);
   void post(std::function<void()> job);  // any thread: runs on the worker's
+  // Of a gateway, any thread: takes connections from `listening_fd`, which it takes over, until
+  // stop_listening() for the same address. Those that are open stay.
+  void listen(int listening_fd, const SocketAddress& at);
+  void stop_listening(const SocketAddress& at);
 
   net::Loop& loop() { return loop_; }
   const mesh::SnapshotPtr& snapshot() { return snapshots_.get(); }  // the newest
@@ -61,15 +67,19 @@ public:
   http::RequestIds& request_ids() { return request_ids_; }
   HeaderValues& header_values() { return header_values_; }
   MeshTls& mesh_tls() { return mesh_tls_; }
+  GatewayTls& gateway_tls() { return gateway_tls_; }
   KeptConnections& kept() { return kept_; }
   void count(const mesh::AuthorizationAnswer& answer);
   http::HttpDate& date() { return date_; }
+  const IpAddress& own_address() const { return own_address_; }  // the pod's; unset: not known
   uint32_t random();  // for balancing and shares of requests, not for secrets
   bool draining(bool inbound) const { return inbound ? draining_inbound_ : draining_outbound_; }
   std::size_t connections() const { return loop_.spawned(); }
 
 private:
-  void accepted(net::Stream client, bool inbound);
+  enum class Door : uint8_t { outbound, inbound, gateway };
+  void accepted(net::Stream client, Door door);
+  std::unique_ptr<net::Listener> listener(int fd, Door door);
 
   observe::WorkerMetrics& metrics_;
   std::unique_ptr<observe::AccessLog::Writer> log_;
@@ -77,14 +87,17 @@ private:
   net::Loop loop_;
   HeaderValues header_values_;
   MeshTls mesh_tls_;
+  GatewayTls gateway_tls_;
   KeptConnections kept_;
   dns::Resolver resolver_;
   upstream::Upstreams upstreams_;
   std::shared_ptr<void> tick_;
   std::vector<std::unique_ptr<net::Listener>> outbound_listeners_, inbound_listeners_;
+  std::unordered_map<SocketAddress, std::unique_ptr<net::Listener>, AddressHash> gateway_listeners_;
   http::RequestIds request_ids_;
   http::HttpDate date_;
-  bool draining_inbound_ = false, draining_outbound_ = false;
+  IpAddress own_address_;
+  bool draining_inbound_ = false, draining_outbound_ = false, stopped_accepting_ = false;
   uint64_t random_state_;
 };
 

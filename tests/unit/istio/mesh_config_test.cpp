@@ -117,6 +117,24 @@ const Case cases[] = {
      "m.yaml:1: MeshConfig: accessLogFormat: with accessLogEncoding JSON it must be a JSON object, "
      "found a list"},
 };
+const Case topology_cases[] = {
+    {"a mistyped way with client certificates",
+     "defaultConfig:\n  gatewayTopology:\n    forwardClientCertDetails: SANITISE",
+     "m.yaml:3: MeshConfig: defaultConfig.gatewayTopology.forwardClientCertDetails: unsupported "
+     "value \"SANITISE\", supported: UNDEFINED, SANITIZE, FORWARD_ONLY, APPEND_FORWARD, "
+     "SANITIZE_SET, ALWAYS_FORWARD_ONLY"},
+    {"less than no proxies", "defaultConfig: {gatewayTopology: {numTrustedProxies: -1}}",
+     "m.yaml:1: MeshConfig: defaultConfig.gatewayTopology.numTrustedProxies: -1 is not a whole "
+     "number from 0 to 4294967295"},
+    {"more proxies than 32 bits count",
+     "defaultConfig: {gatewayTopology: {numTrustedProxies: 4294967296}}",
+     "m.yaml:1: MeshConfig: defaultConfig.gatewayTopology.numTrustedProxies: 4294967296 is not a "
+     "whole number from 0 to 4294967295"},
+    {"a PROXY protocol that is no object",
+     "defaultConfig: {gatewayTopology: {proxyProtocol: true}}",
+     "m.yaml:1: MeshConfig: defaultConfig.gatewayTopology.proxyProtocol: expected an object, found "
+     "a boolean"},
+};
 class MeshConfigValidation : public testing::TestWithParam<Case> {};
 TEST_P(MeshConfigValidation, SaysWhatIsWrongAndWhere) {
   const auto read = decode_mesh_config(GetParam().text, "m.yaml");
@@ -125,6 +143,7 @@ TEST_P(MeshConfigValidation, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(read.findings[0].severity, Severity::error) << GetParam().name;
 }
 INSTANTIATE_TEST_SUITE_P(Spec, MeshConfigValidation, testing::ValuesIn(cases));
+INSTANTIATE_TEST_SUITE_P(GatewayTopology, MeshConfigValidation, testing::ValuesIn(topology_cases));
 
 TEST(MeshConfigDecoding, ReadsAccessLogsInJson) {
   const auto read = decode_mesh_config(
@@ -159,6 +178,45 @@ TEST(ProxyConfigDecoding, GoesFieldByFieldOverTheBase) {
   EXPECT_EQ(read.config.drain_duration, milliseconds(1'000));
   EXPECT_EQ(read.config.proxy_metadata,
             (std::map<std::string, std::string>{{"A", "own"}, {"B", "base"}}));
+}
+
+TEST(ProxyConfigDecoding, ReadsWhatStandsBeforeAGateway) {
+  const auto read = decode_mesh_config(
+      "defaultConfig:\n  gatewayTopology:\n    numTrustedProxies: 2\n"
+      "    forwardClientCertDetails: APPEND_FORWARD\n    proxyProtocol: {}\n",
+      "m.yaml");
+  EXPECT_TRUE(read.findings.empty()) << testing::PrintToString(texts(read.findings));
+  const auto& topology = read.config.default_config.gateway_topology;
+  EXPECT_EQ(topology.trusted_proxies, 2u);
+  EXPECT_EQ(topology.forward_client_cert, ForwardClientCert::append_forward);
+  EXPECT_TRUE(topology.proxy_protocol);
+  EXPECT_EQ(decode_mesh_config("", "").config.default_config.gateway_topology, GatewayTopology());
+}
+
+TEST(ProxyConfigDecoding, KnowsEveryWayWithClientCertificates) {
+  const auto read = [](const std::string& value) {
+    return decode_proxy_config("gatewayTopology: {forwardClientCertDetails: " + value + "}", "p",
+                               {})
+        .config.gateway_topology.forward_client_cert;
+  };
+  EXPECT_EQ(read("UNDEFINED"), ForwardClientCert::undefined);
+  EXPECT_EQ(read("SANITIZE"), ForwardClientCert::sanitize);
+  EXPECT_EQ(read("FORWARD_ONLY"), ForwardClientCert::forward_only);
+  EXPECT_EQ(read("APPEND_FORWARD"), ForwardClientCert::append_forward);
+  EXPECT_EQ(read("SANITIZE_SET"), ForwardClientCert::sanitize_set);
+  EXPECT_EQ(read("ALWAYS_FORWARD_ONLY"), ForwardClientCert::always_forward_only);
+  EXPECT_EQ(read("5"), ForwardClientCert::always_forward_only);
+}
+
+TEST(ProxyConfigDecoding, TakesAGatewaysTopologyAsAWhole) {
+  ProxyConfig base;
+  base.gateway_topology = {.trusted_proxies = 3, .proxy_protocol = true};
+  const auto kept = decode_proxy_config(R"({"gatewayTopology":null})", "PROXY_CONFIG", base);
+  EXPECT_EQ(kept.config.gateway_topology, base.gateway_topology);
+  const auto read =
+      decode_proxy_config(R"({"gatewayTopology":{"numTrustedProxies":1}})", "PROXY_CONFIG", base);
+  EXPECT_TRUE(read.findings.empty());
+  EXPECT_EQ(read.config.gateway_topology, GatewayTopology{.trusted_proxies = 1});
 }
 
 TEST(MeshConfig, ReadsTheWholeDefaultRetryPolicy) {

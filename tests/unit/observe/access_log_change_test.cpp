@@ -12,8 +12,12 @@ namespace {
 
 class LogChange : public AccessLogTest {
 protected:
-  LogSettings settings(const std::string& name, const std::string& format = "%REQ(:PATH)%") const {
+  LogSettings logger(const std::string& name, const std::string& format = "%REQ(:PATH)%") const {
     return {.path = directory_ / name, .format = format};
+  }
+  std::vector<LogSettings> settings(const std::string& name,
+                                    const std::string& format = "%REQ(:PATH)%") const {
+    return {logger(name, format)};
   }
   std::string text(const std::string& name) const { return content(directory_ / name); }
   // Whether this process has the file open.
@@ -33,7 +37,7 @@ TEST_F(LogChange, OfTheFormatCountsForTheNextLine) {
   ASSERT_TRUE(log->change(settings("log", "<%REQ(:PATH)%>")));
   write(*writer, "/b");
   ASSERT_TRUE(log->change(
-      {.path = directory_ / "log", .format = "{\"p\":\"%REQ(:PATH)%\"}", .json = true}));
+      {{.path = directory_ / "log", .format = "{\"p\":\"%REQ(:PATH)%\"}", .json = true}}));
   write(*writer, "/c");
   writer->flush();
   await([&] { return text("log") == "/a\n</b>\n{\"p\":\"/c\"}\n"; });

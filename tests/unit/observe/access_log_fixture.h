@@ -21,8 +21,8 @@ protected:
   }
   ~AccessLogTest() override { std::filesystem::remove_all(directory_); }
 
-  std::unique_ptr<AccessLog> open() { return open({.path = path_, .format = "%REQ(:PATH)%"}); }
-  static std::unique_ptr<AccessLog> open(const LogSettings& settings) {
+  std::unique_ptr<AccessLog> open() { return open({{.path = path_, .format = "%REQ(:PATH)%"}}); }
+  static std::unique_ptr<AccessLog> open(const std::vector<LogSettings>& settings) {
     auto log = AccessLog::open(settings);
     EXPECT_TRUE(log) << (log ? "" : log.error().context);
     return std::move(*log);

@@ -51,9 +51,8 @@ TEST_F(AccessLogTest, AppendsToWhatIsThere) {
   EXPECT_EQ(content(path_), "before\n/a\n");
 }
 
-TEST_F(AccessLogTest, IsOffWithoutAPath) {
-  path_.clear();
-  const auto log = open();
+TEST_F(AccessLogTest, IsOffWithoutALogger) {
+  const auto log = open({});
   const auto writer = log->writer();
   EXPECT_FALSE(writer->on());
   write(*writer, "/a");
@@ -63,13 +62,13 @@ TEST_F(AccessLogTest, IsOffWithoutAPath) {
 }
 
 TEST_F(AccessLogTest, ThatCannotBeOpenedSaysWhy) {
-  const auto log = AccessLog::open({.path = directory_ / "no" / "log"});
+  const auto log = AccessLog::open({{.path = directory_ / "no" / "log"}});
   ASSERT_FALSE(log);
   EXPECT_NE(log.error().context.find("no/log: No such file or directory"), std::string::npos);
 }
 
 TEST_F(AccessLogTest, WithABadFormatNamesTheOperator) {
-  const auto log = AccessLog::open({.path = path_, .format = "%FOO%"});
+  const auto log = AccessLog::open({{.path = path_, .format = "%FOO%"}});
   ASSERT_FALSE(log);
   EXPECT_NE(log.error().context.find("%FOO%"), std::string::npos);
 }
@@ -139,7 +138,7 @@ TEST_F(AccessLogTest, SurvivesAFullDiskAndGoesOnAfterIt) {
 TEST_F(AccessLogTest, TellsOnceThatWritingFailsAndOnceThatItGoesWellAgain) {
   std::filesystem::create_symlink("/dev/full", path_);
   std::vector<std::string> told;  // by the log thread; read when it has ended
-  auto log = AccessLog::open({.path = path_, .format = "%REQ(:PATH)%"},
+  auto log = AccessLog::open({{.path = path_, .format = "%REQ(:PATH)%"}},
                              [&told](const std::string& line) { told.push_back(line); });
   ASSERT_TRUE(log);
   auto writer = (*log)->writer();
@@ -247,7 +246,7 @@ AccessRecord full_record() {
 
 TEST_F(AccessLogTest, AllocatesNothingForALine) {
   for (const bool json : {false, true}) {
-    const auto log = open({.path = path_, .json = json});
+    const auto log = open({{.path = path_, .json = json}});
     const auto writer = log->writer();
     AccessRecord record = full_record();
     writer->write(record);
@@ -260,9 +259,31 @@ TEST_F(AccessLogTest, AllocatesNothingForALine) {
   }
 }
 
+TEST_F(AccessLogTest, AllocatesNothingForAFilter) {
+  const auto log = open({{.path = path_,
+                          .json = true,
+                          .omit_empty = true,
+                          .filter = "upstream.address == '[2001:db8::1]:443' && "
+                                    "request.path.matches('^/[a-z]+$') && "
+                                    "request.headers['x'] in ['a', 'b'] && "
+                                    "!has(response.code) && request.duration < duration('1s')"}});
+  const auto writer = log->writer();
+  AccessRecord record = full_record();
+  record.more().request.keep("x", "b");
+  writer->write(record);
+  const auto before = test::allocations;
+  for (int i = 0; i < 20; i++) writer->write(record);
+  EXPECT_EQ(test::allocations - before, 0u);
+  writer->flush();
+  await([&] {
+    const auto text = content(path_);
+    return std::count(text.begin(), text.end(), '\n') == 21;
+  });
+}
+
 // What the proxy calls for each request, whatever the format.
 TEST_F(AccessLogTest, KeepsNothingThatTheFormatDoesNotAskFor) {
-  const auto log = open({.path = path_});
+  const auto log = open({{.path = path_}});
   const auto writer = log->writer();
   AccessRecord record = full_record();
   const auto before = test::allocations;

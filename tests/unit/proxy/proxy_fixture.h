@@ -83,7 +83,7 @@ protected:
   }
 
   void start() {
-    auto log = observe::AccessLog::open({.path = log_path_, .format = log_format_});
+    auto log = observe::AccessLog::open({{.path = log_path_, .format = log_format_}});
     ASSERT_TRUE(log) << log.error().context;
     log_ = std::move(*log);
     const Worker::Sources sources{*snapshots_, vault_, *log_, metrics_};

@@ -1,0 +1,146 @@
+#include "agent/cli/gateway_listeners.h"
+
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <set>
+
+#include "agent/cli/listening.h"
+#include "agent/net/listener.h"
+#include "agent/proxy/worker.h"
+
+namespace sallyport::cli {
+namespace {
+
+constexpr auto next_try = std::chrono::seconds(5);
+
+// Whose server it is, for messages.
+std::string wanted_by(const mesh::GatewayListener& listener) {
+  const mesh::GatewayChain* chain = listener.plain.get();
+  if (!chain) chain = listener.any_tls.get();
+  const auto& names = listener.by_sni;
+  if (!chain && !names.exact.empty()) chain = names.exact.begin()->second.get();
+  if (!chain && !names.suffix.empty()) chain = names.suffix.begin()->second.get();
+  return chain ? text_at(chain->from, chain->line) : "";
+}
+
+using Wanted = std::map<std::string, std::pair<SocketAddress, std::string>>;  // by the address
+
+Wanted addresses_in(const mesh::GatewayPorts& ports) {
+  Wanted out;
+  for (const auto& [port, listener] : ports.by_port)
+    for (const auto& address : everywhere(port))
+      out.try_emplace(address.text(), address, wanted_by(*listener));
+  for (const auto& [address, listener] : ports.by_address)
+    out.try_emplace(address.text(), address, wanted_by(*listener));
+  return out;
+}
+
+}  // namespace
+
+struct GatewayListeners::State {
+  State(boost::asio::io_context& io, const std::vector<std::unique_ptr<proxy::Worker>>& all, Log to)
+      : workers(all), log(std::move(to)), timer(io) {}
+
+  Result<void> open(const SocketAddress& address);
+  void try_all();
+  void close_unwanted();
+  void tell(const std::string& address, const std::string& problem);
+  void await_next_try();
+
+  const std::vector<std::unique_ptr<proxy::Worker>>& workers;
+  Log log;
+  boost::asio::steady_timer timer;
+  Wanted wanted;
+  std::map<std::string, SocketAddress> opened;
+  std::map<std::string, std::string> problems;  // by the address
+  bool stopped = false;
+  std::shared_ptr<int> alive = std::make_shared<int>();
+};
+
+// One a worker, or none.
+Result<void> GatewayListeners::State::open(const SocketAddress& address) {
+  std::vector<int> sockets;
+  for (std::size_t i = 0; i < workers.size(); i++) {
+    auto fd = net::open_listening_socket(address);
+    if (!fd) {
+      for (const int one : sockets) ::close(one);
+      return fd.error();
+    }
+    sockets.push_back(*fd);
+  }
+  for (std::size_t i = 0; i < workers.size(); i++) workers[i]->listen(sockets[i], address);
+  return {};
+}
+
+void GatewayListeners::State::tell(const std::string& address, const std::string& problem) {
+  auto& told = problems[address];
+  if (told == problem) return;
+  told = problem;
+  log.warn(problem);
+}
+
+void GatewayListeners::State::try_all() {
+  bool failed = false;
+  for (const auto& [text, entry] : wanted) {
+    if (opened.contains(text)) continue;
+    const auto& [address, by] = entry;
+    if (const auto done = open(address); !done) {
+      failed = true;
+      tell(text, done.error().context + (by.empty() ? "" : "; wanted by " + by));
+      continue;
+    }
+    problems.erase(text);
+    opened.emplace(text, address);
+    log.info("listening on " + text + (by.empty() ? "" : " for " + by));
+  }
+  if (failed) await_next_try();
+}
+
+void GatewayListeners::State::close_unwanted() {
+  for (auto at = opened.begin(); at != opened.end();) {
+    if (wanted.contains(at->first)) {
+      ++at;
+      continue;
+    }
+    for (const auto& worker : workers) worker->stop_listening(at->second);
+    log.info("no longer listening on " + at->first);
+    at = opened.erase(at);
+  }
+  std::erase_if(problems, [this](const auto& entry) { return !wanted.contains(entry.first); });
+}
+
+void GatewayListeners::State::await_next_try() {
+  timer.expires_after(next_try);
+  timer.async_wait([this, guard = std::weak_ptr<int>(alive)](boost::system::error_code error) {
+    if (!error && !guard.expired() && !stopped) try_all();
+  });
+}
+
+GatewayListeners::GatewayListeners(boost::asio::io_context& io,
+                                   const std::vector<std::unique_ptr<proxy::Worker>>& workers,
+                                   Log log)
+    : state_(std::make_unique<State>(io, workers, std::move(log))) {}
+GatewayListeners::~GatewayListeners() = default;
+
+void GatewayListeners::follow(const mesh::Snapshot& config) {
+  if (state_->stopped) return;
+  state_->wanted = addresses_in(config.gateway);
+  state_->timer.cancel();
+  state_->close_unwanted();
+  state_->try_all();
+}
+
+void GatewayListeners::stop() {
+  state_->stopped = true;
+  state_->timer.cancel();
+}
+
+std::vector<std::string> GatewayListeners::problems() const {
+  std::vector<std::string> out;
+  for (const auto& [address, problem] : state_->problems) out.push_back(problem);
+  return out;
+}
+
+}  // namespace sallyport::cli

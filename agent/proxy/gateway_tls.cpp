@@ -1,0 +1,152 @@
+#include "agent/proxy/gateway_tls.h"
+
+#include "agent/istio/resources.h"
+#include "tls/server_settings.h"
+
+namespace sallyport::proxy {
+namespace {
+
+using Certificates = std::vector<std::shared_ptr<const certs::KeyPair>>;
+using Roots = std::shared_ptr<const certs::TrustStore>;
+
+Error not_there(const mesh::GatewayChain& chain, std::string_view what, const std::string& name,
+                const certs::VaultEntry* entry) {
+  std::string why = "server " + chain.name + " has no " + std::string(what) + " (" + name + ")";
+  if (entry && !entry->problem.empty()) why += ": " + entry->problem;
+  return {Fault::missing_secret, Side::local, false, std::move(why),
+          text_at(chain.from, chain.line)};
+}
+
+Result<Certificates> certificates_of(const mesh::GatewayChain& chain, const certs::Vault& vault) {
+  Certificates out;
+  for (const auto& name : chain.tls->certificates) {
+    const auto* entry = vault.find(name);
+    if (!entry || !entry->pair) return not_there(chain, "certificate", name, entry);
+    out.push_back(entry->pair);
+  }
+  return out;
+}
+
+Result<Roots> roots_of(const mesh::GatewayChain& chain, const certs::Vault& vault) {
+  const auto& name = chain.tls->roots;
+  if (name.empty()) return Roots();
+  const auto* entry = vault.find(name);
+  if (!entry || !entry->roots) return not_there(chain, "CA for its clients", name, entry);
+  return entry->roots;
+}
+
+tls::Version version_of(istio::TlsVersion asked, tls::Version usual) {
+  switch (asked) {
+    case istio::TlsVersion::v1_0:
+      return tls::Version::tls_1_0;
+    case istio::TlsVersion::v1_1:
+      return tls::Version::tls_1_1;
+    case istio::TlsVersion::v1_2:
+      return tls::Version::tls_1_2;
+    case istio::TlsVersion::v1_3:
+      return tls::Version::tls_1_3;
+    default:
+      return usual;
+  }
+}
+
+// The server's own words, else those of the mesh (tlsDefaults). What this OpenSSL does not have was
+// warned of when the configuration was read.
+Result<tls::Parameters> parameters_for(const mesh::TlsTermination& termination) {
+  tls::Parameters out;
+  const auto& mesh = termination.defaults;
+  if (mesh && mesh->only_tls_1_3) out.lowest = tls::Version::tls_1_3;
+  out.lowest = version_of(termination.lowest, out.lowest);
+  out.highest = version_of(termination.highest, out.highest);
+  const bool own_ciphers = !mesh || !termination.cipher_suites.empty();
+  const bool own_curves = !mesh || !termination.ecdh_curves.empty();
+  auto ciphers =
+      tls::available_ciphers(own_ciphers ? termination.cipher_suites : mesh->cipher_suites);
+  if (!ciphers) return ciphers.error();
+  auto curves = tls::available_curves(own_curves ? termination.ecdh_curves : mesh->ecdh_curves);
+  if (!curves) return curves.error();
+  out.ciphers = std::move(ciphers->list);
+  out.curves = std::move(curves->list);
+  return out;
+}
+
+Result<void> set_pins(const mesh::TlsTermination& termination, tls::ServerSettings& out) {
+  for (const auto& text : termination.certificate_spki) {
+    auto pin = tls::parse_spki_pin(text);
+    if (!pin) return pin.error();
+    out.certificate_spki.push_back(*pin);
+  }
+  for (const auto& text : termination.certificate_hash) {
+    auto pin = tls::parse_certificate_pin(text);
+    if (!pin) return pin.error();
+    out.certificate_hash.push_back(*pin);
+  }
+  return {};
+}
+
+Result<tls::PreparedServerPtr> prepare(const mesh::GatewayChain& chain, Certificates certificates,
+                                       Roots roots) {
+  const auto& termination = *chain.tls;
+  auto parameters = parameters_for(termination);
+  if (!parameters) return parameters.error();
+  tls::ServerSettings out;
+  static_cast<tls::Parameters&>(out) = std::move(*parameters);
+  out.certificates = std::move(certificates);
+  out.server_name = chain.name;
+  if (termination.asks_for_client())
+    out.client_certificate = termination.needs_client() ? tls::ClientCertificate::required
+                                                        : tls::ClientCertificate::optional;
+  out.roots = std::move(roots);
+  out.roots_name = termination.roots;
+  out.names_roots = true;
+  out.names = termination.names;
+  if (auto set = set_pins(termination, out); !set) return set.error();
+  out.accept_untrusted = termination.skip_verify;
+  // Istio's gateways offer h2, too: agreed on once HTTP/2 is read here.
+  out.alpn = {"http/1.1"};
+  return tls::PreparedServer::make(std::move(out));
+}
+
+}  // namespace
+
+Result<tls::PreparedServerPtr> GatewayTls::server_for(const mesh::GatewayChainPtr& chain) {
+  if (const auto& vault = vault_.get(); vault != seen_) {
+    seen_ = vault;
+    generation_++;
+  }
+  auto& known = ready_[chain.get()];
+  if (known.server && known.generation == generation_) return known.server;
+  auto certificates = certificates_of(*chain, *seen_);
+  if (!certificates) return certificates.error();
+  auto roots = roots_of(*chain, *seen_);
+  if (!roots) return roots.error();
+  const auto* now = known.server ? &known.server->settings() : nullptr;
+  if (!now || now->certificates != *certificates || now->roots != *roots) {
+    auto made = prepare(*chain, std::move(*certificates), std::move(*roots));
+    if (!made) {
+      auto error = made.error();
+      error.resource = text_at(chain->from, chain->line);
+      return error;
+    }
+    known.server = std::move(*made);
+  }
+  known.chain = chain;
+  known.generation = generation_;
+  return known.server;
+}
+
+Result<tls::SslPtr> GatewayTls::open(const mesh::GatewayChainPtr& chain, std::string_view hello) {
+  auto server = server_for(chain);
+  if (!server) return server.error();
+  if (!context_) context_ = std::make_unique<tls::ServerContext>(tls::ServerKind::gateway);
+  return context_->open(std::move(*server), hello);
+}
+
+void GatewayTls::forget_unused() {
+  std::erase_if(ready_, [](const auto& entry) {
+    const auto& chain = entry.second.chain;
+    return !chain || chain.use_count() == 1;
+  });
+}
+
+}  // namespace sallyport::proxy
