@@ -32,6 +32,7 @@ inline constexpr auto silent_client_grace = 5ms;  // before a silent client's up
 // first: a hello that came later would meet the app's plaintext
 inline constexpr auto silent_peer_grace = 500ms;
 inline constexpr auto mesh_handshake_time = 15s;  // Istio's gateways give as long
+inline constexpr auto gateway_hello_time = 15s;   // until it begins: Envoy's listener filters
 inline constexpr auto client_hello_time = 10s;    // from its first byte to its last
 // A ClientHello offers a few; more is no ClientHello
 inline constexpr std::size_t alpn_protocols = 32;
@@ -118,6 +119,13 @@ inline constexpr std::size_t log_filter_bytes = 4096, log_filter_nodes = 256;
 inline constexpr int log_filter_depth = 32;
 // For a full pipe that the configuration no longer names: then the new file has waited enough
 inline constexpr auto log_left_pipe_time = 1s;
+
+// Metrics: series of Istio's a worker (1 to 2 KiB each with their labels), what is remembered of
+// which request belongs to which, and identities of peers
+inline constexpr std::size_t metric_series = 10'000;
+inline constexpr std::size_t metric_paths = 20'000;
+inline constexpr std::size_t metric_principals = 10'000;
+inline constexpr std::size_t metric_label_bytes = 1024;  // of one value; the rest is cut off
 
 // Draining (istio-agent: terminationDrainDuration)
 inline constexpr auto drain_time = 5s;

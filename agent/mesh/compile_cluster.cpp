@@ -117,6 +117,7 @@ void add_workload(const ServiceWorkload& serving, uint16_t port, const Selection
   }
   if (out.tls.automatic)
     endpoint.mesh_tls = endpoint_mtls(serving, port, selection.workloads->policies()).on();
+  endpoint.workload = facts_of(serving);
   selection.localities->place(workload, endpoint);
   out.endpoints.push_back(std::move(endpoint));
 }
@@ -199,7 +200,9 @@ void apply_tls(const TlsQuestion& question, Cluster& out, std::vector<istio::Fin
   }
   out.tls = std::move(*tls);
   if (out.tls.of_rule()) out.tls.parameters = question.workloads.input().mesh.tls_defaults;
-  if (question.port.kind == PortKind::tls && out.tls.of_rule()) {
+  // A gateway's clients speak HTTP to it, or what its server makes of their TLS.
+  const bool of_sidecar = question.workloads.input().proxy.type == istio::Proxy::Type::sidecar;
+  if (of_sidecar && question.port.kind == PortKind::tls && out.tls.of_rule()) {
     findings.push_back(finding(istio::Severity::warning, question.rule->metadata,
                                field_of(question),
                                "TLS inside TLS: port " + std::to_string(out.port) + " of " +

@@ -22,7 +22,7 @@ net::Task<std::optional<upstream::Failure>> upstream_speaks(Worker& worker,
   co_return std::nullopt;
 }
 
-// The first byte may take its time (up to tcp_idle); those after it may not.
+// The first byte may take its time; those after it may not.
 net::Task<FirstBytes> sniff_client(Client& client, FirstBytes found) {
   for (bool ended = false;;) {
     if (!client.inbox.empty() || ended) {
@@ -54,7 +54,7 @@ net::Task<FirstBytes> first_bytes(Client& client, Worker& worker, Expected expec
     found.preface.protocol = sniff::Protocol::opaque;
     co_return found;
   }
-  client.stream.set_deadline(limits::tcp_idle);
+  client.stream.set_deadline(expected.first_byte);
   if (!expected.silent_client) co_return co_await sniff_client(client, std::move(found));
   if (co_await net::with_deadline(worker.loop(), expected.grace, client_speaks(client.stream)))
     co_return co_await sniff_client(client, std::move(found));

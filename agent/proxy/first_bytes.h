@@ -26,11 +26,12 @@ struct Expected {
   bool sniff = true;               // false: declared TCP, nothing is waited for
   mesh::ClusterPtr silent_client;  // where a silent client's upstream may be opened; null: nowhere
   std::chrono::milliseconds grace = limits::silent_client_grace;  // before that
+  std::chrono::milliseconds first_byte = limits::tcp_idle;        // how long it is waited for
 };
 
-// Reads into client.inbox until the protocol is known, for at most tcp_idle. A client that stays
-// silent where expected.silent_client is set has that upstream opened meanwhile, and whoever speaks
-// first decides.
+// Reads into client.inbox until the protocol is known, for at most expected.first_byte. A client
+// that stays silent where expected.silent_client is set has that upstream opened meanwhile, and
+// whoever speaks first decides.
 net::Task<FirstBytes> first_bytes(Client& client, Worker& worker, Expected expected);
 
 }  // namespace sallyport::proxy

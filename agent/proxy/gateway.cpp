@@ -32,6 +32,8 @@ const mesh::GatewayListener* listener_of(Worker& worker, const Client& client) {
 // not waited for in vain.
 Expected expect_at(Worker& worker, const Client& client, const mesh::GatewayListener& listener) {
   Expected out{.sniff = mesh::must_sniff(listener), .silent_client = nullptr};
+  const bool takes_tls = listener.any_tls || !listener.by_sni.empty();
+  out.first_byte = takes_tls ? limits::gateway_hello_time : limits::http_idle;
   if (!out.sniff || !listener.plain || listener.plain->http || listener.plain->refused) return out;
   const auto policies = worker.snapshot()->inbound.authorization;
   if (policies && !authorize_connection(*policies, client).allowed) return out;

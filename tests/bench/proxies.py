@@ -6,15 +6,18 @@ It writes its configuration with c.write(name, text) -> path. The harness runs t
 on one core, until SIGTERM. One worker each. Binaries: NAME_BIN (ENVOY_BIN, HAPROXY_BIN, NGINX_BIN, SALLYPORT_BIN) or the PATH.
 
 c: dir (writable, fresh), bin, ext (the outside server's address), sni (its name), uid, threads, ca,
-   client_crt, client_key, client_pem, mesh_crt, mesh_key, mesh_pem (two names: sni, and a SPIFFE id)
+   client_crt, client_key, client_pem, mesh_crt, mesh_key, mesh_pem (two names: sni, and a SPIFFE id),
+   server_crt, server_key, server_pem (of sni: P-256; in role gateway_rsa RSA 2048)
 
-Roles, all but the last on 0.0.0.0:15001, to which the pod's connections are REDIRECTed:
+Roles, the first four on 0.0.0.0:15001, to which the pod's connections are REDIRECTed:
   egress_mtls      HTTP/1.1 in; out: TLS 1.3 MUTUAL to ext:443 (client_*; verify ca and the name sni), pooled
   egress_mtls_log  the same, and one line of access log a request into a file
   tcp              opaque TCP to ext:8080
   mesh_client      HTTP/1.1 in; out: TLS 1.3 to ext:8000 (mesh_*; verify ca and the name), pooled
   mesh_server      on ext's 0.0.0.0:15006, where what comes to its port 8000 is REDIRECTed: TLS 1.3 in (mesh_*; a client certificate
                    of ca is required), HTTP/1.1 out to 127.0.0.1:8080, pooled
+  gateway, gateway_rsa  on the pod's 0.0.0.0:8443: TLS 1.3 in (server_*), HTTP/1.1 out to ext:80, pooled
+  gateway_sni      the same port: TLS for sni goes on as it is to ext:8444
 """
 import json
 import os
@@ -56,10 +59,10 @@ def envoy_tls_out(c, crt, key):
         "common_tls_context": envoy_tls(crt, key, validation)}}
 
 
-def envoy_tls_in(c):
+def envoy_tls_in(context, required):
     return {"name": "envoy.transport_sockets.tls", "typed_config": {
-        "@type": TYPE + "transport_sockets.tls.v3.DownstreamTlsContext", "require_client_certificate": True,
-        "common_tls_context": envoy_tls(c.mesh_crt, c.mesh_key, {"trusted_ca": {"filename": c.ca}})}}
+        "@type": TYPE + "transport_sockets.tls.v3.DownstreamTlsContext", "require_client_certificate": required,
+        "common_tls_context": context}}
 
 
 def envoy_cluster(ip, port):
@@ -86,8 +89,19 @@ def envoy_http(log):
 
 @proxy("envoy", "envoy")
 def envoy(role, c):
-    port, chain = 15001, {}
-    if role == "tcp":
+    port, chain, filters = 15001, {}, []
+    if role == "gateway_sni":
+        port, cluster, chain = 8443, envoy_cluster(c.ext, 8444), {"filter_chain_match": {"server_names": [c.sni]}}
+        network = {"name": "envoy.filters.network.tcp_proxy", "typed_config": {
+            "@type": TYPE + "filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "t", "cluster": "up"}}
+        filters = [{"name": "envoy.filters.listener.tls_inspector",
+                    "typed_config": {"@type": TYPE + "filters.listener.tls_inspector.v3.TlsInspector"}}]
+    elif role in ("gateway", "gateway_rsa"):
+        port, cluster, network = 8443, envoy_cluster(c.ext, 80), envoy_http(None)
+        context = envoy_tls(c.server_crt, c.server_key, None)
+        del context["validation_context"]
+        chain = {"transport_socket": envoy_tls_in(context, False)}
+    elif role == "tcp":
         cluster = envoy_cluster(c.ext, 8080)
         network = {"name": "envoy.filters.network.tcp_proxy", "typed_config": {
             "@type": TYPE + "filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "t", "cluster": "up"}}
@@ -99,13 +113,15 @@ def envoy(role, c):
         network = envoy_http(None)
     elif role == "mesh_server":
         port, cluster, network = 15006, envoy_cluster("127.0.0.1", 8080), envoy_http(None)
-        chain = {"transport_socket": envoy_tls_in(c)}
+        context = envoy_tls(c.mesh_crt, c.mesh_key, {"trusted_ca": {"filename": c.ca}})
+        chain = {"transport_socket": envoy_tls_in(context, True)}
     else:
         return None
-    original = {"name": "envoy.filters.listener.original_dst",
-                "typed_config": {"@type": TYPE + "filters.listener.original_dst.v3.OriginalDst"}}
+    if port != 8443:
+        filters = [{"name": "envoy.filters.listener.original_dst",
+                    "typed_config": {"@type": TYPE + "filters.listener.original_dst.v3.OriginalDst"}}]
     listener = {"name": "l", "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},
-                "listener_filters": [original], "filter_chains": [{"filters": [network], **chain}]}
+                "listener_filters": filters, "filter_chains": [{"filters": [network], **chain}]}
     config = c.write("envoy.json", json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}}, indent=1))
     return [c.bin, "-c", config, "--concurrency", str(c.threads), "--disable-hot-restart", "-l", "error"]
 
@@ -115,7 +131,7 @@ SPLICE = "  option splice-request\n  option splice-response\n"  # forced; HAProx
 
 
 def haproxy_config(role, c, options=""):
-    log, bind = role == "egress_mtls_log", ":15001"
+    log, bind, sniff = role == "egress_mtls_log", ":15001", "  default_backend b\n"
     mode = "  mode http\n  http-reuse always\n" + ("  log global\n  option httplog\n" if log else "")
     def tls(pem): return (f"ssl verify required ca-file {c.ca} crt {pem} sni str({c.sni}) verifyhost {c.sni} "
                           "ssl-min-ver TLSv1.3 pool-max-conn -1")
@@ -128,6 +144,13 @@ def haproxy_config(role, c, options=""):
     elif role == "mesh_server":
         bind = f":15006 ssl crt {c.mesh_pem} ca-file {c.ca} verify required ssl-min-ver TLSv1.3"
         server = "127.0.0.1:8080 pool-max-conn -1"
+    elif role in ("gateway", "gateway_rsa"):
+        bind, server = f":8443 ssl crt {c.server_pem} ssl-min-ver TLSv1.3", f"{c.ext}:80 pool-max-conn -1"
+    elif role == "gateway_sni":
+        bind, server = ":8443", f"{c.ext}:8444"
+        mode = "  mode tcp\n"
+        sniff = ("  tcp-request inspect-delay 5s\n  tcp-request content accept if { req_ssl_hello_type 1 }\n"
+                 f"  use_backend b if {{ req_ssl_sni -i {c.sni} }}\n")
     else:
         return None
     return c.write("haproxy.cfg", f"""global
@@ -145,8 +168,7 @@ defaults
   timeout http-keep-alive 1h
 {mode}frontend f
   bind {bind}
-  default_backend b
-backend b
+{sniff}backend b
   server s {server}
 """)
 
@@ -178,17 +200,19 @@ def nginx_tls_out(c, crt, key):
     proxy_ssl_name {c.sni}; proxy_ssl_server_name on; proxy_ssl_protocols TLSv1.3;"""
 
 
-def nginx_tls_in(c):
+def nginx_tls_in(crt, key, more=""):
     return f"""ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256; ssl_ecdh_curve X25519:P-256;
-    ssl_certificate {c.mesh_crt}; ssl_certificate_key {c.mesh_key}; ssl_verify_client on; ssl_client_certificate {c.ca};"""
+    ssl_certificate {crt}; ssl_certificate_key {key}; {more}"""
 
 
 def nginx_http(role, c):
     """The http block of a role; None when it is none of HTTP."""
     roles = {"egress_mtls": (f"{c.ext}:443", "15001", "https", nginx_tls_out(c, c.client_crt, c.client_key)),
              "mesh_client": (f"{c.ext}:8000", "15001", "https", nginx_tls_out(c, c.mesh_crt, c.mesh_key)),
-             "mesh_server": ("127.0.0.1:8080", "15006 ssl", "http", nginx_tls_in(c))}
-    if not (known := roles.get(role.removesuffix("_log"))):
+             "mesh_server": ("127.0.0.1:8080", "15006 ssl", "http",
+                             nginx_tls_in(c.mesh_crt, c.mesh_key, f"ssl_verify_client on; ssl_client_certificate {c.ca};")),
+             "gateway": (f"{c.ext}:80", "8443 ssl", "http", nginx_tls_in(c.server_crt, c.server_key))}
+    if not (known := roles.get(role.removesuffix("_log").removesuffix("_rsa"))):
         return None
     server, listen, scheme, tls = known
     temporary = "".join(f"  {k}_temp_path {c.dir}/{k};\n" for k in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -210,11 +234,14 @@ def nginx_http(role, c):
 @proxy("nginx", "nginx")
 def nginx(role, c):
     load = ""
-    if role == "tcp":
+    if role in ("tcp", "gateway_sni"):
         load = stream_module(c.bin)
         if load is None:
             return None
         body = f"stream {{\n  server {{ listen 15001 backlog=4096; proxy_timeout 1h; proxy_pass {c.ext}:8080; }}\n}}\n"
+        if role == "gateway_sni":
+            body = (f"stream {{\n  map $ssl_preread_server_name $up {{ {c.sni} {c.ext}:8444; }}\n"
+                    "  server { listen 8443 backlog=4096; ssl_preread on; proxy_timeout 1h; proxy_pass $up; }\n}\n")
     elif not (body := nginx_http(role, c)):
         return None
     head = (f"worker_processes {c.threads};\ndaemon off;\npid {c.dir}/nginx.pid;\nerror_log stderr error;\n"

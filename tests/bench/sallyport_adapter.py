@@ -80,9 +80,53 @@ spec:
 """
 
 
+GATEWAY = """apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: gateway
+spec:
+  selector: {{istio: ingressgateway}}
+  servers:
+  - port: {{number: 8443, name: https, protocol: {protocol}}}
+    hosts: ["*"]
+    tls: {tls}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: outside
+spec:
+  hosts: [{sni}]
+  gateways: [gateway]
+  {rules}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: outside
+spec:
+  hosts: [{sni}]
+  ports:
+  - {{number: 80, name: http, protocol: HTTP}}
+  - {{number: 8444, name: tls, protocol: TLS}}
+  resolution: STATIC
+  endpoints:
+  - address: {ext}
+"""
+
+
+def gateway(role, c):
+    to = "route: [{destination: {host: %s, port: {number: %d}}}]"
+    if role == "gateway_sni":
+        return GATEWAY.format(protocol="TLS", tls="{mode: PASSTHROUGH}", sni=c.sni, ext=c.ext,
+                              rules="tls: [{match: [{sniHosts: [%s]}], %s}]" % (c.sni, to % (c.sni, 8444)))
+    return GATEWAY.format(protocol="HTTPS", sni=c.sni, ext=c.ext, rules="http: [{%s}]" % (to % (c.sni, 80)),
+                          tls="{mode: SIMPLE, serverCertificate: %s, privateKey: %s}" % (c.server_crt, c.server_key))
+
+
 @proxy("sallyport", "sallyport")
 def sallyport(role, c):
-    flags = []
+    command, flags = "sidecar", []
     resources = os.path.join(c.dir, "resources")
     os.makedirs(resources, exist_ok=True)
     mesh = "outboundTrafficPolicy: {mode: ALLOW_ANY}\n"
@@ -97,9 +141,13 @@ def sallyport(role, c):
         mesh += "trustDomain: bench.test\n"
         flags = ["--namespace", "a", "--service-account", "app", "--identity-cert", c.mesh_crt, "--identity-key", c.mesh_key,
                  "--identity-root", c.ca]
+    elif role.startswith("gateway"):
+        c.write("resources/gateway.yaml", gateway(role, c))
+        mesh += "enableAutoMtls: false\n"
+        command, flags = "gateway", ["--labels", "istio=ingressgateway"]
     elif role != "tcp":
         return None
-    return [c.bin, "sidecar", "--config", resources, "--mesh-config", c.write("mesh.yaml", mesh),
+    return [c.bin, command, "--config", resources, "--mesh-config", c.write("mesh.yaml", mesh),
             "--concurrency", str(c.threads), "--log-level", "warning", *flags]
 
 

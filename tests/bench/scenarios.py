@@ -9,15 +9,19 @@ import time
 
 import account
 import growth
-from testbed import EXT, OUTSIDE, SNI, Failed, run
+from testbed import EXT, OUTSIDE, POD, SNI, Failed, run
 
 RATE, CLIENTS, DOWNLOADS, IDLE = 4000, 64, 4, (1000, 5000)
 HOP_RATE, HOP_CLIENTS, HANDSHAKES = 2000, 32, 16
 
 
-def wrk(bed, seconds, *headers):
+GATEWAY = (POD, 8443)
+PASSED = 32
+
+
+def wrk(bed, seconds, *headers, url=OUTSIDE):
     headers = [x for h in (f"Host: {SNI}", *headers) for x in ("-H", h)]
-    r = run(*bed.inside("pod"), "wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "--timeout", "5s", "-s", bed.lua, *headers, OUTSIDE,
+    r = run(*bed.inside("pod"), "wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "--timeout", "5s", "-s", bed.lua, *headers, url,
             check=False)
     m = re.search(r"JSON(\{.*\})", r.stdout)
     if not m:
@@ -113,6 +117,24 @@ def handshakes(kind, path):
     return scenario
 
 
+def gateway(bed, name, binary, seconds):
+    """TLS ended at the gateway, keep-alive clients, plaintext to the application."""
+    def load(s): return wrk(bed, s, url=f"https://{POD}:8443/")
+    return loaded(bed, name, binary, ["gateway"], lambda: load(1), lambda: load(seconds))
+
+
+def gateway_handshakes(role, at_a_time, path):
+    """Full TLS handshakes with the gateway, or through it."""
+    def scenario(bed, name, binary, seconds):
+        def load(s): return json.loads(run(*bed.tls_tool("handshakes", at_a_time, s, "full", path, to=GATEWAY)).stdout)
+        return loaded(bed, name, binary, [role], lambda: load(0.5), lambda: load(seconds))
+    return scenario
+
+
+def idle_gateway(bed, name, binary, seconds):
+    return held(bed, name, binary, "gateway", lambda n: bed.tls_tool("idle", n, to=GATEWAY))
+
+
 def idle(bed, name, binary, seconds):
     if name == "haproxy-splice":  # nothing to splice
         return None
@@ -164,7 +186,12 @@ SCENARIOS = {
     "S1L": http("egress_mtls_log"),
     "S2": http("egress_mtls", "Connection: close"),
     "S3": bulk,
+    "S3S": gateway_handshakes("gateway_sni", PASSED, "/"),
+    "S4": gateway,
+    "S5E": gateway_handshakes("gateway", HANDSHAKES, "-"),
+    "S5R": gateway_handshakes("gateway_rsa", HANDSHAKES, "-"),
     "S6": idle,
+    "S6T": idle_gateway,
     "S6M": idle_mesh,
     "S8": cold,
     "S9": hop,

@@ -95,9 +95,10 @@ class Testbed:
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         def openssl(*argv): run("openssl", *argv, cwd=where)
         openssl("req", "-x509", *key, "-days", "30", "-subj", "/CN=bench ca", "-keyout", "ca.key", "-out", "ca.crt")
-        for name, san in (("ext", "DNS:" + SNI), ("client", "URI:spiffe://bench.test/ns/a/sa/client"),
+        rsa = ["-newkey", "rsa:2048", "-nodes"]
+        for name, san in (("ext", "DNS:" + SNI), ("rsa", "DNS:" + SNI), ("client", "URI:spiffe://bench.test/ns/a/sa/client"),
                           ("mesh", f"DNS:{SNI},URI:spiffe://bench.test/ns/a/sa/app")):
-            openssl("req", "-new", *key, "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".csr")
+            openssl("req", "-new", *(rsa if name == "rsa" else key), "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".csr")
             extensions = self.file(f"certs/{name}.ext", f"subjectAltName={san}\nextendedKeyUsage=serverAuth,clientAuth\n"
                                                         "keyUsage=digitalSignature\n")
             openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
@@ -122,6 +123,10 @@ http {{
   access_log off; sendfile on; tcp_nopush on; open_file_cache max=10 inactive=1h; open_file_cache_valid 1h;
   keepalive_timeout 3600s; keepalive_requests 1000000000; client_header_timeout 3600s; root {d}/www; default_type text/plain;
   server {{ listen 80 backlog=8192; listen 8080 backlog=8192; }}
+  server {{
+    listen 8444 ssl backlog=8192; ssl_certificate {self.certs}/ext.crt; ssl_certificate_key {self.certs}/ext.key; ssl_protocols TLSv1.3;
+    ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256; ssl_ecdh_curve X25519:P-256;
+  }}
   server {{
     listen 443 ssl backlog=8192;
     ssl_certificate {self.certs}/ext.crt; ssl_certificate_key {self.certs}/ext.key; ssl_protocols TLSv1.2 TLSv1.3;
@@ -171,9 +176,9 @@ http {{
         """The load generator, in the pod; what it prints is JSON."""
         return json.loads(run(*self.inside("pod"), self.load, *map(str, argv)).stdout)
 
-    def tls_tool(self, mode, *argv):
-        """The command of the load that speaks mutual TLS itself, past the pod's proxy to the app's."""
-        who = [EXT, 8000, SNI, self.certs + "/mesh.crt", self.certs + "/mesh.key"]
+    def tls_tool(self, mode, *argv, to=(EXT, 8000)):
+        """The command of the load that speaks mutual TLS itself: past the pod's proxy to the app's, or to the pod's gateway."""
+        who = [*to, SNI, self.certs + "/mesh.crt", self.certs + "/mesh.key"]
         return [*self.inside("pod"), *as_uid(), self.tls_load, mode, *map(str, [*who, *argv])]
 
     # ------------------------------------------------------------ proxies
@@ -195,7 +200,8 @@ http {{
         os.makedirs(d)
         os.chown(d, UID, UID)
         def write(file, text): return self.file(f"{os.path.basename(d)}/{file}", text)
-        c = SimpleNamespace(dir=d, bin=self.executable(binary), ext=EXT, pod=POD, sni=SNI, uid=UID, threads=1, write=write,
+        server = self.certs + ("/rsa" if role == "gateway_rsa" else "/ext")
+        c = SimpleNamespace(server_crt=server + ".crt", server_key=server + ".key", server_pem=server + ".pem", dir=d, bin=self.executable(binary), ext=EXT, pod=POD, sni=SNI, uid=UID, threads=1, write=write,
                             ca=self.certs + "/ca.crt", client_crt=self.certs + "/client.crt",
                             client_key=self.certs + "/client.key", client_pem=self.certs + "/client.pem",
                             mesh_crt=self.certs + "/mesh.crt", mesh_key=self.certs + "/mesh.key",
@@ -217,6 +223,8 @@ http {{
             return None
         ns = "ext" if role == "mesh_server" else "pod"
         ask = {"mesh_server": self.by_tls(), "mesh_client": [*CURL, APP]}.get(role, [*CURL, OUTSIDE])
+        if role.startswith("gateway"):
+            ask = [*CURL, "-k", "--resolve", f"{SNI}:8443:{POD}", f"https://{SNI}:8443/"]
         p = self.spawn(["ip", "netns", "exec", ns] + self.proxy_prefix() + argv, d + "/log")
         answer = None
         for _ in range(100):
