@@ -37,7 +37,8 @@ Expected expect_at(Worker& worker, const Client& client, const mesh::GatewayList
   if (!out.sniff || !listener.plain || listener.plain->http || listener.plain->refused) return out;
   const auto policies = worker.snapshot()->inbound.authorization;
   if (policies && !authorize_connection(*policies, client).allowed) return out;
-  out.silent_client = mesh::cluster_of(*listener.plain->tcp, worker.random());
+  const auto& cluster = mesh::cluster_of(*listener.plain->tcp, worker.random());
+  if (!cluster->refused) out.silent_client = cluster;
   return out;
 }
 

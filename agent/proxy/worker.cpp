@@ -37,6 +37,10 @@ Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOpti
   if (!addresses.empty()) own_address_ = IpAddress::parse(addresses.front()).value_or(IpAddress());
   tick_ = loop_.each_tick([this] {
     kept_.look_again(*this);  // Takes the newest snapshot: without a client for hours, too.
+    if (const auto version = snapshot()->version; version != seen_version_) {
+      seen_version_ = version;
+      gateway_tls_.forget_unused();
+    }
     log_->flush();
   });
   for (const int fd : sockets.outbound) outbound_listeners_.push_back(listener(fd, Door::outbound));

@@ -97,6 +97,7 @@ private:
   http::RequestIds request_ids_;
   http::HttpDate date_;
   IpAddress own_address_;
+  uint64_t seen_version_ = 0;
   bool draining_inbound_ = false, draining_outbound_ = false, stopped_accepting_ = false;
   uint64_t random_state_;
 };

@@ -53,6 +53,49 @@ TEST_F(ConfigLoader, AnotherMeshConfigLeavesClustersAsTheyAreWhereItSaysTheSameO
             before.snapshot->clusters.at("outbound|80||web.example.com"));
 }
 
+std::string gateway(const std::string& tls) {
+  return "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: gw}\nspec:\n"
+         "  servers:\n  - port: {number: 443, name: https, protocol: HTTPS}\n"
+         "    hosts: [a.com]\n    tls: {mode: SIMPLE, credentialName: c, " +
+         tls + "}\n";
+}
+
+TEST_F(ConfigLoader, WhatAServerNamesAndThisOpenSslLacksIsSkippedAndNamed) {
+  options_.proxy.type = istio::Proxy::Type::router;
+  files_.write("config/gateway.yaml",
+               gateway("cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256, DES-CBC3-SHA], "
+                       "ecdhCurves: [X25519, X25519MLKEM768]"));
+  std::string all;
+  for (const auto& finding : load().findings) all += finding.text() + "\n";
+  EXPECT_NE(all.find("gateway.yaml:6: warning: Gateway default/gw: spec.servers.tls.cipherSuites: "
+                     "skipped, this OpenSSL does not have DES-CBC3-SHA"),
+            std::string::npos)
+      << all;
+  EXPECT_NE(all.find("spec.servers.tls.ecdhCurves: skipped, this OpenSSL does not have "
+                     "X25519MLKEM768"),
+            std::string::npos)
+      << all;
+}
+
+TEST_F(ConfigLoader, AServerWithoutASuiteIsClosedAndNamed) {
+  options_.proxy.type = istio::Proxy::Type::router;
+  files_.write("config/gateway.yaml", gateway("cipherSuites: [DES-CBC3-SHA]"));
+  std::string all;
+  for (const auto& finding : load().findings) all += finding.text() + "\n";
+  EXPECT_NE(all.find("https.443.https.gw.default is closed: "), std::string::npos) << all;
+}
+
+TEST_F(ConfigLoader, AServersSecretIsNeededByItsGatewayAtItsLine) {
+  options_.proxy.type = istio::Proxy::Type::router;
+  files_.write("config/gateway.yaml", gateway("minProtocolVersion: TLSV1_3"));
+  const auto loaded = load();
+  const auto* entry = loaded.vault->find("kubernetes://c");
+  ASSERT_NE(entry, nullptr);
+  EXPECT_NE(entry->problem.find("needed by Gateway default/gw ("), std::string::npos)
+      << entry->problem;
+  EXPECT_NE(entry->problem.find("gateway.yaml:6)"), std::string::npos) << entry->problem;
+}
+
 TEST_F(ConfigLoader, SecretsOfThePublishedSnapshotStayUntilTheNextIsPublished) {
   const auto one = test::Authority::root("one"), two = test::Authority::root("two");
   const auto first = trusting(one, "one.pem"), second = trusting(two, "two.pem");

@@ -370,5 +370,27 @@ TEST(Vault, NeverShowsAKey) {
   EXPECT_EQ(vault->find("kubernetes://a")->problem.find("S3cr3t"), std::string::npos);
 }
 
+TEST(SecretNews, ASecretThatComesAndOneThatChangesAreToldOfAndThoseOfTheStartAreNot) {
+  Secrets secrets("default");
+  const auto of = [](const test::Issued& issued) {
+    return secret("a", {{"tls.crt", issued.chain_pem}, {"tls.key", issued.key_pem}});
+  };
+  build(secrets, "kubernetes://a", {});
+  EXPECT_TRUE(secrets.news().empty());
+  build(secrets, "kubernetes://a", {of(one)});
+  ASSERT_EQ(secrets.news().size(), 1u);
+  EXPECT_TRUE(secrets.news()[0].starts_with(
+      "kubernetes://a: key/cert pair went live: subject \"CN=one\", serial "))
+      << secrets.news()[0];
+  build(secrets, "kubernetes://a", {of(one)});
+  EXPECT_TRUE(secrets.news().empty()) << "nothing new";
+  build(secrets, "kubernetes://a", {of(two)});
+  ASSERT_EQ(secrets.news().size(), 1u);
+  EXPECT_NE(secrets.news()[0].find("CN=two"), std::string::npos) << secrets.news()[0];
+  Secrets started("default");
+  build(started, "kubernetes://a", {of(one)});
+  EXPECT_TRUE(started.news().empty());
+}
+
 }  // namespace
 }  // namespace sallyport::config
