@@ -11,7 +11,8 @@ namespace {
 
 // What Istio's validation warns of; all other warnings are this product's.
 bool is_istios(std::string_view reason) {
-  constexpr std::string_view starts[] = {"abort configured",
+  constexpr std::string_view starts[] = {"TLS version below",
+                                         "abort configured",
                                          "address is unset",
                                          "addresses are required",
                                          "configured AuthorizationPolicy",
@@ -61,6 +62,10 @@ const char* schema_cure(std::string_view kind) {
            "one the workloads it selects go on as if it were not there (by another Sidecar, else "
            "seeing all services), but are held to REGISTRY_ONLY: what no service declares is "
            "refused";
+  if (kind == "Gateway")
+    return "correct the field; until then a proxy keeps the Gateway's last good version; without "
+           "one it refuses the Gateway and closes the hosts it names, on its ports, unless another "
+           "Gateway has the very host: HTTP is answered 503, TLS is closed";
   if (!kind.empty() && !istio::protects(kind))
     return "correct the field; until then a proxy refuses the resource, and keeps its last good "
            "version where it has one";

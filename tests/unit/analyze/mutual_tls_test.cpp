@@ -199,14 +199,15 @@ TEST(RefusedSidecars, AreSaidToHoldTheirWorkloadsToTheRegistry) {
   EXPECT_FALSE(has(all, "closes")) << all;
 }
 
-TEST(RefusedGateways, CloseNothing) {
+TEST(RefusedGateways, CloseTheHostsThatTheyName) {
   const auto all = listed(analysis_of(
       {{"f.yaml",
         "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g, namespace: "
         "foo}\nspec: {servers: [{port: {number: 99999, name: http, protocol: HTTP}, hosts: "
         "['*']}]}\n"}}));
   EXPECT_TRUE(has(all, "IST0106 Gateway g.foo")) << all;
-  EXPECT_FALSE(has(all, "closes")) << all;
+  EXPECT_TRUE(has(all, "keeps the Gateway's last good version")) << all;
+  EXPECT_TRUE(has(all, "closes the hosts it names, on its ports")) << all;
 }
 
 TEST(RefusedPolicies, CloseTheWorkloadsThatTheySelect) {
