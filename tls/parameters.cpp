@@ -40,7 +40,7 @@ std::string with_entry(const std::string& list, const std::string& name) {
 std::string versions_text(Version lowest, Version highest) {
   static constexpr const char* numbers[] = {"1.0", "1.1", "1.2", "1.3"};
   const auto low = static_cast<std::size_t>(lowest), high = static_cast<std::size_t>(highest);
-  const std::string first = std::string("TLS ") + numbers[low];
+  std::string first = std::string("TLS ") + numbers[low];
   if (low >= high) return first;
   return first + (high - low == 1 ? " and " : " to ") + numbers[high];
 }
