@@ -54,7 +54,7 @@ std::optional<Refusal> Exchange::admit() {
   return std::nullopt;
 }
 
-// The same for every path, and before any rule is asked (istiod's requireTls).
+// The same for every path, and before any route is asked (istiod's requireTls).
 Refusal Exchange::redirect_to_https() const {
   Refusal answer{
       .status = 301, .flags = observe::no_flag, .details = "direct_response", .body = {}};
@@ -87,8 +87,8 @@ std::optional<Refusal> Exchange::route_gateway() {
                                  .head = &seen(),
                                  .random = worker_.random()};
   const auto plan = mesh::decide_gateway_request(**chain, facts, came_by_https());
-  if (plan.to_https) return redirect_to_https();
   if (auto denied = authorize()) return denied;
+  if (plan.to_https) return redirect_to_https();
   if (!plan.route)
     return Refusal{.status = 404, .flags = observe::NR, .details = "route_not_found", .body = {}};
   follow(plan, mesh::delivery_of(*plan.route, nullptr));
