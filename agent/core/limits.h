@@ -120,13 +120,6 @@ inline constexpr int log_filter_depth = 32;
 // For a full pipe that the configuration no longer names: then the new file has waited enough
 inline constexpr auto log_left_pipe_time = 1s;
 
-// Metrics: series of Istio's a worker (1 to 2 KiB each with their labels), what is remembered of
-// which request belongs to which, and identities of peers
-inline constexpr std::size_t metric_series = 10'000;
-inline constexpr std::size_t metric_paths = 20'000;
-inline constexpr std::size_t metric_principals = 10'000;
-inline constexpr std::size_t metric_label_bytes = 1024;  // of one value; the rest is cut off
-
 // Draining (istio-agent: terminationDrainDuration)
 inline constexpr auto drain_time = 5s;
 // The same where EXIT_ON_ZERO_ACTIVE_CONNECTIONS asks for it: before connections are counted, and

@@ -117,7 +117,6 @@ void add_workload(const ServiceWorkload& serving, uint16_t port, const Selection
   }
   if (out.tls.automatic)
     endpoint.mesh_tls = endpoint_mtls(serving, port, selection.workloads->policies()).on();
-  endpoint.workload = facts_of(serving);
   selection.localities->place(workload, endpoint);
   out.endpoints.push_back(std::move(endpoint));
 }
