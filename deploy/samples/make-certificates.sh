@@ -67,3 +67,69 @@ cat "$work/mesh-ca.crt" "$work/mesh-root.crt" > "$work/mesh-chain.crt"
     root-cert.pem=mesh-root.crt
   object ConfigMap default istio-ca-root-cert root-cert.pem=mesh-root.crt
 } > mesh/certificates.yaml
+
+{
+  echo "$heading"
+  object Secret istio-system cacerts ca-cert.pem=mesh-ca.crt ca-key.pem=mesh-ca.key cert-chain.pem=mesh-chain.crt \
+    root-cert.pem=mesh-root.crt
+  for namespace in default istio-system; do
+    object ConfigMap $namespace istio-ca-root-cert root-cert.pem=mesh-root.crt
+    object ConfigMap $namespace outside-ca ca.crt=outside-ca.crt
+  done
+  object Secret outside edition-certs tls.crt=edition.cnn.com.crt tls.key=edition.cnn.com.key
+  object Secret outside unlisted-certs tls.crt=unlisted.example.net.crt tls.key=unlisted.example.net.key
+} > egress-gateway/certificates.yaml
+
+# What ingress gateways serve. The gateway's Secrets are in its own namespace.
+ca webapp-ca
+ca catalog-ca
+leaf webapp-ca webapp.istioinaction.io
+leaf catalog-ca catalog.istioinaction.io
+webapp() {
+  object Secret istio-system webapp-credential tls.crt=webapp.istioinaction.io.crt tls.key=webapp.istioinaction.io.key
+}
+{
+  echo "$heading"
+  webapp
+  object ConfigMap default ingress-ca ca.crt=webapp-ca.crt
+} > ingress-simple/certificates.yaml
+{
+  echo "$heading"
+  webapp
+  object Secret istio-system catalog-credential \
+    tls.crt=catalog.istioinaction.io.crt tls.key=catalog.istioinaction.io.key
+  object ConfigMap default ingress-ca webapp.crt=webapp-ca.crt catalog.crt=catalog-ca.crt
+} > ingress-many-certs/certificates.yaml
+
+ca backend-ca
+leaf backend-ca simple-sni-1.istioinaction.io
+{
+  echo "$heading"
+  object Secret default simple-tls-service-1-certs \
+    tls.crt=simple-sni-1.istioinaction.io.crt tls.key=simple-sni-1.istioinaction.io.key
+  object ConfigMap default ingress-ca ca.crt=backend-ca.crt
+} > ingress-sni-passthrough/certificates.yaml
+
+ca gateway-ca
+leaf gateway-ca danielstechblog.de 'DNS:*.danielstechblog.de'
+leaf backend-ca nginx.tls.danielstechblog.de
+{
+  echo "$heading"
+  object Secret istio-system istio-ingress-cert tls.crt=danielstechblog.de.crt tls.key=danielstechblog.de.key
+  object Secret nginx my-nginx-certs tls.crt=nginx.tls.danielstechblog.de.crt tls.key=nginx.tls.danielstechblog.de.key
+  object ConfigMap default ingress-ca gateway.crt=gateway-ca.crt backend.crt=backend-ca.crt
+} > ingress-terminate-and-passthrough/certificates.yaml
+
+# Two hosts, each with clients of its own (generic Secrets: key, cert, cacert).
+{
+  echo "$heading"
+  for host in frontend inventory; do
+    ca $host-ca
+    leaf $host-ca $host.foocorp.com
+    leaf $host-ca client.$host.foocorp.com
+    object Secret istio-system $host-credential \
+      cert=$host.foocorp.com.crt key=$host.foocorp.com.key cacert=$host-ca.crt
+    object Secret default $host-client \
+      tls.crt=client.$host.foocorp.com.crt tls.key=client.$host.foocorp.com.key ca.crt=$host-ca.crt
+  done
+} > ingress-mutual/certificates.yaml
