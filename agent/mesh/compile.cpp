@@ -256,8 +256,11 @@ std::vector<GatewayParts::Behind> Compiler::behind_gateway() {
       if (outside || cluster->refused) continue;
       Cluster bytes = *cluster;
       bytes.name = mesh_sni(*cluster);
-      if (cluster->tls.automatic || cluster->tls.mode == Originate::none)
-        std::erase_if(bytes.endpoints, [](const Endpoint& one) { return !one.mesh_tls; });
+      // Whatever enableAutoMtls says (istio/istio:pilot/pkg/xds/endpoints/mtls_checker.go).
+      const bool by_rule = cluster->tls.rule != nullptr;
+      const bool all = by_rule && cluster->tls.mode == Originate::istio_mutual;
+      std::erase_if(bytes.endpoints,
+                    [&](const Endpoint& one) { return !all && (by_rule || !one.mesh_tls); });
       bytes.tls = {};
       out.push_back({service->host, bytes.name, keep(std::move(bytes))});
     }

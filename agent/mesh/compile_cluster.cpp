@@ -115,7 +115,9 @@ void add_workload(const ServiceWorkload& serving, uint16_t port, const Selection
   } else {
     endpoint.host = lower(workload.address);
   }
-  if (out.tls.automatic)
+  const auto& proxy = selection.workloads->input().proxy;
+  // A gateway's AUTO_PASSTHROUGH asks, too.
+  if (out.tls.automatic || proxy.type == istio::Proxy::Type::router)
     endpoint.mesh_tls = endpoint_mtls(serving, port, selection.workloads->policies()).on();
   selection.localities->place(workload, endpoint);
   out.endpoints.push_back(std::move(endpoint));

@@ -4,7 +4,7 @@
 // The subset: ||, &&, !, ==, !=, <, <=, >, >=, `in` (a list of literals, or a map of headers),
 // has(), startsWith, endsWith, contains, matches (RE2), duration("1.5s"), literals, and the
 // attributes that log_filter_attributes.cpp lists. As in Envoy, a condition that asks for what a
-// record does not have is no reason to log it, except beside what makes || true.
+// record does not have is no reason to log it, unless the other side of an || is true.
 //
 // Threading: immutable after parse().
 // Limits: limits::log_filter_bytes, log_filter_nodes, log_filter_depth.

@@ -1,6 +1,7 @@
 #include "agent/proxy/gateway.h"
 
 #include "agent/mesh/decide.h"
+#include "agent/proxy/accept_tls.h"
 #include "agent/proxy/clock.h"
 #include "agent/proxy/first_bytes.h"
 #include "agent/proxy/http_proxy.h"
@@ -130,37 +131,10 @@ net::Task<GatewayWay> choose_gateway_way(Worker& worker, Client& client, int64_t
   co_return way;
 }
 
-void log_handshake(Worker& worker, const Client& client, const Error& error, int64_t start_us) {
-  worker.metrics().downstream_tls_failures.add();
-  const std::string why = reason_of(error);
-  log_refusal(worker, {.client = client,
-                       .cluster = "-",
-                       .sni = client.inbound->sni,
-                       .termination_details = why,
-                       .downstream_failure_reason = why,
-                       .start_us = start_us});
-}
-
 // The handshake. False: it is over and logged.
 net::Task<bool> end_tls(Worker& worker, Client& client, int64_t start_us) {
   auto ssl = worker.gateway_tls().open(client.inbound->chain, client.inbox.bytes());
-  if (!ssl) {
-    log_handshake(worker, client, ssl.error(), start_us);
-    client.stream.abort();
-    co_return false;
-  }
-  client.inbox.consume(client.inbox.bytes().size());
-  client.inbox.release();
-  client.stream.start_tls(std::move(*ssl));
-  client.stream.set_deadline(limits::mesh_handshake_time);
-  if (co_await client.stream.handshake() <= 0) {
-    log_handshake(worker, client, client.stream.failure(Side::downstream), start_us);
-    client.stream.close();
-    co_return false;
-  }
-  client.stream.set_deadline(std::chrono::milliseconds(0));
-  worker.metrics().downstream_tls_handshakes.add();
-  if (tls::session_reused(*client.stream.ssl())) worker.metrics().downstream_tls_resumed.add();
+  if (!co_await accept_tls(worker, client, ssl, start_us)) co_return false;
   auto& side = *client.inbound;
   side.tls = true;
   if (side.chain->tls->asks_for_client()) side.peer = gateway_peer(*client.stream.ssl());

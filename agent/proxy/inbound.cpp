@@ -1,6 +1,7 @@
 #include "agent/proxy/inbound.h"
 
 #include "agent/mesh/decide.h"
+#include "agent/proxy/accept_tls.h"
 #include "agent/proxy/captured.h"
 #include "agent/proxy/clock.h"
 #include "agent/proxy/first_bytes.h"
@@ -101,37 +102,10 @@ void refuse(Worker& worker, Client& client, const InboundWay& way, int64_t start
   client.stream.abort();
 }
 
-void refuse_handshake(Worker& worker, Client& client, const Error& error, int64_t start_us) {
-  worker.metrics().downstream_tls_failures.add();
-  const std::string why = reason_of(error);
-  log_refusal(worker, {.client = client,
-                       .cluster = "-",
-                       .sni = client.inbound->sni,
-                       .termination_details = why,
-                       .downstream_failure_reason = why,
-                       .start_us = start_us});
-}
-
 // The handshake, in which the client shows who it is. False: it is over and logged.
 net::Task<bool> terminate(Worker& worker, Client& client, int64_t start_us) {
   auto ssl = worker.mesh_tls().open(*worker.snapshot(), client.inbox.bytes());
-  if (!ssl) {
-    refuse_handshake(worker, client, ssl.error(), start_us);
-    client.stream.abort();
-    co_return false;
-  }
-  client.inbox.consume(client.inbox.bytes().size());
-  client.inbox.release();
-  client.stream.start_tls(std::move(*ssl));
-  client.stream.set_deadline(limits::mesh_handshake_time);
-  if (co_await client.stream.handshake() <= 0) {
-    refuse_handshake(worker, client, client.stream.failure(Side::downstream), start_us);
-    client.stream.close();
-    co_return false;
-  }
-  client.stream.set_deadline(std::chrono::milliseconds(0));
-  worker.metrics().downstream_tls_handshakes.add();
-  if (tls::session_reused(*client.stream.ssl())) worker.metrics().downstream_tls_resumed.add();
+  if (!co_await accept_tls(worker, client, ssl, start_us)) co_return false;
   client.inbound->mutual_tls = true;
   client.inbound->peer = mesh_peer(*client.stream.ssl());
   co_return true;

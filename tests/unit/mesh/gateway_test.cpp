@@ -366,6 +366,38 @@ TEST(GatewayAutoPassthrough, ReachesServicesOfTheMeshByTheSniOfTheirClusters) {
   EXPECT_EQ(cluster.tls.mode, Originate::none);  // the client's TLS goes on to the endpoint
 }
 
+TEST(GatewayAutoPassthrough, SendsOnlyToEndpointsThatEndMutualTlsWhateverAutoMtlsSays) {
+  const auto pod = [](const char* name, const char* ip, const char* more) {
+    return std::string("apiVersion: v1\nkind: Pod\nmetadata: {name: ") + name +
+           ", namespace: default, labels: {app: web" + more + "}}\nstatus: {podIP: " + ip +
+           ", phase: Running}\n---\n";
+  };
+  const std::string web =
+      "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: default}\nspec:\n"
+      "  clusterIP: 10.9.0.1\n  selector: {app: web}\n  ports: [{name: http, port: 80}]\n---\n";
+  const auto endpoints = [&](const std::string& rule) {
+    GatewayWorld world;
+    world.input.mesh.enable_auto_mtls = false;
+    world.add(web + pod("in", "10.0.0.1", ", security.istio.io/tlsMode: istio") +
+              pod("out", "10.0.0.2", "") + rule +
+              gateway({https_server("'*.local'", "mesh", "mode: AUTO_PASSTHROUGH", 15443, "TLS")}));
+    world.compile();
+    const auto plan = world.tls(15443, "outbound_.80_._.web.default.svc.cluster.local", {"istio"});
+    std::string out;
+    for (const auto& one : (*plan.chain)->tcp->cluster->endpoints) out += one.ip.text() + " ";
+    return out;
+  };
+  const auto rule = [](const std::string& mode) {
+    return "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: r, "
+           "namespace: default}\nspec: {host: web, trafficPolicy: {tls: {mode: " +
+           mode + "}}}\n---\n";
+  };
+  EXPECT_EQ(endpoints(""), "10.0.0.1 ");
+  EXPECT_EQ(endpoints(rule("ISTIO_MUTUAL")), "10.0.0.1 10.0.0.2 ");
+  EXPECT_EQ(endpoints(rule("SIMPLE")), "");
+  EXPECT_EQ(endpoints(rule("DISABLE")), "");
+}
+
 TEST(GatewayTls, NamesTheSecretsOfTheProxysNamespace) {
   GatewayWorld world;
   world.add(gateway({https_server("a.com", "one"),
