@@ -20,26 +20,29 @@ void log_handshake(Worker& worker, const Client& client, const Error& error, int
 
 }  // namespace
 
-net::Task<bool> accept_tls(Worker& worker, Client& client, Result<tls::SslPtr>& ssl,
-                           int64_t start_us) {
+bool start_tls(Worker& worker, Client& client, Result<tls::SslPtr> ssl, int64_t start_us) {
   if (!ssl) {
     log_handshake(worker, client, ssl.error(), start_us);
     client.stream.abort();
-    co_return false;
+    return false;
   }
   client.inbox.consume(client.inbox.bytes().size());
   client.inbox.release();
   client.stream.start_tls(std::move(*ssl));
   client.stream.set_deadline(limits::mesh_handshake_time);
-  if (co_await client.stream.handshake() <= 0) {
+  return true;
+}
+
+bool shook_hands(Worker& worker, Client& client, ssize_t result, int64_t start_us) {
+  if (result <= 0) {
     log_handshake(worker, client, client.stream.failure(Side::downstream), start_us);
     client.stream.close();
-    co_return false;
+    return false;
   }
   client.stream.set_deadline(std::chrono::milliseconds(0));
   worker.metrics().downstream_tls_handshakes.add();
   if (tls::session_reused(*client.stream.ssl())) worker.metrics().downstream_tls_resumed.add();
-  co_return true;
+  return true;
 }
 
 }  // namespace sallyport::proxy

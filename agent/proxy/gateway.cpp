@@ -134,7 +134,9 @@ net::Task<GatewayWay> choose_gateway_way(Worker& worker, Client& client, int64_t
 // The handshake. False: it is over and logged.
 net::Task<bool> end_tls(Worker& worker, Client& client, int64_t start_us) {
   auto ssl = worker.gateway_tls().open(client.inbound->chain, client.inbox.bytes());
-  if (!co_await accept_tls(worker, client, ssl, start_us)) co_return false;
+  if (!start_tls(worker, client, std::move(ssl), start_us)) co_return false;
+  const ssize_t result = co_await client.stream.handshake();
+  if (!shook_hands(worker, client, result, start_us)) co_return false;
   auto& side = *client.inbound;
   side.tls = true;
   if (side.chain->tls->asks_for_client()) side.peer = gateway_peer(*client.stream.ssl());

@@ -105,7 +105,9 @@ void refuse(Worker& worker, Client& client, const InboundWay& way, int64_t start
 // The handshake, in which the client shows who it is. False: it is over and logged.
 net::Task<bool> terminate(Worker& worker, Client& client, int64_t start_us) {
   auto ssl = worker.mesh_tls().open(*worker.snapshot(), client.inbox.bytes());
-  if (!co_await accept_tls(worker, client, ssl, start_us)) co_return false;
+  if (!start_tls(worker, client, std::move(ssl), start_us)) co_return false;
+  const ssize_t result = co_await client.stream.handshake();
+  if (!shook_hands(worker, client, result, start_us)) co_return false;
   client.inbound->mutual_tls = true;
   client.inbound->peer = mesh_peer(*client.stream.ssl());
   co_return true;
