@@ -66,22 +66,30 @@ void dump_termination(JsonWriter& json, const mesh::TlsTermination& tls) {
   });
 }
 
+void dump_gateway_filter(JsonWriter& json, const mesh::GatewayChain& chain) {
+  if (!chain.http) return dump_tcp_proxy(json, *chain.tcp);
+  dump_filter(json, "http_connection_manager", "HttpConnectionManager", [&] {
+    json.object("rds", [&] { json.field("route_config_name", chain.http->name); });
+    json.field("use_remote_address", true);
+  });
+}
+
+// `tls_alone`: where the names don't say it.
 void dump_gateway_chain(JsonWriter& json, const mesh::GatewayChain& chain,
-                        std::vector<std::string> names) {
+                        std::vector<std::string> names, bool tls_alone = false) {
   std::sort(names.begin(), names.end());
   json.object([&] {
-    json.object("filter_chain_match", [&] { dump_texts(json, "server_names", names); });
-    if (chain.http) {
-      dump_filter(json, "http_connection_manager", "HttpConnectionManager", [&] {
-        json.object("rds", [&] { json.field("route_config_name", chain.http->name); });
-        json.field("use_remote_address", true);
-      });
-    } else if (chain.tcp) {
-      dump_tcp_proxy(json, *chain.tcp);
+    json.object("filter_chain_match", [&] {
+      dump_texts(json, "server_names", names);
+      if (tls_alone) json.field("transport_protocol", "tls");
+    });
+    if (chain.refused) {
+      json.field("refused", chain.refused->context);
+    } else {
+      dump_gateway_filter(json, chain);
+      if (chain.tls) dump_termination(json, *chain.tls);
     }
-    if (chain.tls) dump_termination(json, *chain.tls);
     json.field("name", chain.name);
-    if (chain.refused) json.field("refused", chain.refused->context);
     dump_origin(json, chain.from);
   });
 }
@@ -113,7 +121,8 @@ void dump_gateway(JsonWriter& json, const mesh::GatewayListener& listener) {
     dump_address(json, "address", host, listener.port);
     json.array("filter_chains", [&] {
       for (const auto& [name, entry] : chains) dump_gateway_chain(json, *entry.first, entry.second);
-      if (listener.any_tls) dump_gateway_chain(json, *listener.any_tls, {});
+      if (listener.any_tls)
+        dump_gateway_chain(json, *listener.any_tls, {}, listener.plain != nullptr);
       if (listener.plain) dump_gateway_chain(json, *listener.plain, {});
     });
     json.field("traffic_direction", "OUTBOUND");

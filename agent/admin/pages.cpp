@@ -124,6 +124,14 @@ Response Pages::answer_health(const Request& request) {
   return {503, std::string(now) + "\n" + missing()};
 }
 
+Response Pages::answer_metrics(const Request& request) {
+  const std::string_view target = request.target;
+  if (target.substr(0, target.find('?')) != "/stats/prometheus")
+    return {404, "only /stats/prometheus\n"};
+  if (request.method != "GET") return {405, "", "text/plain; charset=UTF-8", "GET"};
+  return metrics();
+}
+
 std::string Pages::list() {
   std::string out;
   for (const Page& page : pages) {

@@ -18,8 +18,9 @@ public:
 
   // `done` is called at once, or later on the same thread; then the Pages may be gone already.
   void answer(const Request& request, const Done& done);
-  Response answer_health(const Request& request);  // /healthz/ready, of 15021 and the status port
-  Response metrics();                              // in Prometheus' text format
+  Response answer_health(const Request& request);   // /healthz/ready, of 15021 and the status port
+  Response metrics();                               // in Prometheus' text format
+  Response answer_metrics(const Request& request);  // 15090
 
 private:
   struct Query {

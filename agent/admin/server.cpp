@@ -143,12 +143,14 @@ void Port::close() {
 struct Server::State {
   State(asio::io_context& on, Sources sources) : io(on) {
     Prober prober(io, sources.probes, sources.probe_options, {sources.log, sources.warn});
+    AppMetrics app_metrics(io, sources.scrape_targets, sources.warn);
     const StatusActions actions{sources.drain_agent, sources.quit};
     pages = std::make_shared<Pages>(std::move(sources));
-    status = std::make_shared<StatusPages>(pages, std::move(prober), actions);
+    status =
+        std::make_shared<StatusPages>(pages, std::move(prober), std::move(app_metrics), actions);
   }
   ~State() {
-    for (const auto* group : {&admin_ports, &health_ports, &status_ports}) {
+    for (const auto* group : {&admin_ports, &health_ports, &status_ports, &metrics_ports}) {
       for (const auto& port : *group) port->close();
     }
   }
@@ -166,7 +168,7 @@ struct Server::State {
   asio::io_context& io;
   std::shared_ptr<Pages> pages;
   std::shared_ptr<StatusPages> status;
-  Group admin_ports, health_ports, status_ports;
+  Group admin_ports, health_ports, status_ports, metrics_ports;
 };
 
 Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -189,6 +191,10 @@ Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, const Ports&
       state->status_ports, ports.status, network_head_time,
       [status](const Request& request, const Done& done) { status->answer(request, done); });
   if (!opened) return opened.error();
+  opened = state->open(
+      state->metrics_ports, ports.metrics, network_head_time,
+      [pages](const Request& request, const Done& done) { done(pages->answer_metrics(request)); });
+  if (!opened) return opened.error();
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
@@ -199,7 +205,7 @@ Ports Server::ports() const {
     return all;
   };
   return {addresses(state_->admin_ports).front(), addresses(state_->health_ports),
-          addresses(state_->status_ports)};
+          addresses(state_->status_ports), addresses(state_->metrics_ports)};
 }
 
 }  // namespace sallyport::admin

@@ -4,6 +4,7 @@
 //         /server_info /quitquitquit /drain_listeners /healthcheck/fail /healthcheck/ok (POST)
 //   15021 health: /healthz/ready, for kubelet and load balancers
 //   15020 status: see status.h
+//   15090 metrics: /stats/prometheus, the proxy's own
 //
 // Threading: the io_context's thread; every Source is called on it.
 // Limits: limits::admin_connections on each port (the one that waits the longest for its client
@@ -14,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/admin/app_metrics.h"
 #include "agent/admin/app_probes.h"
 #include "agent/config/service.h"
 #include "agent/core/address.h"
@@ -52,12 +54,13 @@ struct Sources {
   std::function<void(const std::string&)> log = {};  // what readiness waits for; may be empty
   AppProbes probes = {};
   ProbeOptions probe_options = {};
+  ScrapeTargets scrape_targets = {};
   std::function<void(const std::string&)> warn = {};  // a probe that begins to fail; may be empty
 };
 
 struct Ports {
   SocketAddress admin;
-  std::vector<SocketAddress> health, status;
+  std::vector<SocketAddress> health, status, metrics = {};
 };
 
 class Server {

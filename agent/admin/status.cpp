@@ -14,8 +14,12 @@ Response act(const Request& request, const std::function<void()>& action) {
 
 }  // namespace
 
-StatusPages::StatusPages(std::shared_ptr<Pages> pages, Prober prober, StatusActions actions)
-    : pages_(std::move(pages)), prober_(std::move(prober)), actions_(std::move(actions)) {}
+StatusPages::StatusPages(std::shared_ptr<Pages> pages, Prober prober, AppMetrics app_metrics,
+                         StatusActions actions)
+    : pages_(std::move(pages)),
+      prober_(std::move(prober)),
+      app_metrics_(std::move(app_metrics)),
+      actions_(std::move(actions)) {}
 
 void StatusPages::answer(const Request& request, const Done& done) {
   const std::string_view target = request.target;
@@ -26,7 +30,7 @@ void StatusPages::answer(const Request& request, const Done& done) {
   if (path.starts_with("/app-health/") || path.starts_with("/app-lifecycle/"))
     return prober_.probe(path, request, done);
   if (path == "/stats/prometheus" || path == "/metrics") {
-    if (request.method == "GET") return done(pages_->metrics());
+    if (request.method == "GET") return app_metrics_.merge(request, pages_->metrics(), done);
     return done({405, "only GET is allowed here\n", plain, "GET"});
   }
   done({404,

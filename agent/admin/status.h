@@ -1,4 +1,5 @@
-// The status port (15020): /healthz/ready, /metrics and /stats/prometheus, /quitquitquit and /drain
+// The status port (15020): /healthz/ready, /metrics and /stats/prometheus (the proxy's own and the
+// application's), /quitquitquit and /drain
 // (POST, from this pod only), and the application's probes under /app-health/ and /app-lifecycle/.
 //
 // Threading: the configuration thread.
@@ -6,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "agent/admin/app_metrics.h"
 #include "agent/admin/pages.h"
 #include "agent/admin/prober.h"
 
@@ -17,7 +19,8 @@ struct StatusActions {
 
 class StatusPages {
 public:
-  StatusPages(std::shared_ptr<Pages> pages, Prober prober, StatusActions actions);
+  StatusPages(std::shared_ptr<Pages> pages, Prober prober, AppMetrics app_metrics,
+              StatusActions actions);
   StatusPages(const StatusPages&) = delete;
 
   // `done` is called at once, or later on the same thread; then the StatusPages may be gone.
@@ -26,6 +29,7 @@ public:
 private:
   std::shared_ptr<Pages> pages_;
   Prober prober_;
+  AppMetrics app_metrics_;
   StatusActions actions_;
 };
 

@@ -14,11 +14,28 @@ namespace {
 constexpr std::string_view suppress_annotation = "galley.istio.io/analyze-suppress";
 
 using Check = void (*)(Checks&);
-constexpr Check all_checks[] = {
-    check_mutual_tls,    check_sidecars,     check_schema,      check_services, check_rules,
-    check_tls_modes,     check_tls_settings, check_credentials, check_routes,   check_gateways,
-    check_matches,       check_delegates,    check_workloads,   check_policies, check_policy_ports,
-    check_policy_values, check_strict,       check_proxy};
+constexpr Check all_checks[] = {check_mutual_tls,
+                                check_sidecars,
+                                check_schema,
+                                check_services,
+                                check_rules,
+                                check_tls_modes,
+                                check_tls_settings,
+                                check_credentials,
+                                check_routes,
+                                check_gateways,
+                                check_gateway_rules,
+                                check_gateway_workloads,
+                                check_gateway_credentials,
+                                check_telemetries,
+                                check_matches,
+                                check_delegates,
+                                check_workloads,
+                                check_policies,
+                                check_policy_ports,
+                                check_policy_values,
+                                check_strict,
+                                check_proxy};
 
 // `*` in the pattern stands for any text.
 bool matches(std::string_view pattern, std::string_view text) {

@@ -124,12 +124,26 @@ void Destinations::look_at(const Service& service) {
   mirrors(service);
 }
 
-// Rules for an outside host that only a gateway has: pods go past them.
-void check_mesh(Checks& checks, const Service& service) {
+// The hosts that sidecars have rules for: full names.
+std::set<std::string> hosts_of_mesh(const World& world, const std::vector<Service>& services) {
+  std::set<std::string> out;
+  for (const auto& service : services) {
+    if (!is_of_mesh(*service.value)) continue;
+    for (const auto& written : service->hosts)
+      out.insert(world.full_name(written, service->metadata.namespace_name()));
+  }
+  return out;
+}
+
+// Rules for an outside host that only a gateway has: pods go past them. With others for the mesh it
+// is an egress gateway's half.
+void check_mesh(Checks& checks, const Service& service, const std::set<std::string>& of_mesh) {
   if (is_of_mesh(*service.value)) return;
   const auto& space = service->metadata.namespace_name();
   for (const auto& written : service->hosts) {
-    const auto hosts = checks.world.hosts_called(checks.world.full_name(written, space), space);
+    const auto name = checks.world.full_name(written, space);
+    if (of_mesh.contains(name)) continue;
+    const auto hosts = checks.world.hosts_called(name, space);
     const bool outside = std::any_of(hosts.begin(), hosts.end(), [](const auto* host) {
       return host->entry.value && host->entry->location == istio::Location::mesh_external;
     });
@@ -234,10 +248,11 @@ void SameHosts::look_at(const std::vector<Service>& services) {
 void check_routes(Checks& checks) {
   const auto services = checks.world.all_read<istio::VirtualService>();
   Destinations destinations(checks);
+  const auto of_mesh = hosts_of_mesh(checks.world, services);
   for (const auto& service : services) {
     destinations.look_at(service);
     if (!service.object->resource) continue;
-    check_mesh(checks, service);
+    check_mesh(checks, service, of_mesh);
     check_hosts(checks, service);
   }
   SameHosts(checks).look_at(services);

@@ -45,10 +45,13 @@ public:
     }
     for (auto& block : tls_blocks(checks.world.all<istio::DestinationRule>()))
       fields_.emplace(block.tls, std::move(block.field));
+    add_requests_of_gateways();
   }
   void look_at(const Host& host);
 
 private:
+  void add_requests_of_gateways();
+  bool takes_requests_of_gateways(const Host& host, const istio::ServicePort& port) const;
   void twice(const Host& host, std::size_t index, const std::vector<Effective>& all);
   bool is_closed(const Host& host) const;
   bool reaches(const Typed<istio::DestinationRule>& rule, const Host& host) const;
@@ -62,10 +65,33 @@ private:
   NameIndex closed_hosts_;
   std::map<const istio::ClientTls*, std::string> fields_;    // where a rule says that tls
   std::set<std::pair<const void*, std::string_view>> told_;  // one finding a tls block and code
+  // Where gateways send requests whose clients' TLS, if any, has ended: host and port, 0 for its
+  // only one.
+  std::set<std::pair<std::string, uint16_t>> requests_;
 };
+
+void TlsModes::add_requests_of_gateways() {
+  for (const auto& service : checks_.world.all<istio::VirtualService>()) {
+    const auto& gateways = service->gateways;
+    if (std::all_of(gateways.begin(), gateways.end(),
+                    [](const auto& one) { return one == "mesh"; }))
+      continue;
+    const auto& space = service->metadata.namespace_name();
+    for (const auto& rule : service->http)
+      for (const auto& route : rule.route)
+        requests_.emplace(checks_.world.full_name(route.destination.host, space),
+                          route.destination.port);
+  }
+}
+
+bool TlsModes::takes_requests_of_gateways(const Host& host, const istio::ServicePort& port) const {
+  return requests_.contains({host.name, port.number}) ||
+         (host.ports().size() == 1 && requests_.contains({host.name, 0}));
+}
 
 void TlsModes::twice(const Host& host, std::size_t index, const std::vector<Effective>& all) {
   const auto& port = host.ports()[index];
+  if (takes_requests_of_gateways(host, port)) return;  // an egress gateway that originates
   for (const auto& [rule, tls] : all) {
     if (!is_originating(tls) || !told_.emplace(tls, "SLP0201").second) continue;
     const auto& field = fields_.at(tls);

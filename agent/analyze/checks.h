@@ -58,23 +58,31 @@ struct Effective {
 std::vector<Effective> effective_tls(const World& world, const Host& host,
                                      const istio::ServicePort& port);
 
+// The workloads that a Gateway's selector takes, of any namespace. None where it takes all: nobody
+// knows which of them are a gateway's.
+std::vector<const Workload*> serving_pods(const World& world, const istio::Gateway& gateway);
+
 const char* name_of(istio::TlsMode mode);          // "SIMPLE"
 bool is_originating(const istio::ClientTls* tls);  // SIMPLE or MUTUAL
 bool is_http(const istio::ServicePort& port);
 bool is_tls(const istio::ServicePort& port);                 // HTTPS, TLS
 std::string item(std::string_view list, std::size_t index);  // "list[3]"
 
-void check_schema(Checks& checks);        // what validation says, twice defined resources
-void check_services(Checks& checks);      // ServiceEntries and Services among each other
-void check_rules(Checks& checks);         // DestinationRules: hosts, subsets, selectors, conflicts
-void check_tls_modes(Checks& checks);     // who speaks TLS to whom
-void check_mutual_tls(Checks& checks);    // what rules send, and what servers take of it
-void check_strict(Checks& checks);        // who meets STRICT without a certificate to show
-void check_tls_settings(Checks& checks);  // what a tls block leaves out
-void check_credentials(Checks& checks);   // Secrets and certificates
-void check_routes(Checks& checks);        // VirtualServices: hosts, destinations
-void check_gateways(Checks& checks);      // VirtualServices: the gateways that they name
-void check_matches(Checks& checks);       // VirtualServices: rules that are never used
+void check_schema(Checks& checks);         // what validation says, twice defined resources
+void check_services(Checks& checks);       // ServiceEntries and Services among each other
+void check_rules(Checks& checks);          // DestinationRules: hosts, subsets, selectors, conflicts
+void check_tls_modes(Checks& checks);      // who speaks TLS to whom
+void check_mutual_tls(Checks& checks);     // what rules send, and what servers take of it
+void check_strict(Checks& checks);         // who meets STRICT without a certificate to show
+void check_tls_settings(Checks& checks);   // what a tls block leaves out
+void check_credentials(Checks& checks);    // Secrets and certificates
+void check_routes(Checks& checks);         // VirtualServices: hosts, destinations
+void check_gateways(Checks& checks);       // VirtualServices: the gateways that they name
+void check_gateway_rules(Checks& checks);  // VirtualServices: rules that a gateway can't use
+void check_gateway_workloads(Checks& checks);    // Gateways: the pods that serve them
+void check_gateway_credentials(Checks& checks);  // Gateways: Secrets and certificates
+void check_telemetries(Checks& checks);
+void check_matches(Checks& checks);  // VirtualServices: rules that are never used
 void check_delegates(Checks& checks);
 void check_workloads(Checks& checks);
 void check_sidecars(Checks& checks);

@@ -235,6 +235,15 @@ std::vector<const Workload*> World::selected(const istio::Labels& selector,
   return out;
 }
 
+std::vector<mesh::PodLabels> World::pods() const {
+  std::vector<mesh::PodLabels> out;
+  for (const auto& one : workloads_) {
+    const auto& ref = *one.ref;
+    out.push_back({ref.namespace_name, ref.kind == "Pod" ? ref.name : "", one.labels});
+  }
+  return out;
+}
+
 std::string World::why_no_sidecar(const Workload& workload) const {
   if (workload.has_proxy) return {};
   if (workload.host_network) return "hostNetwork: such a pod gets no sidecar";

@@ -17,6 +17,7 @@
 #include "agent/istio/decode.h"
 #include "agent/istio/tree.h"
 #include "agent/mesh/compile.h"
+#include "agent/mesh/proxy_views.h"
 
 namespace sallyport::analyze {
 
@@ -116,6 +117,8 @@ public:
   std::string full_name(std::string_view written, std::string_view namespace_name) const;
   std::vector<const Workload*> selected(const istio::Labels& selector,
                                         std::string_view namespace_name) const;
+  // Of all workloads, as mesh::router_views asks for them.
+  std::vector<mesh::PodLabels> pods() const;
   // Why its pods have no sidecar, as the injector has it; empty: they have one, or get one.
   std::string why_no_sidecar(const Workload& workload) const;
   // As a proxy reads it.

@@ -107,6 +107,10 @@ Result<AgentSettings> agent_settings(const istio::MeshConfig& mesh, const Lookup
     auto probes = admin::decode_app_probes(environment("ISTIO_KUBE_APP_PROBERS"));
     if (!probes) return probes.error();
     settings.probes = std::move(*probes);
+    auto targets = admin::decode_scrape_targets(environment("ISTIO_PROMETHEUS_ANNOTATIONS"),
+                                                settings.proxy.status_port);
+    if (!targets) return targets.error();
+    settings.scrape_targets = std::move(*targets);
     settings.probe_localhost =
         reader.flag("REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION", mesh.inbound_to_localhost);
     return settings;

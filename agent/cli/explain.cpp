@@ -34,6 +34,7 @@ Examples:
     sallyport explain --to http://api.example.com/ --from sleep rules/ deployment.yaml
     sallyport explain --to https://api.example.com/ --namespace shop --labels app=cart rules/
     sallyport explain --to tcp://db.example.com:5432 --live -o json rules/
+    sallyport explain --to https://shop.example.com/ --gateway istio=ingressgateway rules/
 
 Each step names the resource and FILE:LINE that decided it; "-" lines say what was not chosen and
 why. --live also resolves, connects and shakes hands as the plan says, without sending a request.
@@ -43,6 +44,11 @@ Where the server's pods or their templates are among the PATHs, their sidecar's 
 and AuthorizationPolicies are asked, too. A template counts as inject leaves it; --from one without
 a sidecar sends as it is.
 
+With --gateway it is told what a gateway's proxy does with a client's request: which server takes
+the SNI or Host, with which TLS, by which VirtualService, and where to. The URL's port is that of
+the gateway's Service. The proxy is a pod or workload among the PATHs, by name or by labels (where
+none has them: one of --namespace), or self: with --namespace and labels as of this pod.
+
 It reads the files anew. A running proxy that was given a bad version keeps the last good one until
 the files are mended; in its pod it is asked whether it refused something, and where it then does
 something else than the files say, both are told (the exit code is that of the files).
@@ -51,7 +57,8 @@ Exit codes: 0 it goes through, 1 it would be refused (or nothing can be read), 2
 line)";
 
 struct ExplainFlags {
-  std::string to, from, method = "GET", mesh_config, dialled, domain, admin, output = "text";
+  std::string to, from, gateway, method = "GET", mesh_config, dialled, domain, admin,
+                                 output = "text";
   std::vector<std::string> paths, config, headers;
   IdentityFlags identity;
   WorkloadIdentityFlags workload;
@@ -70,6 +77,10 @@ void add_explain_options(CLI::App& app, ExplainFlags& f) {
                  "pod or workload among the PATHs (NAME, NAMESPACE/NAME, deploy/NAME, "
                  "deploy/NAME.NAMESPACE): its labels, namespace and annotations count; of a bare "
                  "NAME the one in --namespace, else of any");
+  app.add_option("--gateway", f.gateway,
+                 "as a gateway's proxy gets it from a client: a pod or workload as of --from, "
+                 "labels (istio=ingressgateway), or self")
+      ->excludes("--from");
   app.add_option("-X,--method", f.method, "method of the request")->capture_default_str();
   app.add_option("-H,--header", f.headers, "\"Name: value\" of the request; may be repeated")
       ->allow_extra_args(false);
@@ -113,6 +124,7 @@ LoadRequest request_for(const ExplainFlags& flags, istio::Proxy proxy) {
   }
   out.domain = flags.domain;
   out.from = flags.from;
+  out.gateway = flags.gateway;
   out.proxy = std::move(proxy);
   return out;
 }
@@ -163,25 +175,39 @@ std::optional<RunningProxy> beside_us(const ExplainFlags& flags) {
 
 std::string asked(const ExplainFlags& flags, const Url& url, const istio::Proxy& proxy) {
   std::string out = url.scheme == "http" ? flags.method + " " : "";
-  out += url.text() + " from " + proxy.namespace_name;
+  out += url.text() + (flags.gateway.empty() ? " from " : " at gateway ") + proxy.namespace_name;
   if (!proxy.name.empty()) out += "/" + proxy.name;
   const auto labels = istio::text_of(proxy.labels);
   return out + (labels.empty() ? " (no labels)" : " (" + labels + ")");
 }
 
-Told tell(const ExplainFlags& flags, const Url& url, const Asked& request, const Loaded& loaded,
-          const ca::IdentitySettings& identity) {
-  Told told;
-  const auto& proxy = loaded.input.proxy;
-  told.asked = asked(flags, url, proxy);
-  const auto running = beside_us(flags);
-  if (running) {
-    if (auto step = refusals_of(*running)) told.before.push_back(std::move(*step));
+struct TellInput {
+  const ExplainFlags& flags;
+  const Url& url;
+  const Asked& request;
+  const Loaded& loaded;
+  OwnIdentity own;
+  std::time_t now;
+};
+
+// What follows from each target.
+void tell_targets(const TellInput& in, const mesh::Question& question, Told& told) {
+  const auto& loaded = in.loaded;
+  for (auto& target : told.plan.targets) {
+    explain_secrets(target, loaded.input, *loaded.vault, in.now);
+    explain_identity(target, in.own);
+    explain_servers(target, *loaded.world, loaded.input, question);
+    if (in.flags.live) {
+      told.live.push_back(
+          try_live(target, *loaded.vault, in.own, in.url.host, question.destination));
+    }
   }
-  const auto now = std::time(nullptr);
-  const auto own = own_identity(identity, running ? &*running : nullptr, now);
-  auto to =
-      dialled(*loaded.world, loaded.input.resources, url, proxy.namespace_name, flags.dialled);
+}
+
+void tell_sidecar(const TellInput& in, Told& told) {
+  const auto& [flags, url, request, loaded, own, now] = in;
+  auto to = dialled(*loaded.world, loaded.input.resources, url, loaded.input.proxy.namespace_name,
+                    flags.dialled);
   if (flags.live && to.guessed) {
     if (const auto ip = resolved(url.host)) {
       to.address = {*ip, url.port};
@@ -197,20 +223,42 @@ Told tell(const ExplainFlags& flags, const Url& url, const Asked& request, const
     auto direct = explain_direct(*loaded.world, loaded.input, question);
     told.plan.steps = std::move(direct.steps);
     told.plan.refused = std::move(direct.refused);
-    return told;
+    return;
   }
   told.plan = mesh::explain(loaded.input, *loaded.snapshot, question);
-  if (running && !running->refused.empty()) {
+  tell_targets(in, question, told);
+}
+
+void tell_gateway(const TellInput& in, Told& told) {
+  const auto& loaded = in.loaded;
+  const auto any = *IpAddress::parse("0.0.0.0");
+  const auto given = IpAddress::parse(in.flags.dialled);
+  auto question = in.request.question_inside({given ? *given : any, in.url.port});
+  auto explained = mesh::explain_gateway(loaded.input, *loaded.snapshot, loaded.findings, question);
+  explain_termination(explained, loaded.input, *loaded.vault, in.now);
+  told.plan = std::move(explained.plan);
+  // What goes on is no longer the client's TLS.
+  if (explained.chain && explained.chain->tls)
+    question.preface.protocol =
+        explained.chain->http ? sniff::Protocol::http1 : sniff::Protocol::opaque;
+  tell_targets(in, question, told);
+}
+
+Told tell(const ExplainFlags& flags, const Url& url, const Asked& request, const Loaded& loaded,
+          const ca::IdentitySettings& identity) {
+  Told told;
+  told.asked = asked(flags, url, loaded.input.proxy);
+  const auto running = beside_us(flags);
+  if (running) {
+    if (auto step = refusals_of(*running)) told.before.push_back(std::move(*step));
+  }
+  const auto now = std::time(nullptr);
+  const TellInput in{
+      flags, url, request, loaded, own_identity(identity, running ? &*running : nullptr, now), now};
+  flags.gateway.empty() ? tell_sidecar(in, told) : tell_gateway(in, told);
+  if (running && !running->refused.empty() && told.captured) {
     told.running = done_by(*running, told.plan);
     told.may_differ = told.running.empty() && !is_closed_by(*running, told.plan);
-  }
-  for (auto& target : told.plan.targets) {
-    explain_secrets(target, loaded.input, *loaded.vault, now);
-    explain_identity(target, own);
-    explain_servers(target, *loaded.world, loaded.input, question);
-    if (flags.live) {
-      told.live.push_back(try_live(target, *loaded.vault, own, url.host, to.address));
-    }
   }
   return told;
 }

@@ -8,6 +8,8 @@
 #include "agent/cli/validation.h"
 #include "agent/config/secrets.h"
 #include "agent/config/store.h"
+#include "agent/istio/labels.h"
+#include "agent/istio/scalar.h"
 #include "agent/mesh/host_names.h"
 
 namespace sallyport::cli {
@@ -44,7 +46,7 @@ bool names_kind(const std::string& written, const std::string& kind) {
 
 // A bare name is looked for in every namespace, in `space` first.
 Result<const analyze::Workload*> find_pod(const analyze::World& world, const std::string& from,
-                                          const std::string& space) {
+                                          const std::string& space, const char* flag) {
   std::string all;
   const analyze::Workload* found = nullptr;
   const auto slash = std::min(from.find('/'), from.size());
@@ -61,8 +63,58 @@ Result<const analyze::Workload*> find_pod(const analyze::World& world, const std
     all += (all.empty() ? "" : ", ") + ref.namespace_name + "/" + ref.name;
   }
   if (found) return found;
-  return Error{.context = "--from: no pod or workload is called " + from +
+  return Error{.context = std::string(flag) + ": no pod or workload is called " + from +
                           (all.empty() ? "; give its manifest as a PATH" : "; there are " + all)};
+}
+
+// The first pod with those labels, in `space` if there is one. Null: none has them.
+const analyze::Workload* labelled_pod(const analyze::World& world, const istio::Labels& labels,
+                                      const std::string& space) {
+  const analyze::Workload* found = nullptr;
+  for (const auto& one : world.workloads()) {
+    if (!istio::selects(labels, one.labels)) continue;
+    if (one.ref->namespace_name == space) return &one;
+    if (!found) found = &one;
+  }
+  return found;
+}
+
+Result<void> find_gateway(const std::string& gateway, Loaded& out) {
+  auto& proxy = out.input.proxy;
+  proxy.type = istio::Proxy::Type::router;
+  if (gateway == "self") return {};
+  if (gateway.find('=') == gateway.npos) {
+    const auto pod = find_pod(*out.world, gateway, proxy.namespace_name, "--gateway");
+    if (!pod) return pod.error();
+    out.pod = *pod;
+    return {};
+  }
+  proxy.labels.clear();
+  for (const auto part : istio::comma_separated(gateway)) {
+    const auto equals = std::min(part.find('='), part.size());
+    proxy.labels.insert_or_assign(std::string(part.substr(0, equals)),
+                                  std::string(part.substr(std::min(equals + 1, part.size()))));
+  }
+  out.pod = labelled_pod(*out.world, proxy.labels, proxy.namespace_name);
+  return {};
+}
+
+Result<void> find_proxy(const LoadRequest& request, Loaded& out) {
+  if (!request.gateway.empty()) {
+    if (const auto found = find_gateway(request.gateway, out); !found) return found.error();
+  } else if (!request.from.empty()) {
+    const auto pod = find_pod(*out.world, request.from, out.input.proxy.namespace_name, "--from");
+    if (!pod) return pod.error();
+    out.pod = *pod;
+  }
+  if (!out.pod) return {};
+  auto& proxy = out.input.proxy;
+  proxy.name = out.pod->ref->name;
+  proxy.namespace_name = out.pod->ref->namespace_name;
+  proxy.service_account = out.pod->service_account;
+  proxy.labels = out.pod->labels;
+  proxy.addresses.clear();
+  return {};
 }
 
 // Those that a Pod document says; a template has none.
@@ -104,16 +156,7 @@ Result<Loaded> load(LoadRequest request) {
   out.input.mesh = out.world->mesh();
   if (!request.domain.empty()) out.input.mesh.cluster_domain = request.domain;
   out.input.proxy = std::move(request.proxy);
-  if (!request.from.empty()) {
-    const auto pod = find_pod(*out.world, request.from, out.input.proxy.namespace_name);
-    if (!pod) return pod.error();
-    out.pod = *pod;
-    out.input.proxy.name = out.pod->ref->name;
-    out.input.proxy.namespace_name = out.pod->ref->namespace_name;
-    out.input.proxy.service_account = out.pod->service_account;
-    out.input.proxy.labels = out.pod->labels;
-    out.input.proxy.addresses.clear();
-  }
+  if (const auto found = find_proxy(request, out); !found) return found.error();
   config::Store store;
   const auto in_force = store.update(*tree);
   out.input.resources = in_force.resources;
@@ -123,6 +166,7 @@ Result<Loaded> load(LoadRequest request) {
   auto compiled = mesh::compile(out.input, nullptr, 1);
   out.vault = build_vault(compiled, in_force, out.input.proxy.namespace_name);
   out.snapshot = std::move(compiled.snapshot);
+  out.findings = std::move(compiled.findings);
   return out;
 }
 

@@ -16,8 +16,9 @@ struct Loaded {
   std::unique_ptr<analyze::World> world;  // the documents, pods too
   mesh::CompileInput input;
   mesh::SnapshotPtr snapshot;
+  std::vector<istio::Finding> findings;  // of compiling
   std::shared_ptr<const certs::Vault> vault;
-  const analyze::Workload* pod = nullptr;  // of --from; in `world`
+  const analyze::Workload* pod = nullptr;  // of --from or --gateway; in `world`
 };
 
 struct LoadRequest {
@@ -25,6 +26,9 @@ struct LoadRequest {
   std::string mesh_config;  // "": that of a ConfigMap `istio` among the paths, else the defaults
   std::string domain;       // the cluster's
   std::string from;         // "": the proxy as given; NAME, NAMESPACE/NAME or NAME.NAMESPACE
+  // "": a sidecar. Of a gateway's proxy: a pod as `from` names it, labels of one (key=value,...),
+  // or "self": `proxy` as given.
+  std::string gateway;
   istio::Proxy proxy;
   bool manifests = false;  // templates have pods, Services an address (explain_manifests.h)
 };

@@ -269,9 +269,16 @@ std::optional<std::string> Asked::problem() const {
   if (!bad_header_.empty()) {
     return "--header: \"" + bad_header_ + "\" is not \"Name: value\"";
   }
-  if (url_.scheme != "http" || parsed_ == http::Parse::done) return std::nullopt;
+  if (url_.scheme == "tcp" || parsed_ == http::Parse::done) return std::nullopt;
   return "that is no request: " +
          std::string(parsed_ == http::Parse::bad ? head_.refuse_reason : "its head has no end");
+}
+
+void Asked::set_request(mesh::Question& question) const {
+  question.request.authority = head_.authority();
+  question.request.path = head_.origin_path();
+  question.request.method = head_.method();
+  question.request.head = &head_;
 }
 
 mesh::Question Asked::question(const SocketAddress& destination) const {
@@ -279,16 +286,19 @@ mesh::Question Asked::question(const SocketAddress& destination) const {
   out.destination = destination;
   if (url_.scheme == "http") {
     out.preface.protocol = sniff::Protocol::http1;
-    out.request.authority = head_.authority();
-    out.request.path = head_.origin_path();
-    out.request.method = head_.method();
-    out.request.head = &head_;
+    set_request(out);
   } else if (url_.scheme == "https") {
     out.preface.protocol = sniff::Protocol::tls;
     if (!IpAddress::parse(url_.host)) out.preface.sni = url_.host;
   } else {
     out.preface.protocol = sniff::Protocol::opaque;
   }
+  return out;
+}
+
+mesh::Question Asked::question_inside(const SocketAddress& destination) const {
+  auto out = question(destination);
+  if (url_.scheme == "https") set_request(out);
   return out;
 }
 

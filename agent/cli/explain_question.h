@@ -53,8 +53,12 @@ public:
   // What is wrong with it; none: nothing.
   std::optional<std::string> problem() const;
   mesh::Question question(const SocketAddress& destination) const;
+  // The same of one who ends the client's TLS: the request inside is known.
+  mesh::Question question_inside(const SocketAddress& destination) const;
 
 private:
+  void set_request(mesh::Question& question) const;
+
   const Url& url_;
   std::string bytes_, bad_header_;
   http::Head head_;

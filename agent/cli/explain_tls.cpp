@@ -88,7 +88,39 @@ mesh::ExplainedStep step_for(const char* what, const std::string& name,
   return step;
 }
 
+// Why a server can't use it; empty: it can.
+std::string why_unusable(const std::string& name, const certs::Vault& vault) {
+  if (certs::is_of_workload(name)) return {};
+  const auto* entry = vault.find(name);
+  if (entry && entry->active()) return {};
+  return name + ": " +
+         (entry && !entry->problem.empty() ? entry->problem : std::string("no such secret"));
+}
+
 }  // namespace
+
+void explain_termination(mesh::GatewayExplanation& explained, const mesh::CompileInput& input,
+                         const certs::Vault& vault, int64_t now) {
+  auto& plan = explained.plan;
+  if (!explained.chain || !explained.chain->tls) return;
+  const auto& tls = *explained.chain->tls;
+  const auto at = std::find_if(plan.steps.begin(), plan.steps.end(),
+                               [](const auto& step) { return step.name == "server TLS"; });
+  if (at == plan.steps.end()) return;
+  std::vector<mesh::ExplainedStep> steps;
+  std::string wrong;
+  const auto look_at = [&](const char* what, const std::string& name) {
+    if (name.empty()) return;
+    steps.push_back(step_for(what, name, input, vault, now));
+    if (wrong.empty()) wrong = why_unusable(name, vault);
+  };
+  for (const auto& name : tls.certificates) look_at("certificate", name);
+  if (tls.mode != istio::ServerTlsMode::istio_mutual) look_at("client CA", tls.roots);
+  plan.steps.insert(at + 1, steps.begin(), steps.end());
+  if (wrong.empty()) wrong = expired_crls(tls.roots, vault, now);
+  if (!wrong.empty() && plan.refused.empty())
+    plan.refused = "the handshake with the client fails: " + wrong;
+}
 
 void explain_secrets(mesh::ExplainedTarget& target, const mesh::CompileInput& input,
                      const certs::Vault& vault, int64_t now) {

@@ -99,6 +99,8 @@ Result<istio::Proxy> find_identity(const IdentityFlags& flags, const Environment
   proxy.namespace_name = first_of(flags.namespace_name, environment, "POD_NAMESPACE", "default");
   proxy.service_account =
       first_of(flags.service_account, environment, "SERVICE_ACCOUNT", "default");
+  proxy.workload_name = first_of("", environment, "ISTIO_META_WORKLOAD_NAME", "");
+  proxy.cluster_id = first_of("", environment, "ISTIO_META_CLUSTER_ID", "");
   proxy.addresses = flags.addresses;
   if (proxy.addresses.empty())
     proxy.addresses = split(first_of("", environment, "INSTANCE_IPS", ""), ',');

@@ -1,8 +1,10 @@
 #include "agent/cli/mesh_config.h"
 
 #include <algorithm>
+#include <set>
 
 #include "agent/observe/log_filter.h"
+#include "agent/observe/metric_plan.h"
 
 namespace sallyport::cli {
 namespace {
@@ -110,6 +112,31 @@ std::vector<istio::Finding> log_filter_findings(const istio::Telemetry& telemetr
   return out;
 }
 
+std::vector<istio::Finding> metric_tag_findings(const istio::Telemetry& telemetry) {
+  std::vector<istio::Finding> out;
+  const auto& ref = *telemetry.metadata.ref;
+  for (std::size_t i = 0; i < telemetry.metrics.size(); i++) {
+    const auto& overrides = telemetry.metrics[i].overrides;
+    for (std::size_t j = 0; j < overrides.size(); j++) {
+      for (const auto& tag : overrides[j].tags) {
+        auto problem = tag.remove ? std::string() : observe::tag_problem(tag.expression);
+        if (problem.empty()) continue;
+        istio::Finding found;
+        found.file = ref.file;
+        found.line = telemetry.metrics[i].line;
+        found.kind = ref.kind;
+        found.namespace_name = ref.namespace_name;
+        found.name = ref.name;
+        found.field = "spec.metrics[" + std::to_string(i) + "].overrides[" + std::to_string(j) +
+                      "].tagOverrides." + tag.name + ".value";
+        found.reason = std::move(problem) + "; the label stays as it is";
+        out.push_back(std::move(found));
+      }
+    }
+  }
+  return out;
+}
+
 std::vector<std::string> log_warnings(const mesh::AccessLogging& logging) {
   std::vector<std::string> out;
   for (const auto& logger : logging.loggers) {
@@ -125,6 +152,20 @@ std::vector<std::string> log_warnings(const mesh::AccessLogging& logging) {
     out.push_back(logger.filter_from->text() + ": " + logger.filter_field + ": " + problem);
   }
   return out;
+}
+
+std::vector<std::string> metric_warnings(const mesh::StandardMetricsConfig& metrics) {
+  std::set<std::string> out;  // one tag may be of every metric
+  for (const auto* side : {&metrics.client, &metrics.server}) {
+    for (const auto& metric : side->metrics) {
+      for (const auto& tag : metric.tags) {
+        const auto problem = tag.remove ? std::string() : observe::tag_problem(tag.expression);
+        if (!problem.empty())
+          out.insert("metrics: label " + tag.name + ": " + problem + "; it stays as it is");
+      }
+    }
+  }
+  return {out.begin(), out.end()};
 }
 
 istio::MeshConfigResult check_mesh_config(std::string_view text, const std::string& file) {

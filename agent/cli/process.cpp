@@ -81,6 +81,7 @@ private:
   void follow(const mesh::Snapshot& snapshot);
   void follow_log(const mesh::Snapshot& snapshot);
   void tell_log(const mesh::AccessLogging& logging);
+  void tell_metrics(const mesh::StandardMetricsConfig& metrics);
   void await_end();
   void await_requests();
   ShutdownTimes shutdown_times() const;
@@ -104,6 +105,7 @@ private:
   Shutdown shutdown_;
   AgentSettings settings_;                  // as of the start
   std::vector<observe::LogSettings> told_;  // tell_log's last
+  std::vector<std::string> told_of_metrics_;
   bool started_ = false;
 };
 
@@ -120,6 +122,7 @@ Result<void> Process::start() {
   if (!log) return while_doing("access log", log.error());
   access_log_ = std::move(*log);
   tell_log(*logging);
+  tell_metrics(*config_.snapshots().current()->metrics);
   start_identity(mesh);
   config_.on_publish([this](const mesh::Snapshot& snapshot) { follow(snapshot); });
   if (auto opened = open_workers(mesh); !opened) return opened;
@@ -221,6 +224,8 @@ Result<void> Process::open_admin() {
       .probe_options = {admin::probe_destination(options_.proxy.addresses,
                                                  settings_.probe_localhost),
                         status_port()},
+      // As istio-agent: a gateway's status port is reached by others than Prometheus.
+      .scrape_targets = of_gateway() ? admin::ScrapeTargets() : settings_.scrape_targets,
       .warn = [](const std::string& line) { log_warning(line); },
   };
   auto server = admin::Server::start(io_, ports(), std::move(sources));
@@ -237,6 +242,7 @@ admin::Ports Process::ports() const {
   admin::Ports ports{.admin = options_.admin};
   if (options_.health_port) ports.health = everywhere(options_.health_port);
   if (status_port()) ports.status = everywhere(status_port());
+  if (options_.metrics_port) ports.metrics = everywhere(options_.metrics_port);
   return ports;
 }
 
@@ -294,8 +300,16 @@ void Process::tell_log(const mesh::AccessLogging& logging) {
   for (const auto& line : log_warnings(logging)) log_warning(line);
 }
 
+void Process::tell_metrics(const mesh::StandardMetricsConfig& metrics) {
+  auto warnings = metric_warnings(metrics);
+  if (warnings == told_of_metrics_) return;
+  told_of_metrics_ = std::move(warnings);
+  for (const auto& line : told_of_metrics_) log_warning(line);
+}
+
 void Process::follow(const mesh::Snapshot& snapshot) {
   follow_log(snapshot);
+  tell_metrics(*snapshot.metrics);
   gateway_listeners_.follow(snapshot);
 }
 

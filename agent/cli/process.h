@@ -21,6 +21,7 @@ struct ProcessOptions {
   std::optional<uint16_t> outbound_port, inbound_port;  // else the mesh configuration's
   SocketAddress admin;
   uint16_t health_port = 15021;                         // all addresses of the pod; 0: none
+  uint16_t metrics_port = 15090;                        // the same
   std::optional<uint16_t> status_port;                  // the same; else the mesh configuration's
   std::vector<SocketAddress> dns_servers;               // empty: /etc/resolv.conf
   std::optional<std::chrono::milliseconds> drain_time;  // else terminationDrainDuration
@@ -29,8 +30,9 @@ struct ProcessOptions {
 // Runs until SIGTERM and the drain that follows, SIGINT, or /quitquitquit (shutdown.h).
 //   SIGHUP reloads configuration, SIGUSR1 reopens the access log.
 // Of the environment it reads PROXY_CONFIG, EXIT_ON_ZERO_ACTIVE_CONNECTIONS,
-// MINIMUM_DRAIN_DURATION, ISTIO_KUBE_APP_PROBERS and REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION, as
-// istio-agent does. Returns the exit code: 0; 1 with a logged reason when it could not start.
+// MINIMUM_DRAIN_DURATION, ISTIO_KUBE_APP_PROBERS, ISTIO_PROMETHEUS_ANNOTATIONS and
+// REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION, as istio-agent does. Returns the exit code: 0; 1 with
+// a logged reason when it could not start.
 int run_process(const ProcessOptions& options);
 
 }  // namespace sallyport::cli

@@ -45,7 +45,7 @@ struct ProxyFlags {
                                    admin = "127.0.0.1:15000", ignored;
   std::vector<std::string> dns_servers;
   int concurrency = -1, outbound_port = -1, inbound_port = -1, health_port = 15021,
-      status_port = -1;
+      status_port = -1, metrics_port = 15090;
   double drain_seconds = -1;
 };
 
@@ -103,6 +103,10 @@ void add_proxy_options(CLI::App& app, ProxyFlags& f) {
   app.add_option("--health-port", f.health_port, "port of /healthz/ready on every address; 0: none")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
+  app.add_option("--metrics-port", f.metrics_port,
+                 "port of /stats/prometheus on every address; 0: none")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
   app.add_option("--status-port", f.status_port,
                  "port of probes, metrics and /drain on every address; 0: none (else "
                  "defaultConfig.statusPort, 15020)")
@@ -144,6 +148,7 @@ std::optional<std::string> to_options(const ProxyFlags& f, ProcessOptions& optio
   if (f.outbound_port > 0) options.outbound_port = uint16_t(f.outbound_port);
   if (f.inbound_port > 0) options.inbound_port = uint16_t(f.inbound_port);
   options.health_port = uint16_t(f.health_port);
+  options.metrics_port = uint16_t(f.metrics_port);
   if (f.status_port >= 0) options.status_port = uint16_t(f.status_port);
   if (f.drain_seconds >= 0)
     options.drain_time = std::chrono::milliseconds(int64_t(f.drain_seconds * 1000));

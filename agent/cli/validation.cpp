@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <tuple>
 
 #include "agent/cli/input.h"
 #include "agent/cli/mesh_config.h"
 #include "agent/config/secrets.h"
 #include "agent/config/store.h"
-#include "agent/core/limits.h"
+#include "agent/istio/labels.h"
 #include "agent/mesh/compile.h"
 #include "agent/mesh/proxy_views.h"
 
@@ -25,25 +24,21 @@ bool is_directory(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-// One proxy a namespace with rules, and one a selector there.
-std::vector<istio::Proxy> proxies_for(const Resources& resources) {
-  std::set<std::pair<std::string, istio::Labels>> all;
+std::vector<mesh::PodLabels> pods_of(const Resources& resources) {
+  std::vector<mesh::PodLabels> out;
   for (const auto& resource : resources) {
-    const auto& about = istio::metadata_of(*resource);
-    const bool has_rules = mesh::concerns_proxies(*resource);
-    if (!has_rules || all.size() >= limits::validated_proxies) continue;
-    all.emplace(about.namespace_name(), istio::Labels{});
-    if (const auto* selector = mesh::selector_of(*resource))
-      all.emplace(about.namespace_name(), *selector);
-  }
-  std::vector<istio::Proxy> out;
-  for (const auto& [namespace_name, labels] : all) {
-    istio::Proxy proxy;
-    proxy.namespace_name = namespace_name;
-    proxy.labels = labels;
-    out.push_back(std::move(proxy));
+    const auto* pod = std::get_if<istio::Pod>(resource.get());
+    if (!pod) continue;
+    out.push_back({pod->metadata.namespace_name(), pod->metadata.name(), pod->metadata.labels});
   }
   return out;
+}
+
+bool serves_gateways(const Resources& resources, const istio::Proxy& proxy) {
+  return std::any_of(resources.begin(), resources.end(), [&](const auto& resource) {
+    const auto* gateway = std::get_if<istio::Gateway>(resource.get());
+    return gateway && !gateway->selector.empty() && istio::selects(gateway->selector, proxy.labels);
+  });
 }
 
 // Of the secrets that rules name, those that are given.
@@ -66,6 +61,13 @@ std::vector<config::WantedSecret> given_secrets(const std::vector<std::string>& 
     if (names.contains(name) || names.contains(base)) out.push_back({one, ""});
   }
   return out;
+}
+
+// What is the proxy's to say: others say the same of the rest.
+bool is_its_own(const istio::Finding& finding, const istio::Proxy& proxy) {
+  if (proxy.type == istio::Proxy::Type::router)
+    return finding.kind == "Gateway" || finding.kind == "VirtualService";
+  return finding.namespace_name == proxy.namespace_name;
 }
 
 class Validator {
@@ -93,6 +95,7 @@ Validator::Validator(const config::SourceTree& tree, const istio::MeshConfig& me
     const auto* telemetry = std::get_if<istio::Telemetry>(resource.get());
     if (!telemetry) continue;
     for (const auto& finding : log_filter_findings(*telemetry)) add(finding);
+    for (const auto& finding : metric_tag_findings(*telemetry)) add(finding);
   }
 }
 
@@ -105,7 +108,7 @@ void Validator::look_as(const istio::Proxy& proxy, bool at_all) {
       mesh::compile({mesh_, proxy, in_force_.resources, in_force_.refused}, nullptr, 1);
   for (const auto& finding : compiled.findings) {
     const bool of_mesh = finding.kind == "MeshConfig";
-    if (at_all || of_mesh || finding.namespace_name == proxy.namespace_name) add(finding);
+    if (at_all || of_mesh || is_its_own(finding, proxy)) add(finding);
   }
   config::Secrets secrets(proxy.namespace_name);
   secrets.build(given_secrets(compiled.secret_names, resources(), proxy.namespace_name),
@@ -163,9 +166,14 @@ Validation validate(const config::SourceTree& tree, const istio::MeshConfig& mes
                     const std::optional<istio::Proxy>& proxy) {
   Validator validator(tree, mesh);
   if (proxy) {
-    validator.look_as(*proxy, true);
+    auto one = *proxy;
+    if (serves_gateways(validator.resources(), one)) one.type = istio::Proxy::Type::router;
+    validator.look_as(one, true);
   } else {
-    for (const auto& one : proxies_for(validator.resources())) validator.look_as(one, false);
+    const auto& resources = validator.resources();
+    for (const auto& one : mesh::sidecar_views(resources)) validator.look_as(one, false);
+    for (const auto& one : mesh::router_views(resources, pods_of(resources)))
+      validator.look_as(one, false);
   }
   return validator.take();
 }

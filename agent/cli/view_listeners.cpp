@@ -108,6 +108,7 @@ std::string inline_route(const Json* config) {
 }
 
 std::string destination_text(const Json* chain) {
+  if (member(chain, "refused")) return "Closed";
   for (const auto* filter : elements(member(chain, "filters"))) {
     const auto name = text_of(member(filter, "name"));
     if (name == http_filter) {
@@ -178,6 +179,18 @@ void add_rows(Table& table, const ListenerRow& row, const ProxyConfigQuery& quer
   }
 }
 
+// Below the table, so that the columns stay istioctl's.
+std::string closed_chains(const std::vector<ListenerRow>& rows) {
+  std::string out;
+  for (const auto& row : rows) {
+    for (const auto* chain : chains_of(row.listener)) {
+      const auto why = text_of(member(chain, "refused"));
+      if (!why.empty()) out += "\n" + text_of(member(chain, "name")) + " is closed: " + why;
+    }
+  }
+  return out.empty() ? out : out + "\n";
+}
+
 }  // namespace
 
 Result<std::string> view_listeners(const Json* dump, const ProxyConfigQuery& query) {
@@ -203,7 +216,7 @@ Result<std::string> view_listeners(const Json* dump, const ProxyConfigQuery& que
   }
   table.add(std::move(titles));
   for (const auto& row : rows) add_rows(table, row, query);
-  return table.text();
+  return table.text() + closed_chains(rows);
 }
 
 }  // namespace sallyport::cli

@@ -120,6 +120,13 @@ inline constexpr int log_filter_depth = 32;
 // For a full pipe that the configuration no longer names: then the new file has waited enough
 inline constexpr auto log_left_pipe_time = 1s;
 
+// Metrics: series of Istio's a worker (1 to 2 KiB each with their labels), what is remembered of
+// which request belongs to which, and identities of peers
+inline constexpr std::size_t metric_series = 10'000;
+inline constexpr std::size_t metric_paths = 20'000;
+inline constexpr std::size_t metric_principals = 10'000;
+inline constexpr std::size_t metric_label_bytes = 1024;  // of one value; the rest is cut off
+
 // Draining (istio-agent: terminationDrainDuration)
 inline constexpr auto drain_time = 5s;
 // The same where EXIT_ON_ZERO_ACTIVE_CONNECTIONS asks for it: before connections are counted, and
@@ -145,6 +152,12 @@ inline constexpr std::size_t app_probe_head_bytes = 64 * 1024;
 inline constexpr auto app_probe_time = 1s;  // Kubernetes' default of timeoutSeconds
 // A lifecycle hook has no timeout of its own: kubelet ends it with the pod's grace period
 inline constexpr auto app_hook_time = 10min;
+
+// The application's metrics through the status port: Prometheus waits 10 s unless it says otherwise
+inline constexpr std::size_t app_metrics_targets = 16;
+inline constexpr std::size_t app_metrics_bytes = 16 * 1024 * 1024;  // of one answer
+inline constexpr std::size_t app_metrics_at_once = 4;               // requests of Prometheus
+inline constexpr auto app_metrics_time = 10s, app_metrics_time_max = 60s;
 
 // Configuration
 inline constexpr std::size_t document_bytes = 4 * 1024 * 1024;

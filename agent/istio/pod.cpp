@@ -72,12 +72,30 @@ EndpointSlice::Endpoint decode_endpoint(Fields& fields) {
   return endpoint;
 }
 
+// As istiod names a workload (pkg/kube/util.go, GetDeployMetaFromPod): the ReplicaSet of a
+// Deployment has its name and the pods' hash.
+void decode_owner(Pod& pod, Fields& metadata) {
+  metadata.each(
+      "ownerReferences",
+      [&](Fields& owner) {
+        if (!owner.boolean("controller").value_or(false)) return;
+        pod.owner = owner.text("name");
+        const auto hash = pod.metadata.labels.find("pod-template-hash");
+        if (owner.text("kind") != "ReplicaSet" || hash == pod.metadata.labels.end()) return;
+        const std::string suffix = "-" + hash->second;
+        if (pod.owner.ends_with(suffix)) pod.owner.resize(pod.owner.size() - suffix.size());
+      },
+      Unknown::ignore);
+}
+
 }  // namespace
 
 Pod decode_pod(Metadata metadata, Fields& document) {
   Pod pod;
   pod.metadata = std::move(metadata);
   pod.metadata.annotations = {};  // of an injected pod they are many, and say nothing here
+  document.object(
+      "metadata", [&](Fields& fields) { decode_owner(pod, fields); }, Unknown::ignore);
   document.object(
       "spec", [&](Fields& spec) { decode_pod_spec(pod, spec); }, Unknown::ignore);
   document.object(

@@ -214,6 +214,8 @@ struct Proxy {
   std::string name, namespace_name = "default", service_account = "default";
   Labels labels;
   std::vector<std::string> addresses;  // the pod's own IPs
+  // Of metrics: ISTIO_META_WORKLOAD_NAME and ISTIO_META_CLUSTER_ID; empty: not known.
+  std::string workload_name, cluster_id;
 };
 
 }  // namespace sallyport::istio

@@ -176,7 +176,6 @@ void decode_spec(Telemetry& telemetry, Fields& spec) {
   spec.each("tracing", [&](Fields& entry) { telemetry.tracing.push_back(decode_tracing(entry)); });
   if (telemetry.tracing.size() > 1)
     spec.warn("tracing", "multiple tracing is not currently supported");
-  if (!telemetry.metrics.empty()) spec.warn("metrics", "not supported yet, has no effect");
   if (!telemetry.tracing.empty()) spec.warn("tracing", "not supported yet, has no effect");
 }
 

@@ -16,6 +16,9 @@ struct Pod {
   Metadata metadata;
   std::vector<std::string> ips;  // status.podIPs, else podIP; empty: not placed yet
   std::string service_account = "default";
+  // What manages it: the Deployment of a ReplicaSet, a StatefulSet, ...; empty: nobody that is
+  // known.
+  std::string owner;
   struct Port {
     std::string name;
     uint16_t number = 0;

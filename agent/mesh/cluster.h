@@ -13,6 +13,7 @@
 #include "agent/core/limits.h"
 #include "agent/core/resource_ref.h"
 #include "agent/mesh/load_policy.h"
+#include "agent/mesh/workload_facts.h"
 
 namespace sallyport {
 
@@ -51,6 +52,7 @@ struct Endpoint {
   // Speaks Istio's mutual TLS: label security.istio.io/tlsMode, and its port's PeerAuthentication
   // is not DISABLE. What TlsOrigination::automatic asks.
   bool mesh_tls = false;
+  Boxed<WorkloadFacts> workload;  // who serves there; none: nothing is known of it
   bool operator==(const Endpoint&) const = default;
 
   bool by_name() const { return !ip.is_set() && !unix_socket.is_set(); }  // `host` is resolved

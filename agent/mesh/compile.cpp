@@ -13,6 +13,7 @@
 #include "agent/mesh/reuse.h"
 #include "agent/mesh/sidecar_scope.h"
 #include "agent/mesh/telemetry.h"
+#include "agent/mesh/telemetry_metrics.h"
 
 namespace sallyport::mesh {
 namespace {
@@ -298,6 +299,7 @@ Compiled Compiler::run(uint64_t version) {
   next_->proxy = input_.proxy;
   next_->mesh = input_.mesh;
   next_->access_logging = access_logging(input_, findings_);
+  next_->metrics = standard_metrics(input_, findings_);
   if (previous_) next_->clusters.reserve(previous_->clusters.size());
   add_catch_alls();
   const SidecarScope scope(input_);

@@ -119,6 +119,7 @@ void add_workload(const ServiceWorkload& serving, uint16_t port, const Selection
   // A gateway's AUTO_PASSTHROUGH asks, too.
   if (out.tls.automatic || proxy.type == istio::Proxy::Type::router)
     endpoint.mesh_tls = endpoint_mtls(serving, port, selection.workloads->policies()).on();
+  endpoint.workload = facts_of(serving);
   selection.localities->place(workload, endpoint);
   out.endpoints.push_back(std::move(endpoint));
 }

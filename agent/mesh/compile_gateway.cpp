@@ -48,7 +48,7 @@ private:
   bool add_sni(GatewayListener& listener, const std::string& name, const GatewayChainPtr& chain);
   void close_refused(GatewayListener& listener);
   bool serves_port(const istio::RefusedServer& server, const GatewayListener& listener) const;
-  Boxed<TcpRoute> tcp_route(const BoundServer& server);
+  bool set_tcp_route(const BoundServer& server, GatewayChain& chain);
   GatewayChainPtr keep(GatewayChain chain) const;
   GatewayListenerPtr keep(GatewayListener listener) const;
   std::shared_ptr<const RouteTable> old_table(std::string_view chain) const;
@@ -98,9 +98,9 @@ GatewayChain GatewayBuilder::chain_of(const BoundServer& server) const {
   return chain;
 }
 
-// The first tcp rule that holds, of the first VirtualService that has one. None: the server opens
-// nothing.
-Boxed<TcpRoute> GatewayBuilder::tcp_route(const BoundServer& server) {
+// The first tcp rule that holds, of the first VirtualService that has one. False: there is none,
+// and the server opens nothing.
+bool GatewayBuilder::set_tcp_route(const BoundServer& server, GatewayChain& chain) {
   for (const auto* bound : rules_.of(server)) {
     if (common_hosts(server, *bound).empty()) continue;
     const auto& service = bound->service();
@@ -110,12 +110,16 @@ Boxed<TcpRoute> GatewayBuilder::tcp_route(const BoundServer& server) {
           std::any_of(rule.match.begin(), rule.match.end(), [&](const istio::L4Match& match) {
             return holds_behind(match, service, server);
           });
-      if (holds) return parts_.routes.compile(service, rule, server.server->port, &findings_);
+      if (!holds) continue;
+      chain.tcp = parts_.routes.compile(service, rule, server.server->port, &findings_);
+      chain.rule = service.metadata.ref;
+      chain.rule_line = rule.line;
+      return true;
     }
   }
   warn(server, "no VirtualService behind it has a tcp route for port " +
                    std::to_string(server.server->port) + ": nothing is served");
-  return {};
+  return false;
 }
 
 void GatewayBuilder::add_plain(const ServerGroup& group, GatewayListener& listener) {
@@ -130,9 +134,8 @@ void GatewayBuilder::add_plain(const ServerGroup& group, GatewayListener& listen
         if (serves_port(server, listener))
           for (const auto& host : server.hosts) table.close(host.name, *refused);
     chain.http = table.finish(chain.name, old_table(chain.name));
-  } else {
-    chain.tcp = tcp_route(first);
-    if (!chain.tcp) return;
+  } else if (!set_tcp_route(first, chain)) {
+    return;
   }
   listener.plain = keep(std::move(chain));
 }
@@ -162,9 +165,8 @@ void GatewayBuilder::add_ended(const BoundServer& server, GatewayListener& liste
     GatewayTable table(parts_, rules_, findings_);
     table.add(server);
     chain.http = table.finish(chain.name, old_table(chain.name));
-  } else {
-    chain.tcp = tcp_route(server);
-    if (!chain.tcp) return;
+  } else if (!set_tcp_route(server, chain)) {
+    return;
   }
   const auto kept = keep(std::move(chain));
   for (const auto& host : server.hosts) add_sni(listener, host.name, kept);
@@ -181,6 +183,8 @@ void GatewayBuilder::add_passed(const BoundServer& server, GatewayListener& list
         if (!holds_behind(match, service, server)) continue;
         auto chain = chain_of(server);
         chain.name += "." + std::to_string(count++);
+        chain.rule = service.metadata.ref;
+        chain.rule_line = match.line;
         chain.tcp = parts_.routes.compile(service, rule, server.server->port, &findings_);
         const auto kept = keep(std::move(chain));
         for (const auto& sni : match.sni_hosts) {

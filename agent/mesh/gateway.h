@@ -58,6 +58,8 @@ struct GatewayChain {
   Boxed<Error> refused;    // closed: its Gateway can't be read
   ResourceRefPtr from;     // the Gateway
   int line = 0;            // of its server
+  ResourceRefPtr rule;     // of `tcp`: the VirtualService; null: none, or the mesh's own
+  int rule_line = 0;       // of its rule, or of the match that took the SNI
   bool operator==(const GatewayChain&) const = default;
 };
 using GatewayChainPtr = std::shared_ptr<const GatewayChain>;

@@ -34,6 +34,7 @@ ServiceWorkload from_pod(const istio::Pod& pod, const std::string& address) {
   out.entry.address = address;
   out.entry.labels = pod.metadata.labels;
   out.entry.service_account = pod.service_account;
+  out.owner = pod.owner;
   for (const auto& port : pod.ports)
     if (!port.name.empty()) out.entry.ports.try_emplace(port.name, port.number);
   out.speaks_mesh_tls = labelled_for_tls(pod.metadata.labels);

@@ -21,6 +21,7 @@ struct ServiceWorkload {
   // (of the containers; of the slice: by the service's port names), service account, locality.
   istio::WorkloadEntry entry;
   const istio::Metadata* metadata = nullptr;  // of the resource that it stands in
+  std::string_view owner;                     // of a Pod: what manages it; empty: not known
   enum class From : uint8_t { entry, pod, slice } from = From::entry;
   bool speaks_mesh_tls = false;  // label security.istio.io/tlsMode: istio, or what stands for it
   bool ready = true;

@@ -64,12 +64,14 @@ struct Listener {
 using Clusters = std::unordered_map<std::string_view, ClusterPtr>;  // by their own `name`
 
 struct AccessLogging;
+struct StandardMetricsConfig;
 
 struct Snapshot {
   uint64_t version = 0;
   istio::Proxy proxy;
   istio::MeshConfig mesh;
-  std::shared_ptr<const AccessLogging> access_logging;  // telemetry.h
+  std::shared_ptr<const AccessLogging> access_logging;   // telemetry.h
+  std::shared_ptr<const StandardMetricsConfig> metrics;  // telemetry_metrics.h
   std::unordered_map<SocketAddress, std::shared_ptr<const Listener>, AddressHash>
       by_address;                                                         // IP:port
   std::unordered_map<uint16_t, std::shared_ptr<const Listener>> by_port;  // 0.0.0.0:port

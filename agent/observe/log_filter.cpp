@@ -44,7 +44,8 @@ bool is_in_order(FilterOp op, int order) {
 
 class FilterRun {
 public:
-  FilterRun(const FilterPlan& plan, const AccessRecord& record) : plan_(plan), record_(record) {}
+  FilterRun(const FilterPlan& plan, const AccessRecord& record, FilterScratch& scratch)
+      : plan_(plan), record_(record), scratch_(scratch) {}
   FilterValue value(uint32_t at);
 
 private:
@@ -57,7 +58,7 @@ private:
 
   const FilterPlan& plan_;
   const AccessRecord& record_;
-  FilterScratch scratch_;
+  FilterScratch& scratch_;
 };
 
 FilterValue FilterRun::literal(const FilterNode& node) const {
@@ -141,6 +142,10 @@ FilterValue FilterRun::value(uint32_t at) {
 
 }  // namespace
 
+FilterValue value_of(const FilterPlan& plan, const AccessRecord& record, FilterScratch& scratch) {
+  return FilterRun(plan, record, scratch).value(plan.root);
+}
+
 Result<LogFilter> LogFilter::parse(std::string_view expression) {
   auto plan = parse_filter(expression);
   if (!plan) return plan.error();
@@ -148,7 +153,8 @@ Result<LogFilter> LogFilter::parse(std::string_view expression) {
 }
 
 bool LogFilter::takes(const AccessRecord& record) const {
-  const FilterValue answer = FilterRun(*plan_, record).value(plan_->root);
+  FilterScratch scratch;
+  const FilterValue answer = value_of(*plan_, record, scratch);
   return !answer.absent && answer.boolean;
 }
 

@@ -190,21 +190,55 @@ uint32_t FilterParser::negated() {
   return add_condition(FilterOp::negation, inner, 0);
 }
 
-Result<FilterPlan> FilterParser::run() {
-  advance();
-  const uint32_t root = disjunction();
+void FilterParser::check_end() {
   if (!failed() && token_.kind != FilterToken::Kind::end)
     fail(token_.column, istio::quoted(token_.text) + " is not expected here");
-  want_boolean(root, 1);
+}
+
+Result<FilterPlan> FilterParser::run() {
+  advance();
+  plan_.root = disjunction();
+  check_end();
+  want_boolean(plan_.root, 1);
   if (error_) return std::move(*error_);
-  plan_.root = root;
   return std::move(plan_);
 }
 
-Result<FilterPlan> parse_filter(std::string_view expression) {
+Result<FilterPlan> FilterParser::run_value() {
+  advance();
+  const bool as_text = token_.kind == FilterToken::Kind::name && token_.text == "string";
+  if (as_text) {
+    advance();
+    expect_symbol("(");
+  }
+  plan_.root = disjunction();
+  if (as_text) expect_symbol(")");
+  check_end();
+  const auto type = failed() ? FilterType::boolean : type_of(plan_.root);
+  if (type == FilterType::headers || type == FilterType::list)
+    fail(1, "is " + std::string(word_for(type)) + ", which is no value of a label");
+  if (error_) return std::move(*error_);
+  return std::move(plan_);
+}
+
+namespace {
+
+template <class Run>
+Result<FilterPlan> parse_limited(std::string_view expression, Run run) {
   if (expression.size() > limits::log_filter_bytes)
     return bad_filter(1, "is longer than " + std::to_string(limits::log_filter_bytes) + " bytes");
-  return FilterParser(expression).run();
+  FilterParser parser(expression);
+  return (parser.*run)();
+}
+
+}  // namespace
+
+Result<FilterPlan> parse_filter(std::string_view expression) {
+  return parse_limited(expression, &FilterParser::run);
+}
+
+Result<FilterPlan> parse_value(std::string_view expression) {
+  return parse_limited(expression, &FilterParser::run_value);
 }
 
 }  // namespace sallyport::observe

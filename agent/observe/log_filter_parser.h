@@ -11,9 +11,11 @@ std::string_view word_for(FilterType type);  // "a string", for messages
 class FilterParser {
 public:
   explicit FilterParser(std::string_view expression) : lexer_(expression) {}
-  Result<FilterPlan> run();
+  Result<FilterPlan> run();        // of a condition
+  Result<FilterPlan> run_value();  // of a value
 
 private:
+  void check_end();
   uint32_t disjunction();
   uint32_t conjunction();
   uint32_t relation();

@@ -135,7 +135,11 @@ std::optional<std::string_view> header_value(HeaderMap map, std::string_view nam
                                              const AccessRecord& record);
 void want_for(const FilterAttribute& attribute, LogNeeds& needs);
 
+// A condition.
 Result<FilterPlan> parse_filter(std::string_view expression);
+// Anything that has a value, or string() of it.
+Result<FilterPlan> parse_value(std::string_view expression);
+FilterValue value_of(const FilterPlan& plan, const AccessRecord& record, FilterScratch& scratch);
 
 // Of an expression, from left to right.
 struct FilterToken {

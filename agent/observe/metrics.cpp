@@ -7,14 +7,14 @@ namespace {
 
 enum class Type : uint8_t { counter, gauge };
 
-struct Series {
+struct EnvoySeries {
   std::string_view name;  // Envoy's where it has one; else sallyport_…
   Type type;
   Counter WorkerMetrics::*value;
 };
 
 using M = WorkerMetrics;
-constexpr Series series[] = {
+constexpr EnvoySeries envoy_series[] = {
     {"envoy_http_downstream_cx_total", Type::counter, &M::downstream_cx_total},
     {"envoy_http_downstream_cx_active", Type::gauge, &M::downstream_cx_active},
     {"envoy_http_downstream_cx_rx_bytes_total", Type::counter, &M::downstream_cx_rx_bytes},
@@ -54,6 +54,19 @@ void put_type(std::string& out, std::string_view name, Type type) {
   out.append("# TYPE ").append(name).append(type == Type::gauge ? " gauge\n" : " counter\n");
 }
 
+void put_standard(std::string& out, const std::vector<const WorkerMetrics*>& workers) {
+  static constexpr std::string_view overflows = "sallyport_metric_series_overflows_total";
+  std::vector<const SeriesStore*> stores;
+  uint64_t overflowed = 0;
+  for (const WorkerMetrics* worker : workers) {
+    stores.push_back(&worker->series);
+    overflowed += worker->series.overflows.get();
+  }
+  put_type(out, overflows, Type::counter);
+  out.append(overflows).append("{} ").append(std::to_string(overflowed)).append("\n");
+  out += series_text(stores);
+}
+
 }  // namespace
 
 void WorkerMetrics::count_end(const AccessRecord& record) {
@@ -68,7 +81,7 @@ void WorkerMetrics::count_end(const AccessRecord& record) {
 std::string prometheus_text(const std::vector<const WorkerMetrics*>& workers) {
   std::string out;
   out.reserve(4096);
-  for (const Series& one : series) {
+  for (const EnvoySeries& one : envoy_series) {
     // Modulo 2^64: a gauge may go up on one worker and down on another.
     uint64_t sum = 0;
     for (const WorkerMetrics* worker : workers) sum += (worker->*one.value).get();
@@ -77,12 +90,13 @@ std::string prometheus_text(const std::vector<const WorkerMetrics*>& workers) {
   }
   static constexpr std::string_view by_class = "envoy_http_downstream_rq_xx";
   put_type(out, by_class, Type::counter);
-  for (std::size_t i = 0; i < std::size(WorkerMetrics{}.downstream_rq_by_class); i++) {
+  for (std::size_t i = 0; i < std::extent_v<decltype(M::downstream_rq_by_class)>; i++) {
     uint64_t sum = 0;
     for (const WorkerMetrics* worker : workers) sum += worker->downstream_rq_by_class[i].get();
     out.append(by_class).append("{envoy_response_code_class=\"").append(std::to_string(i));
     out.append("\"} ").append(std::to_string(sum)).append("\n");
   }
+  put_standard(out, workers);
   return out;
 }
 

@@ -1,26 +1,15 @@
 // Counters of one worker: written by that worker only (a plain relaxed load and store, no locked
 // instruction), read by the admin thread. Names in the output are Envoy's and Istio's.
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "agent/observe/access_record.h"
+#include "agent/observe/counter.h"
+#include "agent/observe/series.h"
 
 namespace sallyport::observe {
-
-class Counter {
-public:
-  void add(uint64_t n = 1) {
-    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-  }
-  void sub(uint64_t n = 1) { add(0 - n); }
-  uint64_t get() const { return value_.load(std::memory_order_relaxed); }
-
-private:
-  std::atomic<uint64_t> value_{0};
-};
 
 struct WorkerMetrics {
   Counter downstream_cx_total, downstream_cx_active;
@@ -36,10 +25,12 @@ struct WorkerMetrics {
   Counter mirrored, mirrored_failed;
   Counter dns_queries, dns_failures;
   Counter no_route, blackholed, passthrough, loops_refused, descriptors_starved, protocol_errors;
+  SeriesStore series;                          // Istio's standard metrics: see standard_metrics.h
   void count_end(const AccessRecord& record);  // classes, bytes
 };
 
-// Prometheus text exposition of the sum over workers (plus the gauges the caller appends).
+// Prometheus text exposition of the sum over workers (plus the gauges the caller appends): Envoy's
+// counters, then Istio's metrics.
 std::string prometheus_text(const std::vector<const WorkerMetrics*>& workers);
 
 }  // namespace sallyport::observe

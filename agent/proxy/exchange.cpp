@@ -24,6 +24,10 @@ void Exchange::log_end() {
   record_.bytes_sent += answer_body_.content_bytes() + relayed_.to_client;
   worker_.metrics().downstream_rq_active.sub();
   worker_.metrics().count_end(record_);
+  auto& standard = worker_.standard_metrics();
+  const bool inside = record_.server_side;
+  standard.count_request(
+      record_, {cluster_, inside ? principals_of(standard, client_.stream.ssl()) : principals_});
   worker_.log().write(record_);
 }
 

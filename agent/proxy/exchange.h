@@ -21,6 +21,7 @@
 #include "agent/net/task.h"
 #include "agent/net/timers.h"
 #include "agent/observe/access_record.h"
+#include "agent/observe/metric_labels.h"
 #include "agent/proxy/client.h"
 #include "agent/proxy/edits.h"
 #include "agent/proxy/heads.h"
@@ -234,8 +235,9 @@ private:
   TryTimer try_timer_;
   Inbox answer_;  // read from the upstream
   observe::AccessRecord record_;
-  net::RelayCounts relayed_;  // after an upgrade
-  bool started_ = false;      // a head was there: it is logged
+  const observe::Principals* principals_ = nullptr;  // of the upstream's TLS
+  net::RelayCounts relayed_;                         // after an upgrade
+  bool started_ = false;                             // a head was there: it is logged
   bool upgrade_ = false, close_ = false;
   bool outdated_ = false;        // the port no longer takes connections such as this one
   bool head_forwarded_ = false;  // the final answer's head has gone to the client

@@ -182,6 +182,7 @@ net::Task<void> Exchange::send_request() {
   record_.attempts = uint32_t(attempts_ + connect_retries_);
   worker_.log().keep_request(record_, std::span<const iovec>(out.pieces.data(), out.count));
   keep_upstream_tls(worker_.log(), record_, upstream_.stream.ssl());
+  principals_ = principals_of(worker_.standard_metrics(), upstream_.stream.ssl());
   begin_mirrors(out);
   // An upstream that closed its side may have answered before it did: the answer's reader finds
   // out.

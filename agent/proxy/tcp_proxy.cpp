@@ -27,14 +27,47 @@ struct Session {
   bool to_be_logged = false;
   bool too_old = false;             // maxConnectionDuration is over
   std::unique_ptr<Kept> kept = {};  // of what enters the pod
+  struct Meter : TcpMeter {
+    explicit Meter(Session& of) : session(of) {}
+    Session& session;
+    void tell(Worker&) override {
+      observe::AccessRecord record;
+      session.describe(record);
+      session.count(record);
+    }
+  };
+  Meter meter{*this};
 
   ~Session() { log({}); }
+
+  // What the log shows and metrics are labelled by.
+  void describe(observe::AccessRecord& record) const {
+    record.http = false;
+    record.start_us = start_us;
+    record.upstream_host = plan.upstream.host;
+    record.upstream_local = plan.upstream.local;
+    record.downstream_local = client.destination;
+    record.downstream_remote = client.source();
+    record.downstream_direct_remote = client.stream.peer();
+    record.cluster = plan.cluster->name;
+    record.sni = plan.sni.str();
+    record.connection_id = client.id;
+    keep_side(record, client);
+    record.attempts = 1;
+  }
+
+  void count(const observe::AccessRecord& record) {
+    const auto& upstream = plan.upstream.stream;
+    const SSL* const of_source = upstream ? upstream.ssl() : nullptr;
+    auto& metrics = worker.standard_metrics();
+    const SSL* const ssl = record.server_side ? client.stream.ssl() : of_source;
+    meter.report(worker, record, {plan.cluster, principals_of(metrics, ssl)}, counts);
+  }
 
   void log(const net::RelayEnd& end) {
     if (!std::exchange(to_be_logged, false)) return;
     observe::AccessRecord record;
-    record.http = false;
-    record.start_us = start_us;
+    describe(record);
     record.duration_us = wall_clock_us() - start_us;
     record.bytes_received = counts.from_client;
     record.bytes_sent = counts.to_client;
@@ -51,20 +84,12 @@ struct Session {
       record.flags = observe::flag_of(*end.error);
     if (too_old) record.flags |= observe::DT;
     if (kept && kept->cut_off()) record.termination_details = no_longer_let_in;
-    record.upstream_host = plan.upstream.host;
-    record.upstream_local = plan.upstream.local;
-    record.downstream_local = client.destination;
-    record.downstream_remote = client.source();
-    record.downstream_direct_remote = client.stream.peer();
-    record.cluster = plan.cluster->name;
-    record.sni = plan.sni.str();
-    record.connection_id = client.id;
-    keep_side(record, client);
-    record.attempts = 1;
     const auto& upstream = plan.upstream.stream;
     keep_upstream_tls(worker.log(), record, upstream ? upstream.ssl() : nullptr);
     if (client.inbound) keep_downstream_tls(worker.log(), record, client.stream.ssl());
     worker.metrics().count_end(record);
+    count(record);
+    meter.end();
     worker.log().write(record);
   }
 };
@@ -72,7 +97,7 @@ struct Session {
 // Opens the upstream, unless that was done, and sends what the client has said so far. False: it is
 // over and logged.
 net::Task<bool> reach_upstream(Session& session) {
-  auto& [worker, app, plan, start_us, counts, to_be_logged, too_old, kept] = session;
+  auto& [worker, app, plan, start_us, counts, to_be_logged, too_old, kept, meter] = session;
   if (!plan.upstream) {
     auto need = tcp_need(app, *plan.cluster);
     if (plan.cluster->discovery == mesh::Discovery::dynamic_dns) need.authority = plan.sni.str();
@@ -85,6 +110,7 @@ net::Task<bool> reach_upstream(Session& session) {
     plan.upstream = std::move(*acquired);
   }
   to_be_logged = true;
+  meter.start(worker.tcp_meters());
   const auto first = app.inbox.bytes();
   counts.from_client = first.size();
   if (!first.empty() && !co_await plan.upstream.stream.write_all(first)) {
@@ -156,6 +182,7 @@ void log_refusal(Worker& worker, const TcpRefusal& refusal) {
   record.connection_id = refusal.client.id;
   keep_side(record, refusal.client);
   worker.metrics().count_end(record);
+  count_refused(worker, record);
   worker.log().write(record);
 }
 

@@ -41,6 +41,7 @@ Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOpti
       seen_version_ = version;
       gateway_tls_.forget_unused();
     }
+    tcp_meters_.tick(*this);
     log_->flush();
   });
   for (const int fd : sockets.outbound) outbound_listeners_.push_back(listener(fd, Door::outbound));

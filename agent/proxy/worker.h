@@ -18,10 +18,12 @@
 #include "agent/net/loop.h"
 #include "agent/observe/access_log.h"
 #include "agent/observe/metrics.h"
+#include "agent/observe/standard_metrics.h"
 #include "agent/proxy/gateway_tls.h"
 #include "agent/proxy/header_values.h"
 #include "agent/proxy/kept.h"
 #include "agent/proxy/mesh_tls.h"
+#include "agent/proxy/tcp_meter.h"
 #include "agent/upstream/upstreams.h"
 #include "dns/resolver.h"
 
@@ -64,6 +66,11 @@ public:
   upstream::Upstreams& upstreams() { return upstreams_; }
   observe::AccessLog::Writer& log() { return *log_; }
   observe::WorkerMetrics& metrics() { return metrics_; }
+  observe::StandardMetrics& standard_metrics() {  // that follow the newest snapshot
+    if (const auto& newest = snapshot()) standard_metrics_.follow(*newest);
+    return standard_metrics_;
+  }
+  TcpMeters& tcp_meters() { return tcp_meters_; }
   http::RequestIds& request_ids() { return request_ids_; }
   HeaderValues& header_values() { return header_values_; }
   MeshTls& mesh_tls() { return mesh_tls_; }
@@ -82,6 +89,7 @@ private:
   std::unique_ptr<net::Listener> listener(int fd, Door door);
 
   observe::WorkerMetrics& metrics_;
+  observe::StandardMetrics standard_metrics_{metrics_.series};
   std::unique_ptr<observe::AccessLog::Writer> log_;
   Published<mesh::Snapshot>::Reader snapshots_;
   net::Loop loop_;
@@ -89,6 +97,7 @@ private:
   MeshTls mesh_tls_;
   GatewayTls gateway_tls_;
   KeptConnections kept_;
+  TcpMeters tcp_meters_;
   dns::Resolver resolver_;
   upstream::Upstreams upstreams_;
   std::shared_ptr<void> tick_;

@@ -61,12 +61,22 @@ TEST_F(GatewayTls, G7b_BothOnOnePortAreToldApartByTheirFullNames) {
   EXPECT_TRUE(refused_by_server(https("other.danielstechblog.de", {"-k"})));
 }
 
-TEST_F(GatewayTls, TheSameWildcardOnOnePortIsAnErrorThatNamesBothServers) {
+TEST_F(GatewayTls, G7c_TheSameWildcardOnOnePortIsAnErrorThatNamesBothServers) {
   up("ingress-terminate-and-passthrough",
      {{"rules.yaml", text_of_file("tests/behaviour/gateway/g7c-same-wildcard.yaml")}});
   EXPECT_TRUE(gateway_logged("server tls-passthrough is skipped: IST0145: "));
   EXPECT_TRUE(gateway_logged("(/etc/istio/config/rules.yaml:11)"));
   expect_terminated(443);
+  const auto found = sallyport({"analyze", "/etc/istio/config"});
+  EXPECT_EQ(found.code, 79) << found.out << found.err;
+  std::smatch line;
+  ASSERT_TRUE(
+      std::regex_search(found.out, line, std::regex("Error \\[IST0145\\] [^\n]*(\n    [^\n]*)*")))
+      << found.out;
+  const std::string said = line[0];
+  for (const auto* part :
+       {"*.danielstechblog.de", "tls-passthrough", "rules.yaml:20", "https", "rules.yaml:11"})
+    EXPECT_TRUE(has(said, part)) << part << ": " << said;
 }
 
 TEST_F(GatewayTls, G8_EachHostTakesTheCertificatesOfItsOwnCaOnly) {

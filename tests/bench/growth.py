@@ -140,7 +140,7 @@ class Sidecar:
         self.process = subprocess.Popen(
             [BINARY, "sidecar", "--config", directory, "--concurrency", "1", "--log-level", "error",
              "--outbound-port", str(OUTBOUND), "--inbound-port", str(INBOUND), "--admin", f"127.0.0.1:{ADMIN}",
-             "--health-port", "0", "--status-port", "0", "--ip", "10.0.0.1"])
+             "--health-port", "0", "--status-port", "0", "--metrics-port", "0", "--ip", "10.0.0.1"])
         while self.get("/ready") != b"LIVE\n":
             if self.process.poll() is not None:
                 raise SystemExit("the sidecar ended: " + str(self.process.returncode))

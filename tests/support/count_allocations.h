@@ -2,13 +2,10 @@
 // included by exactly one source of a test program. Not inlined: g++ takes new and free for a
 // mismatch otherwise.
 #pragma once
-#include <cstdint>
 #include <cstdlib>
 #include <new>
 
-namespace sallyport::test {
-inline thread_local uint64_t allocations = 0;
-}
+#include "tests/support/allocations.h"
 
 [[gnu::noinline]] void* operator new(std::size_t size) {
   sallyport::test::allocations++;

@@ -91,7 +91,8 @@ TEST_F(StatusPort, DrainsAndQuitsOnPost) {
 TEST_F(StatusPort, ButOnlyForThisPod) {
   const auto pages = std::make_shared<Pages>(Sources{.config = *service_});
   bool done = false;
-  StatusPages status(pages, Prober(io_, {}, {}), {[&] { done = true; }, [&] { done = true; }});
+  StatusPages status(pages, Prober(io_, {}, {}), AppMetrics(io_, {}),
+                     {[&] { done = true; }, [&] { done = true; }});
   for (const char* path : {"/drain", "/quitquitquit"}) {
     status.answer({.method = "POST", .target = path, .from_loopback = false}, [&](Response answer) {
       EXPECT_EQ(answer.status, 403) << path;

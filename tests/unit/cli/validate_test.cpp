@@ -187,6 +187,29 @@ TEST_F(Validate, WhatCantBeReadIsOneLineAndExitCode1) {
             "directory\n");
 }
 
+TEST_F(Validate, GatewaysAreReadAsTheirProxiesReadThem) {
+  const std::string server =
+      "  - {port: {number: 443, name: NAME, protocol: TLS}, hosts: [a.test], tls: {mode: "
+      "PASSTHROUGH}}\n";
+  const auto named = [&](const std::string& name) {
+    auto out = server;
+    return out.replace(out.find("NAME"), 4, name);
+  };
+  const auto path = file("gateway.yaml",
+                         "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\n"
+                         "spec:\n  selector: {istio: ingressgateway}\n  servers:\n" +
+                             named("first") + named("second"));
+  for (const auto& words : {std::vector<std::string>{path},
+                            {path, "--labels", "istio=ingressgateway", "-n", "istio-system"}}) {
+    const auto outcome = run_command(run_validate, words);
+    EXPECT_EQ(outcome.exit_code, 1) << outcome.output << outcome.errors;
+    EXPECT_TRUE(
+        has(outcome.output + outcome.errors,
+            "gateway.yaml:8: error: Gateway default/g: spec.servers: server second is skipped"))
+        << outcome.output << outcome.errors;
+  }
+}
+
 struct UsageCase {
   std::vector<std::string> words;
   const char* told;
