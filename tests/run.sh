@@ -62,19 +62,27 @@ count() {
   fi
 }
 
-# suites PRESET PROGRAM...: runs GoogleTest programs, as many at a time as there are processors.
+# suites PRESET PROGRAM...: runs GoogleTest programs, as many at a time as there are processors; one that hangs is
+# ended, and fails.
 suites() {
   local preset=$1 program out=$logs/$1
   shift
   mkdir -p "$out"
   printf '%s\n' "$@" | xargs -P "$jobs" -I{} bash -c \
-    'build/$0/tests/{} --gtest_brief=1 > "$1/{}.log" 2>&1; echo $? > "$1/{}.code"' "$preset" "$out"
+    'timeout -k 10 600 build/$0/tests/{} --gtest_brief=1 > "$1/{}.log" 2>&1; echo $? > "$1/{}.code"' "$preset" "$out"
   for program in "$@"; do
     count "$out/$program.log" "$(cat "$out/$program.code" 2>/dev/null || echo 1)" "$preset $program"
   done
 }
 
 programs() { (cd "build/$1/tests" && find . -maxdepth 1 -type f -perm -u+x -name "$2" -printf '%f\n' | sort); }
+
+# The longest first: the others run beside it.
+end_to_end() {
+  programs "$1" 'behaviour_workload_identity'
+  programs "$1" 'behaviour_*' | grep -v workload_identity
+  programs "$1" 'interop_*'
+}
 
 lint() {
   check format bash -c 'git ls-files "*.cpp" "*.h" | xargs clang-format-16 --dry-run -Werror'
@@ -94,14 +102,14 @@ asan() {
   build asan-ubsan all || return
   export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
   suites asan-ubsan tidy_test $(programs asan-ubsan 'unit_*')
-  suites asan-ubsan $(programs asan-ubsan 'behaviour_*') $(programs asan-ubsan 'interop_*')
+  suites asan-ubsan $(end_to_end asan-ubsan)
 }
 
 tsan() {
   local threaded="unit_net unit_dns unit_upstream unit_observe unit_config unit_admin unit_proxy unit_ca"
   build tsan $threaded end_to_end || return
   suites tsan $threaded
-  suites tsan $(programs tsan 'behaviour_*') $(programs tsan 'interop_*')
+  suites tsan $(end_to_end tsan)
 }
 
 fuzz() {
