@@ -242,4 +242,12 @@ std::string proxy_header_v2(const SocketAddress& source, const SocketAddress& de
   return out;
 }
 
+std::string proxy_header_v2_local() {
+  std::string out(v2_signature);
+  out += static_cast<char>(2 << 4 | local_command);
+  out += static_cast<char>(unspec_family << 4 | unspec_transport);
+  append_number(out, 0);
+  return out;
+}
+
 }  // namespace sallyport::sniff

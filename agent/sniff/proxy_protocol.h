@@ -39,5 +39,6 @@ ProxyHeader read_proxy_header(std::string_view bytes);
 // not both IPv4 or both IPv6 they say UNKNOWN (version 1) or UNSPEC (version 2).
 std::string proxy_header_v1(const SocketAddress& source, const SocketAddress& destination);
 std::string proxy_header_v2(const SocketAddress& source, const SocketAddress& destination);
+std::string proxy_header_v2_local();  // LOCAL: a connection of the sender's own, for no client
 
 }  // namespace sallyport::sniff

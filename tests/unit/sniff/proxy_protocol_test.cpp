@@ -225,6 +225,27 @@ TEST(WrittenProxyHeader, IsTheSpecificationsExample) {
             v2(0x21, 0x21, v6_addresses));
 }
 
+TEST(WrittenProxyHeader, IsReadAsItWasMeant) {
+  for (const auto& [source, destination] :
+       {std::pair("1.2.3.4:0", "255.255.255.255:65535"), std::pair("[::1]:1", "[2001:db8::2]:2")}) {
+    for (const auto& header : {proxy_header_v1(at(source), at(destination)),
+                               proxy_header_v2(at(source), at(destination))}) {
+      const auto out = read_proxy_header(header + "GET /");
+      ASSERT_EQ(out.state, ProxyState::decided) << out.reason;
+      EXPECT_EQ(out.size, header.size());
+      EXPECT_EQ(out.source, at(source));
+      EXPECT_EQ(out.destination, at(destination));
+    }
+  }
+}
+
+TEST(WrittenProxyHeader, OfTheSendersOwnConnectionIsLocal) {
+  EXPECT_EQ(proxy_header_v2_local(), v2(0x20, 0x00, ""));
+  const auto out = read_proxy_header(proxy_header_v2_local());
+  EXPECT_EQ(out.state, ProxyState::decided);
+  EXPECT_FALSE(out.source.is_set() || out.destination.is_set());
+}
+
 TEST(WrittenProxyHeader, SaysSoWhereItHasNoPairOfAddresses) {
   const auto unix_socket = SocketAddress::unix_socket("/run/x.sock").value();
   for (const auto& [source, destination] :
