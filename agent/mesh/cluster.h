@@ -38,6 +38,8 @@ enum class Discovery : uint8_t {
 enum class Balancing : uint8_t { least_request, round_robin, random };
 // istio_mutual: with the workload's own identity, to a peer of the mesh.
 enum class Originate : uint8_t { none, simple, mutual, istio_mutual };
+// A header before everything else, TLS included, that names the client (sniff/proxy_protocol.h).
+enum class ProxyProtocol : uint8_t { none, v1, v2 };
 
 // An endpoint as configured: an address, a unix socket, or a name to be resolved (strict_dns,
 // logical_dns).
@@ -97,6 +99,7 @@ struct Cluster {
   // Of resolution NONE with targetPort: replaces the dialled port; 0: keep that.
   uint16_t original_dst_port = 0;
   TlsOrigination tls;
+  ProxyProtocol proxy_protocol = ProxyProtocol::none;  // what connections to it begin with
   std::chrono::milliseconds connect_timeout = limits::connect_timeout;
   // How soon a name is asked for again when the DNS servers failed (meshConfig.dnsRefreshRate).
   std::chrono::milliseconds dns_refresh_rate = limits::dns_refresh_on_error;

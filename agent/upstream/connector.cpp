@@ -4,6 +4,7 @@
 
 #include "agent/core/limits.h"
 #include "agent/net/dial.h"
+#include "agent/sniff/proxy_protocol.h"
 #include "agent/upstream/keepalive.h"
 #include "agent/upstream/runtime.h"
 
@@ -18,6 +19,19 @@ std::chrono::milliseconds left_until(Clock::time_point deadline, Clock::time_poi
 // Istio takes 0 for unset.
 std::size_t threshold(std::optional<uint32_t> configured) {
   return configured.value_or(0) != 0 ? *configured : UINT32_MAX;
+}
+
+// What the server is told of who the connection is for. Where it is for nobody, version 1 has no
+// word for that and names the connection itself, as Envoy's.
+std::string proxy_header(mesh::ProxyProtocol version, const ClientAddresses* client,
+                         const Connection& connection) {
+  const bool first = version == mesh::ProxyProtocol::v1;
+  if (!client) {
+    return first ? sniff::proxy_header_v1(connection.local, connection.host)
+                 : sniff::proxy_header_v2_local();
+  }
+  return first ? sniff::proxy_header_v1(client->source, client->destination)
+               : sniff::proxy_header_v2(client->source, client->destination);
 }
 
 // Counts a request as pending for as long as it lives.
@@ -73,6 +87,14 @@ bool Runtime::has_room(const Pool& pool) const {
   return load_->connections < threshold(cluster_->max_connections) || pool.open == 0;
 }
 
+// Where connections are each of one client, those that are idle now are others': this one would
+// wait for them in vain.
+bool Runtime::make_room(Pool& pool) {
+  const bool of_clients = cluster_->proxy_protocol != mesh::ProxyProtocol::none;
+  if (of_clients && !has_room(pool)) pool.close_oldest();
+  return has_room(pool);
+}
+
 net::Task<Acquired> Runtime::open(std::shared_ptr<Runtime> self, Need need) {
   if (self->dynamic_) {
     auto opening = open_dynamic(self, need);
@@ -101,12 +123,9 @@ net::Task<Acquired> Runtime::wait_and_connect(std::shared_ptr<Runtime> self, Nee
     auto chosen = self->place_for(need);
     if (!chosen) co_return Failure{chosen.error(), {}};
     if (need.http && !need.fresh) {
-      if (auto idle = chosen->pool->take(self->last_used_)) {
-        self->shared_->metrics.upstream_cx_reused.add();
-        co_return std::move(idle);
-      }
+      if (auto idle = self->take_from(*chosen->pool, need)) co_return std::move(idle);
     }
-    if (self->has_room(*chosen->pool)) {
+    if (self->make_room(*chosen->pool)) {
       auto connected = self->connect(std::move(*chosen), need);
       co_return co_await connected;
     }
@@ -116,12 +135,11 @@ net::Task<Acquired> Runtime::wait_and_connect(std::shared_ptr<Runtime> self, Nee
 }
 
 // An idle connection to another address of the name that was asked for.
-Connection Runtime::pooled_at(const SocketAddress& address, const Identity* identity) {
+Connection Runtime::pooled_at(const SocketAddress& address, const Identity* identity,
+                              const Need& need) {
   const auto endpoint = discovery_->at(address);
   Pool* const pool = endpoint ? endpoint->find(identity) : nullptr;
-  Connection connection = pool ? pool->take(shared_->loop.now()) : Connection();
-  if (connection) shared_->metrics.upstream_cx_reused.add();
-  return connection;
+  return pool ? take_from(*pool, need) : Connection();
 }
 
 net::Task<Result<Runtime::Dialled>> Runtime::dial_any(const Chosen& chosen, const Need& need,
@@ -133,7 +151,7 @@ net::Task<Result<Runtime::Dialled>> Runtime::dial_any(const Chosen& chosen, cons
   for (; turn == Turn::next; turn = co_await dialling.step()) {
     if (!need.http || need.fresh) continue;
     Dialled reused;
-    reused.pooled = pooled_at(dialling.next_address(), chosen.pool->identity.get());
+    reused.pooled = pooled_at(dialling.next_address(), chosen.pool->identity.get(), need);
     if (!reused.pooled) continue;
     for (const SocketAddress& failed : dialling.failed()) report_failed(failed);
     co_return std::move(reused);
@@ -202,7 +220,12 @@ Runtime::Chosen Runtime::taken_over(Chosen chosen, const SocketAddress& used) {
 }
 
 std::shared_ptr<Place> Runtime::make_place(const Chosen& chosen, const Need& need) {
-  return std::make_shared<Place>(chosen.endpoint, chosen.pool, load_, shared_->metrics, need.http);
+  auto place =
+      std::make_shared<Place>(chosen.endpoint, chosen.pool, load_, shared_->metrics, need.http);
+  if (cluster_->proxy_protocol != mesh::ProxyProtocol::none && need.client) {
+    place->client = *need.client;
+  }
+  return place;
 }
 
 net::Task<Acquired> Runtime::connect(Chosen chosen, const Need& need) {
@@ -249,6 +272,12 @@ net::Task<Acquired> Runtime::connect(Chosen chosen, const Need& need) {
   if (cluster_->load && cluster_->load->keepalive && !connection.host.is_unix()) {
     set_keepalive(connection.stream.fd(), *cluster_->load->keepalive);
   }
+  if (cluster_->proxy_protocol != mesh::ProxyProtocol::none) {
+    if (auto error = co_await name_client(connection, deadline)) {
+      metrics.upstream_cx_connect_fail.add();
+      co_return Failure{std::move(*error), connection.host};
+    }
+  }
   if (chosen.pool->identity) {
     if (auto error = co_await handshake(connection, *chosen.pool, deadline)) {
       metrics.upstream_cx_connect_fail.add();
@@ -256,6 +285,23 @@ net::Task<Acquired> Runtime::connect(Chosen chosen, const Need& need) {
     }
   }
   co_return std::move(connection);
+}
+
+// Before the handshake: the header is outside of TLS.
+net::Task<std::optional<Error>> Runtime::name_client(Connection& connection,
+                                                     Clock::time_point deadline) {
+  const auto& client = connection.place_->client;
+  const std::string header =
+      proxy_header(cluster_->proxy_protocol, client ? &*client : nullptr, connection);
+  connection.stream.set_deadline(left_until(deadline, shared_->loop.now()));
+  const bool sent = co_await connection.stream.write_all(std::string_view(header));
+  if (!sent) {
+    Error error = connection.stream.failure(Side::upstream);
+    error.retryable = true;
+    co_return while_doing("PROXY protocol to " + connection.host.text(), std::move(error));
+  }
+  connection.stream.set_deadline(std::chrono::milliseconds(0));
+  co_return std::nullopt;
 }
 
 net::Task<std::optional<Error>> Runtime::handshake(Connection& connection, Pool& pool,

@@ -91,12 +91,33 @@ Connection Pool::take(Clock::time_point now) {
   while (!idle_.empty()) {
     Connection connection = std::move(idle_.back());
     idle_.pop_back();
-    if (worn_out(*connection.place_, now) || !alive(connection.stream)) continue;
-    connection.reused = true;
-    connection.place_->hand_out();
-    return connection;
+    if (serves(connection, now)) return connection;
   }
   return {};
+}
+
+Connection Pool::take_of(const ClientAddresses* client, Clock::time_point now) {
+  last_used = now;
+  for (std::size_t at = idle_.size(); at-- > 0;) {
+    const auto& of = idle_[at].place_->client;
+    if (client ? !of || *of != *client : bool(of)) continue;
+    Connection connection = std::move(idle_[at]);
+    idle_.erase(idle_.begin() + std::ptrdiff_t(at));
+    if (serves(connection, now)) return connection;
+  }
+  return {};
+}
+
+// False: it is to be closed.
+bool Pool::serves(Connection& connection, Clock::time_point now) const {
+  if (worn_out(*connection.place_, now) || !alive(connection.stream)) return false;
+  connection.reused = true;
+  connection.place_->hand_out();
+  return true;
+}
+
+void Pool::close_oldest() {
+  if (!idle_.empty()) idle_.erase(idle_.begin());
 }
 
 void Pool::keep(Connection connection, Clock::time_point now) {

@@ -1,4 +1,6 @@
 // Idle connections to one endpoint with one TLS identity, and the endpoint that has such pools.
+// Where servers are told of the client by the PROXY protocol, each of them serves that client
+// alone.
 //
 // Threading: its worker's. Ownership: an idle connection's Place refers back to its pool; retire()
 // ends that ring, so whoever owns an Endpoint retires it before letting go of it. Limits:
@@ -8,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "agent/core/boxed.h"
 #include "agent/upstream/identity.h"
 #include "agent/upstream/upstreams.h"
 #include "dns/wait_list.h"
@@ -48,6 +51,10 @@ public:
   // The one given back last that is still alive; dead ones on the way are closed. Empty: none. No
   // allocation.
   Connection take(Clock::time_point now);
+  // The same of those that were opened for `client` (null: for nobody), where their servers were
+  // told so by the PROXY protocol.
+  Connection take_of(const ClientAddresses* client, Clock::time_point now);
+  void close_oldest();                                      // that is idle; nothing where none is
   void keep(Connection connection, Clock::time_point now);  // one more request was served on it
   void retire();                      // closes what is idle; later ones are not kept
   void sweep(Clock::time_point now);  // closes what has ended or was idle for too long
@@ -66,6 +73,7 @@ private:
   const std::chrono::milliseconds idle_time_, max_age_;  // max_age_ 0: none
   const std::optional<uint32_t> max_requests_;
   bool worn_out(const Place& place, Clock::time_point now) const;
+  bool serves(Connection& connection, Clock::time_point now) const;
 
   std::vector<Connection> idle_;  // newest last
   bool retired_ = false;
@@ -127,7 +135,8 @@ struct Place {
   std::shared_ptr<Load> load;
   observe::WorkerMetrics& metrics;
   const Clock::time_point opened;
-  const std::size_t requests;  // of Load::out: 0 or 1
+  const std::size_t requests;     // of Load::out: 0 or 1
+  Boxed<ClientAddresses> client;  // whom its PROXY protocol header named; none: nobody
   Clock::time_point idle_since{};
   bool buffers_released = false;
   bool out = true;

@@ -50,7 +50,7 @@ Runtime::~Runtime() {
 
 Connection Runtime::take_idle(const Need& need) {
   if (!need.http || need.fresh || load_->full()) return {};
-  const auto now = last_used_ = shared_->loop.now();
+  last_used_ = shared_->loop.now();
   if (dynamic_) {
     const auto host = dynamic_->known(need);
     return host ? host->take_idle(need) : Connection();
@@ -63,12 +63,18 @@ Connection Runtime::take_idle(const Need& need) {
   if (!endpoint) return {};
   const bool secured = endpoint->speaks_tls(cluster_->tls);
   Pool* const pool = secured && !known ? nullptr : endpoint->find(secured ? known->get() : nullptr);
-  Connection connection = pool ? pool->take(now) : Connection();
-  if (connection) {
-    shared_->metrics.upstream_cx_reused.add();
-  } else if (discovery_) {
-    next_ = std::move(endpoint);
-  }
+  Connection connection = pool ? take_from(*pool, need) : Connection();
+  if (!connection && discovery_) next_ = std::move(endpoint);
+  return connection;
+}
+
+// One that the request may go on: where servers are told of the client, one of that client.
+Connection Runtime::take_from(Pool& pool, const Need& need) {
+  const auto now = shared_->loop.now();
+  Connection connection = cluster_->proxy_protocol == mesh::ProxyProtocol::none
+                              ? pool.take(now)
+                              : pool.take_of(need.client, now);
+  if (connection) shared_->metrics.upstream_cx_reused.add();
   return connection;
 }
 

@@ -61,6 +61,8 @@ private:
   Error no_endpoint(const Need& need) const;
   Result<Chosen> place_for(const Need& need);
   bool has_room(const Pool& pool) const;
+  bool make_room(Pool& pool);
+  Connection take_from(Pool& pool, const Need& need);
   Error overflow(std::string_view limit) const;
   static net::Task<Acquired> open_dynamic(std::shared_ptr<Runtime> self, Need need);
   static net::Task<Acquired> wait_and_connect(std::shared_ptr<Runtime> self, Need need);
@@ -76,8 +78,9 @@ private:
                                       std::vector<SocketAddress> addresses);
   bool stands_in(const SocketAddress& other, const Endpoint& chosen, const Need& need) const;
   void report_failed(const SocketAddress& address);
-  Connection pooled_at(const SocketAddress& address, const Identity* identity);
+  Connection pooled_at(const SocketAddress& address, const Identity* identity, const Need& need);
   Chosen taken_over(Chosen chosen, const SocketAddress& used);
+  net::Task<std::optional<Error>> name_client(Connection& connection, Clock::time_point deadline);
   net::Task<std::optional<Error>> handshake(Connection& connection, Pool& pool,
                                             Clock::time_point deadline);
   Error no_tls(SocketAddress address, const Identity& identity, Error cause) const;

@@ -24,6 +24,12 @@ namespace sallyport::upstream {
 struct Load;   // a cluster's connections and requests; upstream/pool.h
 struct Place;  // a connection's pool and its endpoint's active count; upstream/pool.h
 
+// The client's connection, as a PROXY protocol header names it.
+struct ClientAddresses {
+  SocketAddress source, destination;
+  bool operator==(const ClientAddresses&) const = default;
+};
+
 // What a request or connection brings along for choosing and opening.
 struct Need {
   std::string_view authority;          // Host without port after routing: SNI and name to verify
@@ -37,6 +43,9 @@ struct Need {
   // Of the request, for a cluster with consistent hashing (mesh/request_hash.h); unset: any
   // endpoint.
   std::optional<uint64_t> hash = {};
+  // For a cluster with proxy_protocol: whom its connections are opened for. They serve nobody else.
+  // Null: nobody, as where a request is mirrored.
+  const ClientAddresses* client = nullptr;
 };
 
 class Connection {
