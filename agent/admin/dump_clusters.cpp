@@ -137,49 +137,73 @@ void dump_validation(JsonWriter& json, const mesh::TlsOrigination& tls) {
   });
 }
 
-void dump_tls_socket(JsonWriter& json, const mesh::TlsOrigination& tls) {
+// A transport_socket with what `inside` writes; inside of the PROXY protocol's, where there is one.
+template <class Inside>
+void dump_socket(JsonWriter& json, const mesh::Cluster& cluster, Inside inside) {
+  if (cluster.proxy_protocol == mesh::ProxyProtocol::none) {
+    return json.object("transport_socket", inside);
+  }
   json.object("transport_socket", [&] {
-    json.field("name", "envoy.transport_sockets.tls");
+    json.field("name", "envoy.transport_sockets.upstream_proxy_protocol");
     json.object("typed_config", [&] {
-      json.field(
-          "@type",
-          "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext");
-      json.object("common_tls_context", [&] {
-        if (!tls.certificate.empty()) {
-          json.array("tls_certificate_sds_secret_configs",
-                     [&] { json.object([&] { json.field("name", tls.certificate); }); });
-        }
-        dump_validation(json, tls);
-        if (tls.mode == mesh::Originate::istio_mutual) {
-          json.array("alpn_protocols", [&] { json.value("istio"); });
-        }
+      json.field("@type",
+                 "type.googleapis.com/envoy.extensions.transport_sockets.proxy_protocol.v3."
+                 "ProxyProtocolUpstreamTransport");
+      json.object("config", [&] {  // V1 is the default, which Envoy's dumps leave out
+        if (cluster.proxy_protocol == mesh::ProxyProtocol::v2) json.field("version", "V2");
       });
-      if (!tls.sni.empty()) json.field("sni", tls.sni);
+      json.object("transport_socket", inside);
     });
   });
 }
 
+void dump_tls_context(JsonWriter& json, const mesh::TlsOrigination& tls) {
+  json.field("name", "envoy.transport_sockets.tls");
+  json.object("typed_config", [&] {
+    json.field("@type",
+               "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext");
+    json.object("common_tls_context", [&] {
+      if (!tls.certificate.empty()) {
+        json.array("tls_certificate_sds_secret_configs",
+                   [&] { json.object([&] { json.field("name", tls.certificate); }); });
+      }
+      dump_validation(json, tls);
+      if (tls.mode == mesh::Originate::istio_mutual) {
+        json.array("alpn_protocols", [&] { json.value("istio"); });
+      }
+    });
+    if (!tls.sni.empty()) json.field("sni", tls.sni);
+  });
+}
+
+void dump_raw_buffer(JsonWriter& json, std::string_view name) {
+  json.field("name", name);
+  json.object("typed_config", [&] {
+    json.field("@type",
+               "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer");
+  });
+}
+
 // As istiod has it: by each endpoint's metadata where auto mTLS decides.
-void dump_tls(JsonWriter& json, const mesh::TlsOrigination& tls) {
-  if (tls.mode == mesh::Originate::none) return;
-  if (!tls.automatic) return dump_tls_socket(json, tls);
+void dump_transport(JsonWriter& json, const mesh::Cluster& cluster) {
+  const auto& tls = cluster.tls;
+  const auto with_tls = [&] { dump_tls_context(json, tls); };
+  if (tls.mode == mesh::Originate::none) {
+    if (cluster.proxy_protocol == mesh::ProxyProtocol::none) return;
+    return dump_socket(json, cluster, [&] { dump_raw_buffer(json, "raw_buffer"); });
+  }
+  if (!tls.automatic) return dump_socket(json, cluster, with_tls);
   json.array("transport_socket_matches", [&] {
     json.object([&] {
       json.field("name", "tlsMode-istio");
       json.object("match", [&] { json.field("tlsMode", "istio"); });
-      dump_tls_socket(json, tls);
+      dump_socket(json, cluster, with_tls);
     });
     json.object([&] {
       json.field("name", "tlsMode-disabled");
       json.object("match", [] {});
-      json.object("transport_socket", [&] {
-        json.field("name", "envoy.transport_sockets.raw_buffer");
-        json.object("typed_config", [&] {
-          json.field(
-              "@type",
-              "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer");
-        });
-      });
+      dump_socket(json, cluster,
+                  [&] { dump_raw_buffer(json, "envoy.transport_sockets.raw_buffer"); });
     });
   });
 }
@@ -214,7 +238,7 @@ void dump_cluster(JsonWriter& json, const mesh::Cluster& cluster) {
     dump_outlier_detection(json, cluster);
     dump_cluster_options(json, cluster);
     dump_endpoints(json, cluster);
-    dump_tls(json, cluster.tls);
+    dump_transport(json, cluster);
     dump_origin(json, cluster.rule);
     if (cluster.service) json.field("service", cluster.service->text());
     if (cluster.refused) json.field("refused", cluster.refused->context);

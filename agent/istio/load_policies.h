@@ -87,6 +87,8 @@ struct RetryBudget {
   std::optional<uint32_t> min_retry_concurrency;
 };
 
+enum class ProxyProtocol : uint8_t { v1, v2 };
+
 // MeshConfig's baseline for every service, block by block.
 struct DefaultTrafficPolicy {
   Boxed<ConnectionPool> connection_pool;

@@ -92,6 +92,7 @@ struct TrafficPolicy {
   Boxed<OutlierDetection> outlier_detection;
   Boxed<ClientTls> tls;
   Boxed<RetryBudget> retry_budget;
+  std::optional<ProxyProtocol> proxy_protocol;  // what connections begin with; never of a port
   std::vector<PortPolicy> port_level_settings;
   int line = 0;
 };

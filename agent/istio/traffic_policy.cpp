@@ -51,7 +51,13 @@ void decode_blocks(Policy& policy, Fields& fields) {
     fields.warn("tls", "empty, counts as absent (is what follows indented?)");
 }
 
-constexpr Choice proxy_protocol_versions[] = {{"V1", 0}, {"V2", 1}};
+constexpr Choice proxy_protocol_versions[] = {{"V1", int(ProxyProtocol::v1)},
+                                              {"V2", int(ProxyProtocol::v2)}};
+
+ProxyProtocol decode_proxy_protocol(Fields& fields) {
+  const int first = int(ProxyProtocol::v1);
+  return ProxyProtocol(fields.choice("version", proxy_protocol_versions).value_or(first));
+}
 
 // It has no effect yet.
 void check_tunnel(Fields& tunnel) {
@@ -111,8 +117,8 @@ TrafficPolicy decode_traffic_policy(Fields& fields) {
   }
   fields.object("tunnel", check_tunnel);
   fields.object("proxyProtocol",
-                [](Fields& proxy) { proxy.choice("version", proxy_protocol_versions); });
-  fields.unsupported({"tunnel", "proxyProtocol"});
+                [&](Fields& proxy) { policy.proxy_protocol = decode_proxy_protocol(proxy); });
+  fields.unsupported({"tunnel"});
   return policy;
 }
 

@@ -263,6 +263,7 @@ std::vector<GatewayParts::Behind> Compiler::behind_gateway() {
       std::erase_if(bytes.endpoints,
                     [&](const Endpoint& one) { return !all && (by_rule || !one.mesh_tls); });
       bytes.tls = {};
+      bytes.proxy_protocol = ProxyProtocol::none;
       out.push_back({service->host, bytes.name, keep(std::move(bytes))});
     }
   }

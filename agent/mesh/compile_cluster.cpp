@@ -178,6 +178,11 @@ void add_endpoints(const KnownService& service, const istio::ServicePort& port,
   }
 }
 
+ProxyProtocol proxy_protocol_of(const PortRules& rules) {
+  if (!rules.proxy_protocol) return ProxyProtocol::none;
+  return *rules.proxy_protocol == istio::ProxyProtocol::v1 ? ProxyProtocol::v1 : ProxyProtocol::v2;
+}
+
 // Where the tls block stands.
 std::string field_of(const TlsQuestion& question) {
   const std::string of_all = "spec.trafficPolicy";
@@ -244,6 +249,7 @@ Cluster compile_cluster(const KnownService& service, const KnownPort& known,
   const auto rules = rules_for_port(choice.rule, subset, port.number);
   apply_pool(rules.connection_pool, rules.retry_budget, input.mesh, out);
   apply_load_balancer(rules.load_balancer, out);
+  out.proxy_protocol = proxy_protocol_of(rules);
   const auto* outlier = outlier_detection_of(rules, input.mesh);
   apply_outlier_detection(outlier, out);
   LocalityPlan localities(rules.load_balancer && rules.load_balancer->locality

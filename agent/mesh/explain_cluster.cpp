@@ -180,6 +180,13 @@ ExplainedStep limits_step(const Cluster& cluster) {
   if (cluster.max_requests_per_connection) {
     step.text += ", " + std::to_string(*cluster.max_requests_per_connection) + " requests on each";
   }
+  if (cluster.proxy_protocol != ProxyProtocol::none) {
+    const bool first = cluster.proxy_protocol == ProxyProtocol::v1;
+    step.notes.push_back(std::string("proxyProtocol: before everything else, TLS included, each "
+                                     "begins with a PROXY protocol header, version ") +
+                         (first ? "1" : "2") +
+                         ", that names the client: requests of another client never share it");
+  }
   add_outlier(cluster, step);
   return step;
 }

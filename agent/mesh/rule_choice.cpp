@@ -40,13 +40,17 @@ void take_blocks(const Policy& from, const istio::DestinationRule* rule, PortRul
 
 void take(const istio::TrafficPolicy& policy, const istio::DestinationRule* rule, uint16_t port,
           PortRules& out) {
-  if (policy.retry_budget) out.retry_budget = &*policy.retry_budget;
   for (const auto& entry : policy.port_level_settings) {
     if (entry.port != port) continue;
-    out = {.retry_budget = out.retry_budget, .tls_rule = rule};
+    // Of the host's, where this is a subset's entry, it leaves what no port can say (Istio's
+    // GetPortLevelTrafficPolicy and MergeTrafficPolicy).
+    out = {
+        .retry_budget = out.retry_budget, .proxy_protocol = out.proxy_protocol, .tls_rule = rule};
     return take_blocks(entry, rule, out);
   }
   take_blocks(policy, rule, out);
+  if (policy.retry_budget) out.retry_budget = &*policy.retry_budget;
+  if (policy.proxy_protocol) out.proxy_protocol = policy.proxy_protocol;
 }
 
 bool private_only(const istio::DestinationRule& rule) {

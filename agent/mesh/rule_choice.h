@@ -30,7 +30,9 @@ struct PortRules {
   const istio::LoadBalancer* load_balancer = nullptr;
   const istio::ConnectionPool* connection_pool = nullptr;
   const istio::OutlierDetection* outlier_detection = nullptr;
-  const istio::RetryBudget* retry_budget = nullptr;  // of the host, never of a port
+  // Of the host or the subset, never of a port: an entry for the port drops the host's.
+  const istio::RetryBudget* retry_budget = nullptr;
+  std::optional<istio::ProxyProtocol> proxy_protocol;
   const istio::ClientTls* tls = nullptr;
   const istio::DestinationRule* tls_rule = nullptr;  // where `tls` stands
 };

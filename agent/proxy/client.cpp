@@ -4,6 +4,15 @@
 
 namespace sallyport::proxy {
 
+const upstream::ClientAddresses* addresses_of(Client& client) {
+  if (!client.addresses) {
+    const bool told = client.told_source.is_set();
+    client.addresses = std::make_unique<upstream::ClientAddresses>(upstream::ClientAddresses{
+        client.source(), told ? client.inbound->told_destination : client.destination});
+  }
+  return client.addresses.get();
+}
+
 net::Task<ssize_t> read_more(Client& client) {
   const auto room = client.inbox.room();
   if (room.empty()) co_return 0;

@@ -6,6 +6,7 @@
 #include "agent/observe/metrics.h"
 #include "agent/proxy/inbox.h"
 #include "agent/proxy/mesh_tls.h"
+#include "agent/upstream/upstreams.h"
 
 namespace sallyport::proxy {
 
@@ -41,6 +42,8 @@ struct InboundSide {
   sniff::Protocol first = sniff::Protocol::opaque;  // what the first bytes were
   bool tls = false;                                 // ended here
   mesh::GatewayChainPtr chain = {};                 // that took it; null: none did yet
+  // What the PROXY protocol says that the client dialled; set where Client::told_source is.
+  SocketAddress told_destination = {};
 };
 
 struct Client {
@@ -54,10 +57,16 @@ struct Client {
   // Of a gateway behind a load balancer that speaks the PROXY protocol: what that names. Unset: it
   // names nobody.
   SocketAddress told_source = {};
+  // Made when an upstream that is told of clients is first asked for.
+  std::unique_ptr<const upstream::ClientAddresses> addresses = {};
   // Who the client is: what was told, else the socket's peer.
   SocketAddress source() const { return told_source.is_set() ? told_source : stream.peer(); }
   bool of_gateway() const { return inbound && inbound->gateway; }
 };
+
+// Its connection as upstreams are told of it: as Envoy, nothing that a request says of where it
+// comes from counts (X-Forwarded-For). The client owns what is returned.
+const upstream::ClientAddresses* addresses_of(Client& client);
 
 // Reads once into the inbox. Bytes read > 0; 0: the peer has ended or the inbox is full; -1:
 // failed.

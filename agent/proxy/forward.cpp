@@ -66,6 +66,7 @@ upstream::Need Exchange::need() {
   }
   if (!client_.of_gateway()) need.original_destination = client_.destination;
   if (cluster_->load) need.hash = hash();
+  if (cluster_->proxy_protocol != mesh::ProxyProtocol::none) need.client = addresses_of(client_);
   return need;
 }
 

@@ -97,6 +97,7 @@ net::Task<bool> read_proxy_protocol(Worker& worker, Client& client, int64_t star
   if (header.state == sniff::ProxyState::decided) {
     client.inbox.consume(header.size);
     client.told_source = header.source;
+    client.inbound->told_destination = header.destination;
     co_return true;
   }
   if (client.inbox.empty()) co_return false;

@@ -152,7 +152,7 @@ net::Task<void> carry(std::unique_ptr<Session> session) {
 
 }  // namespace
 
-upstream::Need tcp_need(const Client& client, const mesh::Cluster& cluster) {
+upstream::Need tcp_need(Client& client, const mesh::Cluster& cluster) {
   upstream::Need need;
   // What was dialled is a gateway's own address.
   if (!client.of_gateway()) need.original_destination = client.destination;
@@ -160,6 +160,7 @@ upstream::Need tcp_need(const Client& client, const mesh::Cluster& cluster) {
   if (cluster.load && cluster.load->hash) {
     need.hash = mesh::connection_hash(*cluster.load->hash, client.source().ip());
   }
+  if (cluster.proxy_protocol != mesh::ProxyProtocol::none) need.client = addresses_of(client);
   return need;
 }
 

@@ -23,7 +23,7 @@ struct TcpPlan {
 net::Task<void> serve_tcp(Client client, Worker& worker, TcpPlan plan);
 
 // What such a connection brings along for choosing an endpoint.
-upstream::Need tcp_need(const Client& client, const mesh::Cluster& cluster);
+upstream::Need tcp_need(Client& client, const mesh::Cluster& cluster);
 
 // Logs a connection that is closed without an upstream (BlackHoleCluster, a loop, a client that
 // left, a failed connect).

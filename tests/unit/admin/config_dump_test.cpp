@@ -126,6 +126,34 @@ TEST(ConfigDump, ShowsAutoMtlsAsIstiodWritesIt) {
              endpoint + R"(10.0.0.2","port_value":8080}}},"load_balancing_weight":1})"});
 }
 
+TEST(ConfigDump, ShowsTheProxyProtocolAroundTheTransportSocketAsIstiodWritesIt) {
+  const std::string around =
+      R"("transport_socket":{"name":"envoy.transport_sockets.upstream_proxy_protocol",)"
+      R"("typed_config":{"@type":"type.googleapis.com/envoy.extensions.transport_sockets.)"
+      R"(proxy_protocol.v3.ProxyProtocolUpstreamTransport","config":)";
+  auto config = snapshot();
+  auto plain = std::make_shared<mesh::Cluster>();
+  plain->name = "outbound|80||plain";
+  plain->proxy_protocol = mesh::ProxyProtocol::v1;
+  config.clusters = {{plain->name, plain}};
+  expect_in(compact(config_dump(config, {})),
+            {around + R"({},"transport_socket":{"name":"raw_buffer")"});
+  auto by_tls = std::make_shared<mesh::Cluster>(*plain);
+  by_tls->proxy_protocol = mesh::ProxyProtocol::v2;
+  by_tls->tls.mode = mesh::Originate::simple;
+  config.clusters = {{by_tls->name, by_tls}};
+  expect_in(
+      compact(config_dump(config, {})),
+      {around + R"({"version":"V2"},"transport_socket":{"name":"envoy.transport_sockets.tls")"});
+  by_tls->tls.mode = mesh::Originate::istio_mutual;
+  by_tls->tls.automatic = true;
+  expect_in(compact(config_dump(config, {})),
+            {R"("match":{"tlsMode":"istio"},)" + around,
+             R"("match":{},)" + around +
+                 R"({"version":"V2"},"transport_socket":)"
+                 R"({"name":"envoy.transport_sockets.raw_buffer")"});
+}
+
 TEST(ConfigDump, TheEndpointsOfAKubernetesServiceComeByEds) {
   auto config = snapshot();
   auto web = std::make_shared<mesh::Cluster>();

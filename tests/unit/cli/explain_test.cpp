@@ -288,7 +288,8 @@ TEST_F(Explain, MirrorsRedirectsOutlierDetectionAndHiddenServicesAreTold) {
         "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n"
         "metadata: {name: a-older}\nspec:\n  host: api.example.com\n"
         "  workloadSelector: {matchLabels: {app: outlier}}\n"
-        "  trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3, baseEjectionTime: 7s}}\n"
+        "  trafficPolicy: {outlierDetection: {consecutive5xxErrors: 3, baseEjectionTime: 7s}, "
+        "proxyProtocol: {version: V2}}\n"
         "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
         "metadata: {name: hidden, namespace: far}\nspec:\n  hosts: [hidden.example.com]\n"
         "  exportTo: [.]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n"
@@ -304,6 +305,10 @@ TEST_F(Explain, MirrorsRedirectsOutlierDetectionAndHiddenServicesAreTold) {
   EXPECT_TRUE(has(copied.output,
                   "- outlierDetection: an endpoint is left out for 7s or more after "
                   "3 5xx in a row"))
+      << copied.output;
+  EXPECT_TRUE(has(copied.output,
+                  "begins with a PROXY protocol header, version 2, that names the "
+                  "client"))
       << copied.output;
   const auto hidden = ask({"--to", "http://hidden.example.com/"});
   EXPECT_TRUE(has(hidden.output, "- ServiceEntry far/hidden (")) << hidden.output;

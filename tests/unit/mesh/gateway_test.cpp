@@ -355,6 +355,7 @@ TEST(GatewayTcp, ATlsServerThatEndsTlsIsRoutedByTcpRules) {
 TEST(GatewayAutoPassthrough, ReachesServicesOfTheMeshByTheSniOfTheirClusters) {
   GatewayWorld world;
   world.add(services + entry({.host = "ext.com"}) +
+            rule({"web.default.svc.cluster.local", "told", "default", "proxyProtocol: {}"}) +
             gateway({https_server("'*.local'", "mesh", "mode: AUTO_PASSTHROUGH", 15443, "TLS")}));
   world.compile();
   const std::string sni = "outbound_.80_._.web.default.svc.cluster.local";
@@ -364,6 +365,7 @@ TEST(GatewayAutoPassthrough, ReachesServicesOfTheMeshByTheSniOfTheirClusters) {
   EXPECT_EQ(world.tls(15443, "outbound_.80_._.ext.com", {"istio"}).action, GatewayAction::refuse);
   const auto& cluster = *world.tls(15443, sni, {"istio"}).chain->get()->tcp->cluster;
   EXPECT_EQ(cluster.tls.mode, Originate::none);  // the client's TLS goes on to the endpoint
+  EXPECT_EQ(cluster.proxy_protocol, ProxyProtocol::none);
 }
 
 TEST(GatewayAutoPassthrough, SendsOnlyToEndpointsThatEndMutualTlsWhateverAutoMtlsSays) {

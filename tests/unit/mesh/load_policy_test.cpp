@@ -93,12 +93,53 @@ TEST(LoadPolicy, PoolGivesLimits) {
   EXPECT_FALSE(policy.chooses());
 }
 
-TEST(LoadPolicy, APortsSettingsDropOutlierDetectionButNotTheRetryBudget) {
-  const auto policy = policy_of(
-      "outlierDetection: {}, retryBudget: {percent: 7}, portLevelSettings: [{port: {number: 80}, "
-      "loadBalancer: {simple: RANDOM}}]");
-  EXPECT_FALSE(policy.outlier);
-  EXPECT_EQ(policy.retry_budget->percent, 7);
+// istio/istio:pilot/pkg/networking/util/util.go, GetPortLevelTrafficPolicy.
+TEST(LoadPolicy, APortsSettingsDropTheHostsOutlierDetectionAndWhatNoPortCanSay) {
+  World world;
+  const auto& cluster =
+      compiled(world,
+               "outlierDetection: {}, retryBudget: {percent: 7}, proxyProtocol: {version: V2}, "
+               "portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}}]");
+  EXPECT_FALSE(cluster.load);
+  EXPECT_EQ(cluster.proxy_protocol, ProxyProtocol::none);
+}
+
+TEST(LoadPolicy, ASubsetsPortSettingsLeaveItTheHostsRetryBudgetAndProxyProtocol) {
+  World world;
+  world.add(entry({"a.example"}))
+      .add(rule({"a.example", "rule", "default",
+                 "outlierDetection: {}, retryBudget: {percent: 7}, proxyProtocol: {version: V2}",
+                 "  subsets: [{name: v1, trafficPolicy: {proxyProtocol: {version: V1}, "
+                 "portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}}]}}]\n"}))
+      .compile();
+  const auto& subset = *world.cluster("outbound|80|v1|a.example");
+  EXPECT_FALSE(subset.load->outlier);
+  EXPECT_EQ(subset.load->retry_budget->percent, 7);
+  EXPECT_EQ(subset.proxy_protocol, ProxyProtocol::v2);
+}
+
+TEST(ProxyProtocolOfARule, IsVersion1UnlessItSaysOtherwise) {
+  for (const auto& [policy, version] :
+       {std::pair("proxyProtocol: {}", ProxyProtocol::v1),
+        std::pair("proxyProtocol: {version: V1}", ProxyProtocol::v1),
+        std::pair("proxyProtocol: {version: V2}", ProxyProtocol::v2),
+        std::pair("tls: {mode: DISABLE}", ProxyProtocol::none)}) {
+    World world;
+    EXPECT_EQ(compiled(world, policy).proxy_protocol, version) << policy;
+    EXPECT_EQ(world.findings(), "") << policy;
+  }
+}
+
+TEST(ProxyProtocolOfARule, OfASubsetReplacesTheHosts) {
+  World world;
+  world.add(entry({"a.example"}))
+      .add(rule({"a.example", "rule", "default", "proxyProtocol: {version: V1}",
+                 "  subsets: [{name: v1, trafficPolicy: {proxyProtocol: {version: V2}}}, "
+                 "{name: v2}]\n"}))
+      .compile();
+  EXPECT_EQ(world.cluster("outbound|80||a.example")->proxy_protocol, ProxyProtocol::v1);
+  EXPECT_EQ(world.cluster("outbound|80|v1|a.example")->proxy_protocol, ProxyProtocol::v2);
+  EXPECT_EQ(world.cluster("outbound|80|v2|a.example")->proxy_protocol, ProxyProtocol::v1);
 }
 
 TEST(LoadPolicy, ASubsetReplacesBlockByBlock) {
