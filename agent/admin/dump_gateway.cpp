@@ -114,11 +114,12 @@ void dump_gateway(JsonWriter& json, const mesh::GatewayListener& listener) {
   };
   for (const auto& [name, chain] : listener.by_sni.exact) add(chain, name);
   for (const auto& [suffix, chain] : listener.by_sni.suffix) add(chain, "*" + suffix);
-  const auto host = listener.address.is_set() ? listener.address.text() : "0.0.0.0";
+  const auto everywhere = SocketAddress(IpAddress::v4(0), listener.port);
+  const auto at = listener.bound_to();
   json.object("listener", [&] {
     json.field("@type", "type.googleapis.com/envoy.config.listener.v3.Listener");
     json.field("name", listener.name);
-    dump_address(json, "address", host, listener.port);
+    dump_address(json, "address", at.is_set() ? at : everywhere);
     json.array("filter_chains", [&] {
       for (const auto& [name, entry] : chains) dump_gateway_chain(json, *entry.first, entry.second);
       if (listener.any_tls)

@@ -1,9 +1,12 @@
 #include "agent/cli/gateway_listeners.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <cstring>
 #include <set>
 
 #include "agent/cli/listening.h"
@@ -37,6 +40,12 @@ Wanted addresses_in(const mesh::GatewayPorts& ports) {
   return out;
 }
 
+Result<int> same_socket(int fd) {
+  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy >= 0) return copy;
+  return Error{Fault::internal, Side::local, false, std::string("dup: ") + strerror(errno), {}};
+}
+
 }  // namespace
 
 struct GatewayListeners::State {
@@ -59,11 +68,12 @@ struct GatewayListeners::State {
   std::shared_ptr<int> alive = std::make_shared<int>();
 };
 
-// One a worker, or none.
+// One a worker, or none. A unix socket is the same for all: whoever comes first accepts.
 Result<void> GatewayListeners::State::open(const SocketAddress& address) {
   std::vector<int> sockets;
   for (std::size_t i = 0; i < workers.size(); i++) {
-    auto fd = net::open_listening_socket(address);
+    const bool shared = address.is_unix() && i > 0;
+    auto fd = shared ? same_socket(sockets.front()) : net::open_listening_socket(address);
     if (!fd) {
       for (const int one : sockets) ::close(one);
       return fd.error();
@@ -105,6 +115,7 @@ void GatewayListeners::State::close_unwanted() {
       continue;
     }
     for (const auto& worker : workers) worker->stop_listening(at->second);
+    net::remove_socket_file(at->second);
     log.info("no longer listening on " + at->first);
     at = opened.erase(at);
   }

@@ -139,7 +139,8 @@ std::vector<ListenerRow> listener_rows(const Json* listeners) {
   const auto add = [&rows](const Json* listener) {
     if (!listener) return;
     const auto* at = member(listener, "address.socket_address");
-    rows.push_back({listener, text_of(member(at, "address")), type_of(listener),
+    const auto* path = member(listener, "address.pipe.path");
+    rows.push_back({listener, text_of(path ? path : member(at, "address")), type_of(listener),
                     std::atoi(text_of(member(at, "port_value")).c_str())});
   };
   for (const auto* one : elements(member(listeners, "dynamic_listeners"))) {

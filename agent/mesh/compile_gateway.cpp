@@ -73,9 +73,8 @@ GatewayListenerPtr GatewayBuilder::keep(GatewayListener listener) const {
   GatewayListenerPtr old;
   if (parts_.previous) {
     const auto& before = parts_.previous->gateway;
-    old = listener.address.is_set()
-              ? find_or(before.by_address, SocketAddress(listener.address, listener.port))
-              : find_or(before.by_port, listener.port);
+    const auto at = listener.bound_to();
+    old = at.is_set() ? find_or(before.by_address, at) : find_or(before.by_port, listener.port);
   }
   return reuse(std::move(listener), old);
 }
@@ -248,17 +247,17 @@ void GatewayBuilder::add(const ServerGroup& group) {
   GatewayListener listener;
   listener.name = (group.bind.empty() ? "0.0.0.0" : group.bind) + "_" + std::to_string(group.port);
   listener.port = group.port;
+  listener.unix_socket = group.unix_socket;
   if (const auto ip = IpAddress::parse(group.bind)) listener.address = *ip;
   add_plain(group, listener);
   for (const auto& server : group.tls) add_tls(server, listener);
   const bool serves = listener.plain || listener.any_tls || !listener.by_sni.empty();
   if (!serves) return;
   if (!group.tls.empty()) close_refused(listener);
-  if (group.bind.empty()) {
-    out_.by_port.emplace(group.port, keep(std::move(listener)));
+  if (const auto at = listener.bound_to(); at.is_set()) {
+    out_.by_address.emplace(at, keep(std::move(listener)));
   } else {
-    const SocketAddress key(listener.address, listener.port);
-    out_.by_address.emplace(key, keep(std::move(listener)));
+    out_.by_port.emplace(group.port, keep(std::move(listener)));
   }
 }
 

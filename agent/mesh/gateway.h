@@ -65,13 +65,19 @@ struct GatewayChain {
 using GatewayChainPtr = std::shared_ptr<const GatewayChain>;
 
 struct GatewayListener {
-  std::string name;   // "0.0.0.0_8443"
-  IpAddress address;  // unset: every address
-  uint16_t port = 0;  // that is bound: the Service's targetPort
+  std::string name;           // "0.0.0.0_8443", "unix:///run/x.sock_0"
+  IpAddress address;          // unset: every address
+  uint16_t port = 0;          // that is bound: the Service's targetPort
+  SocketAddress unix_socket;  // set: instead of address and port
   HostTable<GatewayChainPtr> by_sni;
   GatewayChainPtr any_tls;  // TLS with any other SNI, or none; null: there is none
   GatewayChainPtr plain;    // what is no TLS, and TLS that nothing else takes; null: there is none
   bool operator==(const GatewayListener&) const = default;
+
+  SocketAddress bound_to() const {  // unset: to every address
+    if (unix_socket.is_set()) return unix_socket;
+    return address.is_set() ? SocketAddress(address, port) : SocketAddress();
+  }
 };
 using GatewayListenerPtr = std::shared_ptr<const GatewayListener>;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/core/limits.h"
 #include "agent/istio/labels.h"
 #include "agent/istio/names.h"
 #include "agent/mesh/known_services.h"
@@ -23,6 +24,13 @@ bool is_tls(const istio::GatewayServer& server) { return server.tls && !is_http(
 
 std::string server_text(const istio::Gateway& gateway, const istio::GatewayServer& server) {
   return "server " + server.port_name + " of " + text_at(gateway.metadata.ref, server.line);
+}
+
+// Unset: `bind` is none, or none that can be used.
+SocketAddress unix_socket_of(std::string_view bind) {
+  if (!bind.starts_with(istio::unix_prefix)) return {};
+  return SocketAddress::unix_socket(bind.substr(istio::unix_prefix.size()))
+      .value_or(SocketAddress());
 }
 
 }  // namespace
@@ -85,14 +93,19 @@ ServerGroup& GatewayServers::group_of(const BoundServer& server) {
   const auto& bind = server.server->bind;
   for (auto& group : groups_)
     if (group.bind == bind && group.port == server.port) return group;
-  groups_.push_back({bind, server.port, {}, {}});
+  groups_.push_back({bind, server.port, unix_socket_of(bind), {}, {}});
   taken_.emplace_back();
   return groups_.back();
 }
 
 void GatewayServers::add(BoundServer server) {
-  if (server.server->bind.starts_with(istio::unix_prefix))
-    return skip(server, "a unix socket as bind is not supported");
+  const auto& bind = server.server->bind;
+  if (bind.starts_with(istio::unix_prefix) && !unix_socket_of(bind).is_set())
+    return skip(server, "nobody can listen on " + bind + ": a path has at most " +
+                            std::to_string(SocketAddress::path_max) +
+                            " bytes, and this process meets no more than " +
+                            std::to_string(limits::unix_sockets) +
+                            " of them until it is restarted");
   auto& group = group_of(server);
   if (is_tls(*server.server)) return add_tls(group, std::move(server));
   add_plain(group, std::move(server));

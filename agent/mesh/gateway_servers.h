@@ -26,8 +26,9 @@ struct BoundServer {
 
 // What one address and port serve.
 struct ServerGroup {
-  std::string bind;  // an IP address; empty: every one
+  std::string bind;  // an IP address, or "unix://" and a path; empty: every address
   uint16_t port = 0;
+  SocketAddress unix_socket;       // that `bind` is
   std::vector<BoundServer> plain;  // HTTP ones that are merged, or a single TCP one
   std::vector<BoundServer> tls;    // no host twice
 };

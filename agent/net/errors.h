@@ -12,6 +12,6 @@ namespace sallyport::net {
 Error error_of(int number, std::string context, Side side);
 
 SocketAddress peer_of(int fd);   // getpeername; unset when it has none, or is no IP socket
-SocketAddress local_of(int fd);  // getsockname
+SocketAddress local_of(int fd);  // getsockname; of unix sockets what was listened on has one
 
 }  // namespace sallyport::net

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -21,12 +22,21 @@ bool out_of_descriptors(int number) {
   return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
 }
 
-int bind_and_listen(int fd, const SocketAddress& at, bool v6_only) {
+// Several sockets of one port, and one that was closed just now.
+int share_port(int fd, bool v6, bool v6_only) {
   const int one = 1, only = v6_only ? 1 : 0;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0) return errno;
-  if (at.ip().is_v6() && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0)
-    return errno;
+  if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0) return errno;
+  return 0;
+}
+
+int bind_and_listen(int fd, const SocketAddress& at, bool v6_only) {
+  if (at.is_unix()) {
+    remove_socket_file(at);
+  } else if (const int number = share_port(fd, at.ip().is_v6(), v6_only)) {
+    return number;
+  }
   sockaddr_storage storage;
   const socklen_t size = at.fill(storage);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&storage), size) != 0) return errno;
@@ -36,14 +46,20 @@ int bind_and_listen(int fd, const SocketAddress& at, bool v6_only) {
 }  // namespace
 
 Result<int> open_listening_socket(SocketAddress at, bool v6_only) {
-  const int fd =
-      socket(at.ip().is_v6() ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int fd = socket(at.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int number = fd < 0 ? errno : bind_and_listen(fd, at, v6_only);
   if (number == 0) return fd;
   if (fd >= 0) ::close(fd);
   Error error = error_of(number, "listen on " + at.text() + ": ", Side::local);
   error.fault = Fault::internal;
   return error;
+}
+
+void remove_socket_file(const SocketAddress& at) {
+  const std::string path(at.path());
+  struct stat about;
+  const bool is_file = path.starts_with('/');  // else an abstract name
+  if (is_file && lstat(path.c_str(), &about) == 0 && S_ISSOCK(about.st_mode)) unlink(path.c_str());
 }
 
 // On the loop's own epoll and level-triggered: what is left after 64 is reported again in the next
@@ -55,7 +71,7 @@ struct Listener::State final : EventSource, Timer {
         fd(takes_over),
         accepted(std::move(accept)),
         starved(std::move(starve)),
-        port(local_of(takes_over).port()) {
+        local(local_of(takes_over)) {
     const int one = 1;  // Inherited by what it accepts: one call less a connection.
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     loop.watch(fd, EPOLLIN, *this);
@@ -70,8 +86,9 @@ struct Listener::State final : EventSource, Timer {
       if (connection >= 0) {
         Stream stream(loop, connection);
         // Known for nothing now; when the connection has ended the kernel no longer tells.
-        stream.socket().peer = SocketAddress::from(address);
-        stream.socket().listening_port = port;
+        // Whoever dials a unix socket has no address: its path stands for it, as in Envoy.
+        stream.socket().peer = local.is_unix() ? local : SocketAddress::from(address);
+        stream.socket().listening_port = local.port();
         accepted(std::move(stream));
       } else if (out_of_descriptors(errno)) {
         return pause();
@@ -91,7 +108,7 @@ struct Listener::State final : EventSource, Timer {
   int fd;
   std::function<void(Stream)> accepted;
   std::function<void()> starved;
-  const uint16_t port;
+  const SocketAddress local;
 };
 
 Listener::Listener(Loop& loop, int listening_fd, std::function<void(Stream)> accepted,
@@ -106,6 +123,6 @@ Listener::~Listener() {
   loop.retire(std::move(state_));
 }
 
-SocketAddress Listener::local() const { return local_of(state_->fd); }
+SocketAddress Listener::local() const { return state_->local; }
 
 }  // namespace sallyport::net

@@ -42,6 +42,17 @@ std::string packed(std::string text) {
   return text;
 }
 
+TEST(DumpGateway, AUnixSocketIsAPipe) {
+  mesh::GatewayListener listener;
+  listener.name = "unix:///run/gw.sock_0";
+  listener.unix_socket = SocketAddress::unix_socket("/run/gw.sock").value();
+  listener.plain = http_chain("http.0.unix:///run/gw.sock");
+  const auto text = packed(dumped(listener));
+  EXPECT_TRUE(
+      has(text, R"("name":"unix:///run/gw.sock_0","address":{"pipe":{"path":"/run/gw.sock"}})"))
+      << text;
+}
+
 TEST(DumpGateway, AServerThatEndsTlsIsAChainOfItsSnisWithItsSecrets) {
   auto https = http_chain("https.443.https.gw.default");
   mesh::TlsTermination tls;

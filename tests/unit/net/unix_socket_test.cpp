@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "agent/net/combine.h"
+#include "agent/net/listener.h"
 #include "agent/net/relay.h"
 #include "tests/unit/net/support.h"
 
@@ -103,6 +104,48 @@ TEST_F(UnixSocket, IsRelayedToBulkAndEndsToo) {
   EXPECT_TRUE(got_answer == answer);
   EXPECT_EQ(counts.from_client, request.size());
   EXPECT_EQ(counts.to_client, answer.size());
+}
+
+TEST_F(UnixSocket, IsListenedOnAndItsPathStandsForBothEnds) {
+  for (const auto& to : {at("x.sock"), *SocketAddress::unix_socket("@" + directory_)}) {
+    Loop loop;
+    Stream accepted;
+    const auto fd = open_listening_socket(to);
+    ASSERT_TRUE(fd) << fd.error().context;
+    Listener listener(loop, *fd, [&](Stream stream) {
+      accepted = std::move(stream);
+      loop.stop();
+    });
+    EXPECT_EQ(listener.local(), to);
+    sockaddr_storage storage;
+    const socklen_t size = to.fill(storage);
+    const int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(::connect(client, reinterpret_cast<sockaddr*>(&storage), size), 0) << to.text();
+    loop.run();
+    EXPECT_EQ(accepted.local(), to);
+    EXPECT_EQ(accepted.peer(), to);
+    ::close(client);
+  }
+}
+
+TEST_F(UnixSocket, LeftBehindIsReplacedByTheNextOneToListen) {
+  bound(at("x.sock"), SOCK_STREAM);
+  const auto fd = open_listening_socket(at("x.sock"));
+  ASSERT_TRUE(fd) << fd.error().context;
+  EXPECT_TRUE(connected(at("x.sock")));
+  ::close(*fd);
+  remove_socket_file(at("x.sock"));
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/x.sock"));
+}
+
+TEST_F(UnixSocket, NeverTakesThePlaceOfAnotherFile) {
+  std::ofstream(directory_ + "/file") << "text";
+  const auto fd = open_listening_socket(at("file"));
+  ASSERT_FALSE(fd);
+  EXPECT_NE(fd.error().context.find("/file: Address already in use"), std::string::npos)
+      << fd.error().context;
+  remove_socket_file(at("file"));
+  EXPECT_TRUE(std::filesystem::exists(directory_ + "/file"));
 }
 
 TEST_F(UnixSocket, HasNoUseForAnAddressToComeFrom) {
