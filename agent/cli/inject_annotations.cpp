@@ -138,6 +138,7 @@ struct Known {
 constexpr Known known[] = {
     {"inject.istio.io/templates", templates_problem},
     {"prometheus.istio.io/merge-metrics", boolean_problem},
+    {"prometheus.istio.io/scrape-targets"},
     {"istio.io/reroute-virtual-interfaces", interfaces_problem},
     {config_name, config_problem},
     {"proxy.istio.io/overrides"},

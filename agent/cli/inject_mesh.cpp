@@ -24,8 +24,12 @@ MeshSettings settings_of(const YAML::Node& mesh) {
   if (!mesh.IsMap()) return settings;
   const YAML::Node config = mesh["defaultConfig"];
   if (config.IsDefined() && config.IsMap()) settings.default_config = flow_of(config);
-  const YAML::Node auto_mtls = mesh["enableAutoMtls"];
-  if (auto_mtls.IsDefined() && auto_mtls.IsScalar()) settings.auto_mtls = auto_mtls.as<bool>(true);
+  const auto flag = [&](const char* name, bool& value) {
+    const YAML::Node given = mesh[name];
+    if (given.IsDefined() && given.IsScalar()) value = given.as<bool>(value);
+  };
+  flag("enableAutoMtls", settings.auto_mtls);
+  flag("enablePrometheusMerge", settings.prometheus_merge);
   return settings;
 }
 

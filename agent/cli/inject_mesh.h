@@ -11,6 +11,7 @@ namespace sallyport::cli {
 struct MeshSettings {
   std::string default_config = "{}";  // meshConfig.defaultConfig, as YAML
   bool auto_mtls = true;              // enableAutoMtls
+  bool prometheus_merge = true;       // enablePrometheusMerge
 };
 
 // Of the ConfigMap `istio-system/istio` (key `mesh`) among the documents of `text`. Nothing when

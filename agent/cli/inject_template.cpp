@@ -109,6 +109,8 @@ std::string sidecar_environment(const TemplateFacts& facts, const PodProxyConfig
   for (const auto& [name, value] : config.metadata) variables.push_back(literal(name, value));
   if (!facts.app_probers.empty())
     variables.push_back(literal("ISTIO_KUBE_APP_PROBERS", facts.app_probers));
+  if (!facts.app_metrics.empty())
+    variables.push_back(literal("ISTIO_PROMETHEUS_ANNOTATIONS", facts.app_metrics));
   std::string json;
   for (const std::string& variable : variables) json += (json.empty() ? "" : ", ") + variable;
   return "[" + json + "]";

@@ -16,6 +16,7 @@ struct TemplateFacts {  // about the pod
   std::vector<std::string> container_names;
   std::string default_config;  // meshConfig.defaultConfig, as YAML
   std::string app_probers;     // ISTIO_KUBE_APP_PROBERS; empty: none
+  std::string app_metrics;     // ISTIO_PROMETHEUS_ANNOTATIONS; empty: none
 };
 
 // Annotation inject.istio.io/templates: gateway. Its container istio-proxy is the pod's own.

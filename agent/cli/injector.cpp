@@ -7,6 +7,7 @@
 #include "agent/cli/inject_annotations.h"
 #include "agent/cli/inject_merge.h"
 #include "agent/cli/inject_probes.h"
+#include "agent/cli/inject_prometheus.h"
 #include "agent/cli/inject_template.h"
 #include "agent/cli/yaml_edit.h"
 #include "agent/core/limits.h"
@@ -239,6 +240,25 @@ std::size_t take_probes(YamlEdit& edit, const YAML::Node& spec, TemplateFacts& f
   }
 }
 
+// Points Prometheus at the status port; what the pod says of its own is changed where it stands.
+// The annotations that it has then.
+StringMap take_metrics(YamlEdit& edit, const YAML::Node& pod, const InjectOptions& options,
+                       TemplateFacts& facts) {
+  const auto port = status_port(facts);
+  if (!port) throw Refusal{line_of(pod), port.error().context};
+  auto merge = merge_prometheus(facts.annotations, options.mesh.prometheus_merge, *port);
+  if (!merge) throw Refusal{line_of(pod), merge.error().context};
+  for (const auto& [name, value] : merge->annotations) {
+    const auto own = facts.annotations.find(name);
+    if (own == facts.annotations.end() || own->second == value) continue;
+    const YAML::Node present = below(pod, {"metadata", "annotations"});
+    if (!edit.replace(present, name, name, quoted(value)))
+      throw Refusal{line_of(present[name]), name + ": laid out in a way that inject can't edit"};
+  }
+  facts.app_metrics = std::move(merge->app_metrics);
+  return std::move(merge->annotations);
+}
+
 // The pod's own containers of our names lie over the template's; what is left of `parts` is to be
 // added.
 void merge_own(YamlEdit& edit, const YAML::Node& spec, TemplateParts& parts) {
@@ -275,6 +295,7 @@ std::size_t edit_template(YamlEdit& edit, const Template& each, const InjectOpti
   warn_of_wish(below(each.pod, {"metadata"}), warnings);
   check_annotations(below(each.pod, {"metadata"}), warnings);
   const std::size_t probes = take_probes(edit, spec, facts);
+  StringMap metrics = take_metrics(edit, each.pod, options, facts);
   auto parts = fill_template(facts);
   if (!parts) throw Refusal{line, parts.error().context};
   if (!parts->has_identity_source && options.mesh.auto_mtls && !is_gateway(facts)) {
@@ -284,6 +305,7 @@ std::size_t edit_template(YamlEdit& edit, const Template& each, const InjectOpti
          "identities: mutual TLS with it fails; proxyMetadata CA_ADDR names a CA, and "
          "enableAutoMtls: false in the MeshConfig is for pods without a mesh"});
   }
+  parts->annotations.merge(metrics);
   add_metadata(edit, each.pod, facts, *parts);
   merge_own(edit, spec, *parts);
   using Where = YamlEdit::Where;

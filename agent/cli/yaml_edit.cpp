@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <tuple>
 
 namespace sallyport::cli {
 namespace {
@@ -263,7 +264,9 @@ bool YamlEdit::put(const YAML::Node& map, const std::string& key, const Value& v
 std::string YamlEdit::result() const {
   std::vector<Insertion> sorted = insertions_;
   std::sort(sorted.begin(), sorted.end(), [](const Insertion& a, const Insertion& b) {
-    return a.offset != b.offset ? a.offset < b.offset : a.order < b.order;
+    // In front of what is replaced: a replacement comes last.
+    return std::tuple(a.offset, a.replaced > 0, a.order) <
+           std::tuple(b.offset, b.replaced > 0, b.order);
   });
   std::string edited;
   std::size_t at = 0;
