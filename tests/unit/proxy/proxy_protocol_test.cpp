@@ -47,7 +47,8 @@ TEST_F(ProxyTest, OpaqueBytesFollowTheHeaderThatNamesTheClient) {
   use(one_service(told_rule()));
   auto client = dial_as([](Client app, Worker& worker) {
     TcpPlan plan;
-    plan.cluster = worker.snapshot()->clusters.begin()->second;
+    for (const auto& [name, cluster] : worker.snapshot()->clusters)
+      if (name.ends_with("||app.test")) plan.cluster = cluster;
     return serve_tcp(std::move(app), worker, std::move(plan));
   });
   client.send("bytes\n");
