@@ -112,9 +112,11 @@ std::set<std::string> elements(const std::string& xml, const std::string& patter
   return out;
 }
 
+// Its heartbleed probe names no host, is refused with a reset, and gives up if that is quick:
+// testssl.sh asks for that.
 TEST_F(GatewayScan, SslscanIsOfferedEnvoysVersionsSuitesAndCurves) {
-  const auto xml =
-      sh("timeout 80 sslscan --xml=- --sni-name=" + scanned + " " + gateway() + ":443");
+  const auto xml = sh("timeout 80 sslscan --no-heartbleed --xml=- --sni-name=" + scanned + " " +
+                      gateway() + ":443");
   using Set = std::set<std::string>;
   EXPECT_EQ(elements(xml, "<protocol type=\"(\\w+)\" version=\"([^\"]+)\" enabled=\"1\""),
             (Set{"tls 1.2", "tls 1.3"}))
@@ -131,9 +133,6 @@ TEST_F(GatewayScan, SslscanIsOfferedEnvoysVersionsSuitesAndCurves) {
             (Set{"TLSv1.2 secp256r1", "TLSv1.2 x25519", "TLSv1.3 secp256r1", "TLSv1.3 x25519"}))
       << xml;
   EXPECT_TRUE(has(xml, "<renegotiation supported=\"0\"")) << xml;
-  EXPECT_EQ(elements(xml, "<heartbleed sslversion=\"([^\"]+)\" vulnerable=\"([^\"]+)\""),
-            (Set{"TLSv1.2 0", "TLSv1.3 0"}))
-      << xml;
 }
 
 }  // namespace
