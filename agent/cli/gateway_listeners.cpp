@@ -139,8 +139,8 @@ void GatewayListeners::follow(const mesh::Snapshot& config) {
   if (state_->stopped) return;
   state_->wanted = addresses_in(config.gateway);
   state_->timer.cancel();
+  state_->try_all();  // first: a server that moves from every address to one is there all along
   state_->close_unwanted();
-  state_->try_all();
 }
 
 void GatewayListeners::stop() {

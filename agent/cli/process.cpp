@@ -126,8 +126,9 @@ Result<void> Process::start() {
   start_identity(mesh);
   config_.on_publish([this](const mesh::Snapshot& snapshot) { follow(snapshot); });
   if (auto opened = open_workers(mesh); !opened) return opened;
-  gateway_listeners_.follow(*config_.snapshots().current());
   if (auto opened = open_admin(); !opened) return opened;
+  // Behind our own ports: a Gateway that names one of them does not get it.
+  gateway_listeners_.follow(*config_.snapshots().current());
   config_.settle();
   for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
   give_way_to_workers();

@@ -72,7 +72,8 @@ bool any_header(const std::vector<TextPattern>& patterns, const AuthorizationFac
   if (name == ":path") return any_text(patterns, facts.path);
   if (name == ":scheme") return any_text(patterns, scheme_of(facts));
   if (!facts.head) return false;
-  if (http::same_name(name, "x-forwarded-client-cert")) {
+  const bool certificate = http::same_name(name, "x-forwarded-client-cert");
+  if (certificate && !facts.admitted) {
     return !facts.forwarded_cert.empty() &&
            any_joined(patterns, *facts.head, name, facts.forwarded_cert);
   }
@@ -80,7 +81,7 @@ bool any_header(const std::vector<TextPattern>& patterns, const AuthorizationFac
   for (std::size_t i = 0; i < facts.head->count; i++) {
     const auto& field = facts.head->fields[i];
     if (!http::same_name(facts.head->name(field), name)) continue;
-    if (!is_for_rules(*facts.head, field)) continue;
+    if (!certificate && !is_for_rules(*facts.head, field)) continue;
     if (first) return any_joined(patterns, *facts.head, name, {});
     first = &field;
   }

@@ -49,6 +49,7 @@ struct AuthorizationFacts {
   // its rules (measured): "http" or "https"; x-request-id, the client's or ours; our element of
   // x-forwarded-client-cert, without which there is none.
   std::string_view scheme, request_id, forwarded_cert;
+  bool admitted = false;  // `head` is what a gateway made of the request: nothing is beside it
   std::string_view authority, path, method;
 };
 

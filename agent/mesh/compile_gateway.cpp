@@ -46,6 +46,7 @@ private:
   void add_passed(const BoundServer& server, GatewayListener& listener);
   void add_mesh(const BoundServer& server, GatewayListener& listener);
   bool add_sni(GatewayListener& listener, const std::string& name, const GatewayChainPtr& chain);
+  static bool is_taken(const GatewayListener& listener, const std::string& name);
   void close_refused(GatewayListener& listener);
   bool serves_port(const istio::RefusedServer& server, const GatewayListener& listener) const;
   bool set_tcp_route(const BoundServer& server, GatewayChain& chain);
@@ -148,6 +149,13 @@ bool GatewayBuilder::add_sni(GatewayListener& listener, const std::string& name,
   return true;
 }
 
+bool GatewayBuilder::is_taken(const GatewayListener& listener, const std::string& name) {
+  if (name == "*") return listener.any_tls != nullptr;
+  const auto host = lower(name);
+  return host.starts_with('*') ? listener.by_sni.suffix.contains(host.substr(1))
+                               : listener.by_sni.exact.contains(host);
+}
+
 void GatewayBuilder::add_ended(const BoundServer& server, GatewayListener& listener) {
   auto chain = chain_of(server);
   auto tls = compile_termination(server, parts_.input);
@@ -180,20 +188,24 @@ void GatewayBuilder::add_passed(const BoundServer& server, GatewayListener& list
     for (const auto& rule : service.tls) {
       for (const auto& match : rule.match) {
         if (!holds_behind(match, service, server)) continue;
+        const auto& names = match.sni_hosts;
+        const auto taken = std::find_if(names.begin(), names.end(),
+                                        [&](const auto& name) { return is_taken(listener, name); });
+        if (taken != names.end()) {  // with all of its names, as istiod has it
+          findings_.push_back(finding(istio::Severity::error, service.metadata, "spec.tls",
+                                      "SNI " + *taken + " is already taken on port " +
+                                          std::to_string(server.server->port) + " of gateway " +
+                                          server.gateway_name + ": the match is skipped",
+                                      match.line));
+          continue;
+        }
         auto chain = chain_of(server);
         chain.name += "." + std::to_string(count++);
         chain.rule = service.metadata.ref;
         chain.rule_line = match.line;
         chain.tcp = parts_.routes.compile(service, rule, server.server->port, &findings_);
         const auto kept = keep(std::move(chain));
-        for (const auto& sni : match.sni_hosts) {
-          if (add_sni(listener, sni, kept)) continue;
-          findings_.push_back(finding(istio::Severity::error, service.metadata, "spec.tls",
-                                      "SNI " + sni + " is already taken on port " +
-                                          std::to_string(server.server->port) + " of gateway " +
-                                          server.gateway_name + ": skipped",
-                                      match.line));
-        }
+        for (const auto& sni : names) add_sni(listener, sni, kept);
       }
     }
   }

@@ -107,6 +107,9 @@ Result<TlsTermination> compile_termination(const BoundServer& server, const Comp
     out.skip_verify = tls.insecure_skip_verify;
   }
   if (tls.mode == Mode::istio_mutual) {
+    if (!tls.ca_crl.empty())
+      return closes(
+          server, "tls.caCrl is not available with ISTIO_MUTUAL: whom it revokes would be let in");
     out.certificates = {std::string(workload_identity)};
     out.roots = workload_roots;
     return out;

@@ -214,7 +214,7 @@ GatewayExplanation GatewayExplainer::run() {
     out.plan = std::move(words_.out());
     return out;
   }
-  const auto plan = decide_gateway(*found, question_.preface);
+  const auto plan = decide_gateway(*found, hello_of(question_.preface));
   server(*found, plan);
   if (plan.chain) out.chain = *plan.chain;
   const bool ended = plan.action == GatewayAction::terminate;

@@ -1,6 +1,7 @@
 #include "agent/mesh/gateway.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "agent/mesh/decide.h"
 #include "agent/mesh/mesh_alpn.h"
@@ -17,35 +18,35 @@ GatewayPlan refuse_chain(std::string_view why, const GatewayChainPtr* chain = nu
   return {GatewayAction::refuse, chain, why};
 }
 
-GatewayPlan plan_plaintext(const GatewayListener& listener, const sniff::Preface& preface) {
+GatewayPlan plan_plaintext(const GatewayListener& listener, const GatewayHello& hello) {
   using sniff::Protocol;
   const GatewayChainPtr& chain = listener.plain;
   if (!chain) {
-    if (preface.protocol == Protocol::http1)
+    if (hello.protocol == Protocol::http1)
       return refuse_chain("plain HTTP on a port that serves TLS");
     return refuse_chain("no TLS on a port that serves TLS");
   }
   if (chain->refused) return refuse_chain(chain->refused->context, &chain);
   if (!chain->http) return {GatewayAction::tcp, &chain, "plaintext on a TCP server"};
-  if (preface.protocol == Protocol::http2)
+  if (hello.protocol == Protocol::http2)
     return refuse_chain("HTTP/2 is not read yet: this server speaks HTTP/1.1", &chain);
   return {GatewayAction::http, &chain, "plaintext on an HTTP server"};
 }
 
-GatewayPlan plan_tls(const GatewayListener& listener, const sniff::Preface& preface) {
-  const auto* chain = chain_for(listener, preface.sni);
+GatewayPlan plan_tls(const GatewayListener& listener, const GatewayHello& hello) {
+  const auto* chain = chain_for(listener, hello.sni);
   if (!chain) {
     if (listener.plain && !listener.plain->http && !listener.plain->refused)
       return {GatewayAction::tcp, &listener.plain, "TLS as bytes on a TCP server"};
     if (listener.plain && listener.by_sni.empty())
       return refuse_chain("TLS on a port that serves plain HTTP", &listener.plain);
-    return refuse_chain(preface.sni.empty()
+    return refuse_chain(hello.sni.empty()
                             ? "TLS without an SNI, and no server takes that"
                             : "no server of this port has the SNI that was asked for");
   }
   const GatewayChain& found = **chain;
   if (found.refused) return refuse_chain(found.refused->context, chain);
-  if (found.mesh_only && !is_of_mesh(preface.alpn))
+  if (found.mesh_only && !hello.of_mesh)
     return refuse_chain("AUTO_PASSTHROUGH takes mutual TLS of the mesh only, by its ALPN", chain);
   if (found.tls) return {GatewayAction::terminate, chain, "TLS is ended here, by SNI"};
   return {GatewayAction::tcp, chain, "TLS is passed through, by SNI"};
@@ -66,9 +67,27 @@ bool must_sniff(const GatewayListener& listener) {
   return !listener.plain || listener.plain->http || listener.any_tls || !listener.by_sni.empty();
 }
 
-GatewayPlan decide_gateway(const GatewayListener& listener, const sniff::Preface& preface) {
-  return preface.protocol == sniff::Protocol::tls ? plan_tls(listener, preface)
-                                                  : plan_plaintext(listener, preface);
+GatewayHello hello_of(const sniff::Preface& preface) {
+  return {.protocol = preface.protocol, .sni = preface.sni, .of_mesh = is_of_mesh(preface.alpn)};
+}
+
+GatewayPlan decide_gateway(const GatewayListener& listener, const GatewayHello& hello) {
+  return hello.protocol == sniff::Protocol::tls ? plan_tls(listener, hello)
+                                                : plan_plaintext(listener, hello);
+}
+
+bool asks_anew(const TlsTermination& now, const TlsTermination& then) {
+  const auto proof = [](const TlsTermination& of) {
+    return std::tie(of.mode, of.roots, of.names, of.certificate_spki, of.certificate_hash,
+                    of.skip_verify);
+  };
+  return now.asks_for_client() && proof(now) != proof(then);
+}
+
+bool leads_to(const TcpRoute& route, const Cluster& cluster) {
+  if (route.cluster.get() == &cluster) return true;
+  return std::any_of(route.split.begin(), route.split.end(),
+                     [&](const auto& one) { return one.cluster.get() == &cluster; });
 }
 
 RequestPlan decide_gateway_request(const GatewayChain& chain, const RequestFacts& request,

@@ -102,11 +102,20 @@ struct GatewayPlan {
 };
 // Whether bytes have to be seen before decide_gateway can tell.
 bool must_sniff(const GatewayListener& listener);
-GatewayPlan decide_gateway(const GatewayListener& listener, const sniff::Preface& preface);
+struct GatewayHello {  // of a client's first bytes
+  sniff::Protocol protocol = sniff::Protocol::opaque;
+  std::string_view sni;
+  bool of_mesh = false;  // its ALPN is Istio's
+};
+GatewayHello hello_of(const sniff::Preface& preface);  // which outlives it
+GatewayPlan decide_gateway(const GatewayListener& listener, const GatewayHello& hello);
+// Whether `now` asks clients for other proof of who they are than `then` did.
+bool asks_anew(const TlsTermination& now, const TlsTermination& then);
 // What is inside a TLS connection that was ended here.
 inline GatewayAction after_tls(const GatewayChain& chain) {
   return chain.http ? GatewayAction::http : GatewayAction::tcp;
 }
+bool leads_to(const TcpRoute& route, const Cluster& cluster);  // maybe as one of several
 // For each request, on the newest snapshot. REQUIRES: chain.http. `https`: how the client came, as
 // far as that is trusted: what came in plaintext is redirected where the server says so.
 RequestPlan decide_gateway_request(const GatewayChain& chain, const RequestFacts& request,

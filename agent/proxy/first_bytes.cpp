@@ -55,7 +55,9 @@ net::Task<FirstBytes> first_bytes(Client& client, Worker& worker, Expected expec
     co_return found;
   }
   client.stream.set_deadline(expected.first_byte);
-  if (!expected.silent_client) co_return co_await sniff_client(client, std::move(found));
+  // What came behind a PROXY header was read with it.
+  if (!expected.silent_client || !client.inbox.empty())
+    co_return co_await sniff_client(client, std::move(found));
   if (co_await net::with_deadline(worker.loop(), expected.grace, client_speaks(client.stream)))
     co_return co_await sniff_client(client, std::move(found));
 

@@ -69,7 +69,7 @@ GatewayWay decide_gateway(Worker& worker, Client& client, FirstBytes& first,
     way.why = "the server of this port is gone";
     return way;
   }
-  const auto plan = mesh::decide_gateway(*listener, first.preface);
+  const auto plan = mesh::decide_gateway(*listener, mesh::hello_of(first.preface));
   way.action = plan.action;
   way.why = plan.why;
   if (!plan.chain) return way;
@@ -77,7 +77,8 @@ GatewayWay decide_gateway(Worker& worker, Client& client, FirstBytes& first,
   if (side.chain->refused) way.why = reason_of(*side.chain->refused);
   way.plain_error = plan.action == GatewayAction::refuse && side.chain->http && !side.chain->tls;
   if (plan.action != GatewayAction::tcp) return way;
-  const bool as_expected = opened && first.preface.protocol == sniff::Protocol::opaque;
+  const bool as_expected = opened && first.preface.protocol == sniff::Protocol::opaque &&
+                           mesh::leads_to(*side.chain->tcp, *opened);
   way.tcp.cluster = as_expected ? opened : mesh::cluster_of(*side.chain->tcp, worker.random());
   if (way.tcp.cluster == opened) way.tcp.upstream = std::move(first.upstream);
   return way;
@@ -156,7 +157,10 @@ void serve_bytes(Client client, Worker& worker, GatewayWay& way, int64_t start_u
                          .start_us = start_us});
     return client.stream.close();
   }
-  if (!let_in(worker, client, *cluster, start_us)) return;
+  // AUTO_PASSTHROUGH is not authorized here (istiod builds its chains without): identities are
+  // between its ends.
+  const bool judged = !client.inbound->chain->mesh_only;
+  if (judged && !let_in(worker, client, *cluster, start_us)) return;
   worker.loop().spawn(serve_tcp(std::move(client), worker, std::move(way.tcp)));
 }
 
@@ -166,14 +170,12 @@ const mesh::GatewayChainPtr* chain_now(const mesh::Snapshot& config, const Clien
   const auto* listener = mesh::find_listener(config.gateway, client.destination);
   if (!listener) return nullptr;
   // Whoever came by AUTO_PASSTHROUGH once had offered Istio's ALPN.
-  const sniff::Preface preface{
-      .protocol = client.inbound->first, .sni = client.inbound->sni, .alpn = {"istio"}};
-  return mesh::decide_gateway(*listener, preface).chain;
+  const auto& side = *client.inbound;
+  return mesh::decide_gateway(*listener, {.protocol = side.first, .sni = side.sni, .of_mesh = true})
+      .chain;
 }
 
-bool is_still_served(const mesh::Snapshot& config, const Client& client) {
-  const auto& was = client.inbound->chain;
-  const auto* now = chain_now(config, client);
+bool is_still_served(const mesh::GatewayChainPtr* now, const mesh::GatewayChainPtr& was) {
   if (!now) return false;
   return *now == was || (!(*now)->refused && (*now)->tls == was->tls);
 }

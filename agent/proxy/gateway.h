@@ -15,11 +15,11 @@ class Worker;
 // leaves without a byte). `worker` outlives the task.
 net::Task<void> serve_gateway(net::Stream accepted, Worker& worker);
 
-// Whether the server that took the client is there still and would end its TLS as it was ended.
-// REQUIRES: client.of_gateway(), and a chain took it.
-bool is_still_served(const mesh::Snapshot& config, const Client& client);
-// The chain for the next request of such a client, on the newest configuration; null: nobody serves
-// it any more. Lives as long as `config`.
+// The chain that would take the client on the newest configuration; null: none. Lives as long as
+// `config`. REQUIRES: client.of_gateway(), and a chain took it.
 const mesh::GatewayChainPtr* chain_now(const mesh::Snapshot& config, const Client& client);
+// Whether the server that took a client by `was` is there still, as `now`, and would end its TLS as
+// it was ended.
+bool is_still_served(const mesh::GatewayChainPtr* now, const mesh::GatewayChainPtr& was);
 
 }  // namespace sallyport::proxy

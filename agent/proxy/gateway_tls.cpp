@@ -1,5 +1,7 @@
 #include "agent/proxy/gateway_tls.h"
 
+#include <unordered_set>
+
 #include "agent/istio/resources.h"
 #include "tls/server_settings.h"
 
@@ -142,11 +144,17 @@ Result<tls::SslPtr> GatewayTls::open(const mesh::GatewayChainPtr& chain, std::st
   return context_->open(std::move(*server), hello);
 }
 
-void GatewayTls::forget_unused() {
-  std::erase_if(ready_, [](const auto& entry) {
-    const auto& chain = entry.second.chain;
-    return !chain || chain.use_count() == 1;
-  });
+void GatewayTls::keep_only(const mesh::GatewayPorts& ports) {
+  std::unordered_set<const mesh::GatewayChain*> listed;
+  const auto list = [&](const mesh::GatewayListener& listener) {
+    for (const auto* hosts : {&listener.by_sni.exact, &listener.by_sni.suffix}) {
+      for (const auto& [name, chain] : *hosts) listed.insert(chain.get());
+    }
+    listed.insert(listener.any_tls.get());
+  };
+  for (const auto& [port, listener] : ports.by_port) list(*listener);
+  for (const auto& [address, listener] : ports.by_address) list(*listener);
+  std::erase_if(ready_, [&](const auto& entry) { return !listed.contains(entry.first); });
 }
 
 }  // namespace sallyport::proxy

@@ -23,7 +23,7 @@ public:
   // missing_secret, naming the server and what of it is not there; tls_handshake when OpenSSL takes
   // its certificate or parameters not. Other chains are not concerned.
   Result<tls::SslPtr> open(const mesh::GatewayChainPtr& chain, std::string_view hello);
-  void forget_unused();  // what only this still has; after a change of the configuration
+  void keep_only(const mesh::GatewayPorts& ports);  // chains of the newest configuration
 
 private:
   struct Ready {

@@ -55,6 +55,7 @@ std::optional<Refusal> Exchange::authorize() {
                                     .scheme = record_.scheme,
                                     .request_id = record_.request_id,
                                     .forwarded_cert = client_.inbound->peer.forwarded_cert,
+                                    .admitted = admitted_ != nullptr,
                                     .authority = record_.authority,
                                     .path = record_.path,
                                     .method = record_.method});

@@ -7,9 +7,9 @@ namespace sallyport::proxy {
 
 // A WebSocket outlives its snapshot and its buffers: only the log's words are kept.
 void Exchange::detach_record() {
-  std::string_view* const views[] = {&record_.method,        &record_.path,
-                                     &record_.authority,     &record_.user_agent,
-                                     &record_.forwarded_for, &record_.request_id};
+  std::string_view* const views[] = {
+      &record_.method,        &record_.path,       &record_.authority, &record_.user_agent,
+      &record_.forwarded_for, &record_.request_id, &record_.scheme};
   std::size_t size = 0;
   for (const auto* view : views) size += view->size();
   kept_.reserve(size);

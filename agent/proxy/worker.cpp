@@ -37,9 +37,10 @@ Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOpti
   if (!addresses.empty()) own_address_ = IpAddress::parse(addresses.front()).value_or(IpAddress());
   tick_ = loop_.each_tick([this] {
     kept_.look_again(*this);  // Takes the newest snapshot: without a client for hours, too.
-    if (const auto version = snapshot()->version; version != seen_version_) {
-      seen_version_ = version;
-      gateway_tls_.forget_unused();
+    if (const auto& newest = snapshot(); newest->version != seen_version_) {
+      seen_version_ = newest->version;
+      gateway_tls_.keep_only(newest->gateway);
+      standard_metrics_.follow(*newest);  // which lets go of clusters that are gone
     }
     tcp_meters_.tick(*this);
     log_->flush();

@@ -236,5 +236,18 @@ for line in sys.stdin:
   EXPECT_TRUE(said.starts_with("200 True\n503 ")) << said;
 }
 
+TEST_F(GatewayLive, AGatewayThatNamesAPortOfTheProxysOwnHarmsNobody) {
+  up("ingress-http", {{"greedy.yaml",
+                       "apiVersion: networking.istio.io/v1\nkind: Gateway\n"
+                       "metadata: {name: greedy, namespace: istio-system}\nspec:\n"
+                       "  selector: {istio: ingressgateway}\n  servers:\n"
+                       "  - port: {number: 15021, name: http, protocol: HTTP}\n"
+                       "    hosts: ['*']\n"}});
+  EXPECT_TRUE(
+      gateway_logged("15021: Address already in use; wanted by Gateway "
+                     "istio-system/greedy (/etc/istio/config/greedy.yaml:7)"));
+  EXPECT_TRUE(has(http(webapp, {"-i"}, "/api/catalog").out, "200 OK"));
+}
+
 }  // namespace
 }  // namespace sallyport::behaviour

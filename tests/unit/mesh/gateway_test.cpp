@@ -264,7 +264,7 @@ TEST(GatewaySni, ServersWithDistinctBindsNeverConflict) {
   world.add(gateway({first, second})).compile();
   const auto chain = [&](const char* address) {
     const auto* found = find_listener(world.snapshot().gateway, at(address));
-    return found ? world.decided(decide_gateway(*found, {sniff::Protocol::tls, "a.com", {}})) : "-";
+    return found ? world.decided(decide_gateway(*found, {sniff::Protocol::tls, "a.com"})) : "-";
   };
   EXPECT_EQ(chain("10.0.0.1:443"), "https.443.first.gw.default.10.0.0.1: terminate");
   EXPECT_EQ(chain("10.0.0.2:443"), "https.443.second.gw.default.10.0.0.2: terminate");
@@ -286,18 +286,19 @@ TEST(GatewayPassthrough, IsRoutedByTheTlsRulesOfVirtualServices) {
 
 TEST(GatewayPassthrough, OfOneSniTwoTlsMatchesTheLaterIsSkipped) {
   GatewayWorld world;
-  world.add(services + gateway({https_server("a.com", "tls", "mode: PASSTHROUGH", 443, "TLS")}));
-  const auto rule = [](const char* host) {
-    return std::string(
-               "  tls:\n  - match: [{sniHosts: [a.com]}]\n    route: [{destination: {host: ") +
-           host + ", port: {number: 443}}}]";
+  world.add(services + gateway({https_server("'*.com'", "tls", "mode: PASSTHROUGH", 443, "TLS")}));
+  const auto rule = [](const std::string& names, const std::string& host) {
+    return "  tls:\n  - match: [{sniHosts: [" + names +
+           "]}]\n    route: [{destination: {host: " + host + ", port: {number: 443}}}]";
   };
-  world.add(behind("first", "a.com", rule("tls")) + behind("second", "a.com", rule("web")));
+  world.add(behind("first", "a.com", rule("a.com", "tls")) +
+            behind("second", "'*.com'", rule("b.com, a.com", "web")));
   world.compile();
   EXPECT_EQ(world.decided(world.tls(443, "a.com")),
             "tls.443.tls.gw.default.0: tcp to outbound|443||tls.default.svc.cluster.local");
+  EXPECT_EQ(world.tls(443, "b.com").chain, nullptr) << "its other names go with it";
   EXPECT_NE(world.findings().find("VirtualService default/second: spec.tls: SNI a.com is already "
-                                  "taken on port 443 of gateway default/gw: skipped"),
+                                  "taken on port 443 of gateway default/gw: the match is skipped"),
             std::string::npos)
       << world.findings();
 }
@@ -504,6 +505,17 @@ TEST(Gateway, AHeadlessServiceIsReachedAtItsPods) {
   const auto* cluster = world.cluster("outbound|80||web.default.svc.cluster.local");
   ASSERT_NE(cluster, nullptr);
   EXPECT_EQ(cluster->discovery, Discovery::static_);
+}
+
+TEST(GatewayTermination, ACrlWithIstioMutualClosesTheServerRatherThanLetTheRevokedIn) {
+  GatewayWorld world;
+  world.add(services +
+            gateway({https_server("a.com", "https", "mode: ISTIO_MUTUAL, caCrl: /crl")}));
+  world.compile();
+  EXPECT_NE(world.findings().find("tls.caCrl is not available with ISTIO_MUTUAL"),
+            std::string::npos)
+      << world.findings();
+  EXPECT_EQ(world.tls(443, "a.com").action, GatewayAction::refuse);
 }
 
 }  // namespace

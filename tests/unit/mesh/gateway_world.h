@@ -19,7 +19,7 @@ public:
   }
   GatewayPlan plan(uint16_t port, const sniff::Preface& preface) const {
     const auto* found = listener(port);
-    return found ? decide_gateway(*found, preface) : GatewayPlan{};
+    return found ? decide_gateway(*found, hello_of(preface)) : GatewayPlan{};
   }
   GatewayPlan tls(uint16_t port, std::string sni, std::vector<std::string> alpn = {}) const {
     return plan(port, {sniff::Protocol::tls, std::move(sni), std::move(alpn)});

@@ -1,6 +1,9 @@
 // The way through a gateway: which server takes a connection, what the application is told of the
 // client, and who is turned away (istio-api.md 1.5, 2.14, 3.5, 7).
+#include <netinet/tcp.h>
+
 #include "tests/unit/proxy/gateway_fixture.h"
+#include "tests/unit/sniff/hello_bytes.h"
 
 namespace sallyport::proxy {
 namespace {
@@ -265,13 +268,50 @@ TEST_F(GatewayTest, AConnectionServesItsLastRequestWhenItsServerWantsOtherTls) {
   auto app = accept_request();
   app.send(hello);
   client.read_until("hello");
-  serve(server("HTTPS", "a.com", "mode: MUTUAL, credentialName: a"),
+  serve(server("HTTPS", "a.com", "mode: SIMPLE, credentialName: a, minProtocolVersion: TLSV1_3"),
         behind("a.com", http_to_app()));
   client.send(request("a.com"));
   accept_request().send(hello);
   const auto last = client.read_until("hello");
   EXPECT_TRUE(has(last, "connection: close\r\n")) << last;
   EXPECT_EQ(client.read_until("never"), "") << "closed";
+}
+
+TEST_F(GatewayTest, WhoCameBeforeTheServerAskedForCertificatesIsNotServedWithoutOne) {
+  const auto clients = test::Authority::root("Client Root");
+  give_secret("a", root_.issue({.common_name = "a", .dns = {"a.com"}}), &clients);
+  for (const char* const now : {"a.com", "'*.com'"}) {
+    serve(server("HTTPS", "'*.com'", "mode: SIMPLE, credentialName: a"),
+          behind("a.com", http_to_app()));
+    auto client = connect_by_tls("a.com");
+    ASSERT_TRUE(client.handshake());
+    client.send(request("a.com"));
+    accept_request().send(hello);
+    client.read_until("hello");
+    serve(server("HTTPS", now, "mode: MUTUAL, credentialName: a"), behind("a.com", http_to_app()));
+    client.send(request("a.com"));
+    const auto answer = client.read_until("never");
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 404 ") && has(answer, "connection: close"))
+        << now << ": " << answer;
+  }
+}
+
+TEST_F(GatewayTest, ACertificateIsForgottenWithItsServerByEachWorker) {
+  give_secret("a", root_.issue({.common_name = "a", .dns = {"a.com"}}));
+  GatewayTls one(vault_), other(vault_);
+  std::weak_ptr<const mesh::GatewayChain> old;
+  mesh::SnapshotPtr config;
+  for (const char* const host : {"a.com", "b.com", "c.com"}) {  // one more stays behind readers
+    serve(server("HTTPS", "a.com", "mode: SIMPLE, credentialName: a"), behind(host, http_to_app()));
+    config = newest();
+    const auto& chain = config->gateway.by_port.begin()->second->by_sni.exact.at("a.com");
+    for (auto* worker : {&one, &other}) {
+      EXPECT_TRUE(worker->open(chain, ""));
+      worker->keep_only(config->gateway);
+    }
+    if (host == std::string("a.com")) old = chain;
+  }
+  EXPECT_EQ(old.lock(), nullptr) << "its routes are others now";
 }
 
 TEST_F(GatewayTest, ARequestToAServerThatIsGoneIsAnswered404AndClosed) {
@@ -284,6 +324,53 @@ TEST_F(GatewayTest, ARequestToAServerThatIsGoneIsAnswered404AndClosed) {
   client.send(request("a.com"));
   const auto answer = client.read_all();
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 404 ") && has(answer, "connection: close")) << answer;
+}
+
+TEST_F(GatewayTest, PoliciesSeeTheForwardedCertificateAsTheUpstreamDoes) {
+  istio::MeshConfig mesh;
+  mesh.default_config.gateway_topology.forward_client_cert =
+      istio::ForwardClientCert::always_forward_only;
+  serve(server("HTTP", "a.com"),
+        behind("a.com", http_to_app()) +
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: deny}\n"
+            "spec:\n  action: DENY\n  rules: [{when: [{values: ['URI=spiffe://x'], key: "
+            "'request.headers[x-forwarded-client-cert]'}]}]\n---\n",
+        mesh);
+  auto client = connect();
+  client.send(request("a.com", "X-Forwarded-Client-Cert: URI=spiffe://x\r\n"));
+  EXPECT_TRUE(client.read_head().starts_with("HTTP/1.1 403 Forbidden\r\n"));
+}
+
+TEST_F(GatewayTest, TlsBehindAProxyHeaderInOneSegmentIsNoOpaqueTcp) {
+  istio::MeshConfig mesh;
+  mesh.default_config.gateway_topology.proxy_protocol = true;
+  serve(server("TCP", "'*'") + server("HTTPS", "a.com", "mode: SIMPLE, credentialName: a"),
+        behind("a.com", http_to_app() + "\n  tcp: [{route: " + to_app() + "}]"), mesh);
+  give_secret("a", root_.issue({.common_name = "a", .dns = {"a.com"}}));
+  auto socket = connect();
+  const int held_together = 1;
+  ASSERT_EQ(setsockopt(socket.fd(), IPPROTO_TCP, TCP_CORK, &held_together, sizeof held_together),
+            0);
+  socket.send("PROXY TCP4 203.0.113.7 198.18.0.9 4711 443\r\n");
+  test::TlsClient client(std::move(socket), {.sni = "a.com"});
+  EXPECT_TRUE(client.handshake());
+}
+
+TEST_F(GatewayTest, AutoPassthroughIsNotAuthorizedHereSinceIdentitiesAreBetweenItsEnds) {
+  auto service = one_service();
+  service.replace(service.find("resolution:"), 0, "location: MESH_INTERNAL\n  ");
+  service.replace(service.find("127.0.0.1}"), 10,
+                  "127.0.0.1, labels: {security.istio.io/tlsMode: istio}}");
+  use(gateway(server("TLS", "'*.test'", "mode: AUTO_PASSTHROUGH")) + service +
+      "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
+      "metadata: {name: nothing}\nspec: {}\n");
+  auto client = connect();
+  const auto hello_bytes = sniff::records(sniff::message_with(
+      sniff::server_name("outbound_." + std::to_string(dialled_port()) + "_._.app.test") +
+      sniff::alpn("istio")));
+  client.send(hello_bytes);
+  auto app = upstream_.accept();
+  EXPECT_EQ(app.read_until(hello_bytes.substr(hello_bytes.size() - 7)), hello_bytes) << log_text();
 }
 
 TEST_F(GatewayTest, AuthorizationPoliciesHoldAtTheGateway) {

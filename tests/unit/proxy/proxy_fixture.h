@@ -127,6 +127,7 @@ protected:
   }
 
   // The access log as it stands once everything written so far has reached the file.
+  mesh::SnapshotPtr newest() const { return snapshots_->current(); }
   std::string log_text() {
     if (worker_) worker_->stop();
     if (thread_.joinable()) thread_.join();
