@@ -31,12 +31,16 @@ const mesh::GatewayListener* listener_of(Worker& worker, const Client& client) {
 
 // Where plaintext goes to one TCP cluster and policy lets anybody in, a server that speaks first is
 // not waited for in vain.
-Expected expect_at(Worker& worker, const Client& client, const mesh::GatewayListener& listener) {
+Expected expect_at(Worker& worker, const Client& client) {
+  const auto config = worker.snapshot();  // held: one decision is made on one configuration
+  const auto* const found = mesh::find_listener(config->gateway, client.destination);
+  if (!found) return {};
+  const auto& listener = *found;
   Expected out{.sniff = mesh::must_sniff(listener), .silent_client = nullptr};
   const bool takes_tls = listener.any_tls || !listener.by_sni.empty();
   out.first_byte = takes_tls ? limits::gateway_hello_time : limits::http_idle;
   if (!out.sniff || !listener.plain || listener.plain->http || listener.plain->refused) return out;
-  const auto policies = worker.snapshot()->inbound.authorization;
+  const auto& policies = config->inbound.authorization;
   if (policies && !authorize_connection(*policies, client).allowed) return out;
   const auto& cluster = mesh::cluster_of(*listener.plain->tcp, worker.random());
   if (!cluster->refused) out.silent_client = cluster;
@@ -117,9 +121,7 @@ net::Task<bool> read_proxy_protocol(Worker& worker, Client& client, int64_t star
 
 net::Task<GatewayWay> choose_gateway_way(Worker& worker, Client& client, int64_t start_us) {
   GatewayWay way;
-  const auto* listener = listener_of(worker, client);
-  Expected expected;
-  if (listener) expected = expect_at(worker, client, *listener);
+  auto expected = expect_at(worker, client);
   const auto opened = expected.silent_client;
   auto first = co_await first_bytes(client, worker, std::move(expected));
   way.over = first.gone;
