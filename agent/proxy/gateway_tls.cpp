@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "agent/istio/resources.h"
+#include "agent/mesh/compile_gateway.h"
 #include "tls/server_settings.h"
 
 namespace sallyport::proxy {
@@ -146,14 +147,7 @@ Result<tls::SslPtr> GatewayTls::open(const mesh::GatewayChainPtr& chain, std::st
 
 void GatewayTls::keep_only(const mesh::GatewayPorts& ports) {
   std::unordered_set<const mesh::GatewayChain*> listed;
-  const auto list = [&](const mesh::GatewayListener& listener) {
-    for (const auto* hosts : {&listener.by_sni.exact, &listener.by_sni.suffix}) {
-      for (const auto& [name, chain] : *hosts) listed.insert(chain.get());
-    }
-    listed.insert(listener.any_tls.get());
-  };
-  for (const auto& [port, listener] : ports.by_port) list(*listener);
-  for (const auto& [address, listener] : ports.by_address) list(*listener);
+  mesh::each_chain(ports, [&](const mesh::GatewayChainPtr& chain) { listed.insert(chain.get()); });
   std::erase_if(ready_, [&](const auto& entry) { return !listed.contains(entry.first); });
 }
 
