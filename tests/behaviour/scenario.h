@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "deploy/sandbox/sandbox.h"
+#include "tests/support/indented.h"
 
 namespace sallyport::behaviour {
 
@@ -33,13 +34,7 @@ inline int count(const std::string& text, std::string_view part) {
   return found;
 }
 
-// As the text of a YAML block scalar, four deep.
-inline std::string indented(const std::string& text) {
-  std::istringstream lines(text);
-  std::string out;
-  for (std::string line; std::getline(lines, line);) out += "    " + line + "\n";
-  return out;
-}
+using test::indented;
 
 class Scenario : public testing::Test {
 protected:

@@ -1,6 +1,7 @@
 // Secrets that rules name: in the right place, with the right keys, valid, belonging together.
 #include <ctime>
 
+#include "tests/support/indented.h"
 #include "tests/support/test_certs.h"
 #include "tests/unit/analyze/analysis.h"
 
@@ -27,14 +28,7 @@ spec:
       credentialName: client
 )";
 
-std::string indented(const std::string& pem) {
-  std::string out = "    ";
-  for (const char c : pem) {
-    out += c;
-    if (c == '\n') out += "    ";
-  }
-  return out;
-}
+using test::indented;
 
 struct Contents {
   std::string certificate, key, ca;

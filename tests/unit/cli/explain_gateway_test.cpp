@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "agent/cli/explain.h"
+#include "tests/support/indented.h"
 #include "tests/support/test_certs.h"
 #include "tests/unit/cli/run.h"
 
@@ -50,14 +51,7 @@ metadata: {name: front, namespace: istio-system}
 spec: {template: {metadata: {labels: {istio: ingressgateway, app: front}}, spec: {containers: []}}}
 )";
 
-std::string indented(const std::string& pem) {
-  std::string out = "    ";
-  for (const char c : pem) {
-    out += c;
-    if (c == '\n') out += "    ";
-  }
-  return out + "\n";
-}
+using test::indented;
 
 class ExplainAtGateway : public testing::Test {
 protected:
