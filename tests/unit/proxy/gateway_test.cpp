@@ -1,6 +1,7 @@
 // The way through a gateway: which server takes a connection, what the application is told of the
 // client, and who is turned away (istio-api.md 1.5, 2.14, 3.5, 7).
 #include <netinet/tcp.h>
+#include <poll.h>
 
 #include "tests/unit/proxy/gateway_fixture.h"
 #include "tests/unit/sniff/hello_bytes.h"
@@ -354,6 +355,8 @@ TEST_F(GatewayTest, TlsBehindAProxyHeaderInOneSegmentIsNoOpaqueTcp) {
   socket.send("PROXY TCP4 203.0.113.7 198.18.0.9 4711 443\r\n");
   test::TlsClient client(std::move(socket), {.sni = "a.com"});
   EXPECT_TRUE(client.handshake());
+  pollfd app{.fd = upstream_.fd(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(poll(&app, 1, 0), 0) << "the TCP server's upstream is nobody's";
 }
 
 TEST_F(GatewayTest, AutoPassthroughIsNotAuthorizedHereSinceIdentitiesAreBetweenItsEnds) {
