@@ -7,6 +7,7 @@
 #include "agent/admin/dump_filter.h"
 #include "agent/admin/json.h"
 #include "agent/mesh/gateway.h"
+#include "agent/mesh/mesh_alpn.h"
 
 namespace sallyport::admin {
 namespace {
@@ -82,6 +83,7 @@ void dump_gateway_chain(JsonWriter& json, const mesh::GatewayChain& chain,
     json.object("filter_chain_match", [&] {
       dump_texts(json, "server_names", names);
       if (tls_alone) json.field("transport_protocol", "tls");
+      if (chain.mesh_only) dump_texts(json, "application_protocols", mesh::mesh_protocols());
     });
     if (chain.refused) {
       json.field("refused", chain.refused->context);

@@ -38,15 +38,16 @@ istio::Finding about(const mesh::GatewayChain& chain, std::string field, std::st
           from.name, std::move(field), std::move(reason)};
 }
 
-void look_at(const mesh::GatewayChain& chain, const Names& names, const char* field, Asked& ask,
-             std::vector<istio::Finding>& out) {
+// `usual`: the mesh's own, which are told of where they stand.
+void look_at(const mesh::GatewayChain& chain, const Names& names, const Names* usual,
+             const char* field, Asked& ask, std::vector<istio::Finding>& out) {
   if (names.empty()) return;
   const std::string place = std::string("spec.servers.tls.") + field;
   const auto& found = ask(names);
   if (!found) {
     out.push_back(about(chain, place, chain.name + " is closed: " + found.error().context,
                         istio::Severity::error));
-  } else if (!found->missing.empty()) {
+  } else if (!found->missing.empty() && !(usual && names == *usual)) {
     out.push_back(about(chain, place,
                         "skipped, this OpenSSL does not have " + listed(found->missing),
                         istio::Severity::warning));
@@ -58,10 +59,13 @@ void look_at(const mesh::GatewayChain& chain, const Names& names, const char* fi
 std::vector<istio::Finding> missing_parameters(const mesh::Snapshot& snapshot) {
   std::vector<istio::Finding> out;
   Asked ciphers(tls::available_ciphers), curves(tls::available_curves);
+  const auto* const usual = snapshot.mesh.tls_defaults.get();
   mesh::each_chain(snapshot.gateway, [&](const mesh::GatewayChainPtr& chain) {
     if (!chain->tls) return;
-    look_at(*chain, chain->tls->cipher_suites, "cipherSuites", ciphers, out);
-    look_at(*chain, chain->tls->ecdh_curves, "ecdhCurves", curves, out);
+    look_at(*chain, chain->tls->cipher_suites, usual ? &usual->cipher_suites : nullptr,
+            "cipherSuites", ciphers, out);
+    look_at(*chain, chain->tls->ecdh_curves, usual ? &usual->ecdh_curves : nullptr, "ecdhCurves",
+            curves, out);
   });
   return out;
 }

@@ -42,6 +42,7 @@ public:
           cached_(source.current()) {}
     // True when get() would give another value than last time.
     bool changed() const { return source_.generation_.load(std::memory_order_acquire) != seen_; }
+    const Pointer& seen() const { return cached_; }  // what get() gave last; stays until the next
     const Pointer& get() {
       const auto now = source_.generation_.load(std::memory_order_acquire);
       if (now != seen_) {

@@ -166,7 +166,8 @@ void GatewayBuilder::add_ended(const BoundServer& server, GatewayListener& liste
                 "server " + server.server->port_name + " is closed: " + tls.error().context,
                 server.server->tls->line));
   } else {
-    chain.tls = std::move(*tls);
+    const auto old = old_.find(chain.name);
+    chain.tls = reuse(std::move(*tls), old == old_.end() ? nullptr : old->second->tls);
   }
   if (server.server->protocol == "HTTPS") {
     GatewayTable table(parts_, rules_, findings_);

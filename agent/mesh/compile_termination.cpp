@@ -86,14 +86,27 @@ Result<void> set_server_files(const BoundServer& server, const CompileInput& inp
   return {};
 }
 
-// The mesh's own TLS takes Istio's parameters, whatever is written.
-void set_parameters(const istio::ServerTls& tls, const istio::MeshConfig& mesh,
-                    TlsTermination& out) {
-  out.defaults = mesh.tls_defaults;
+// The server's own words, else those of the mesh (tlsDefaults). The mesh's own TLS takes Istio's
+// parameters, whatever is written.
+Result<void> set_parameters(const BoundServer& server, const istio::MeshConfig& mesh,
+                            TlsTermination& out) {
+  using istio::TlsVersion;
+  const auto& tls = *server.server->tls;
+  static const istio::TlsDefaults none;
+  const auto& defaults = mesh.tls_defaults ? *mesh.tls_defaults : none;
   out.lowest = tls.lowest;
+  if (out.lowest == TlsVersion::automatic && defaults.only_tls_1_3) out.lowest = TlsVersion::v1_3;
   out.highest = tls.highest;
-  out.cipher_suites = tls.cipher_suites;
-  out.ecdh_curves = tls.ecdh_curves;
+  out.cipher_suites = tls.cipher_suites.empty() ? defaults.cipher_suites : tls.cipher_suites;
+  out.ecdh_curves = tls.ecdh_curves.empty() ? defaults.ecdh_curves : tls.ecdh_curves;
+  const auto lowest = out.lowest == TlsVersion::automatic ? TlsVersion::v1_2 : out.lowest;
+  if (out.highest == TlsVersion::automatic || lowest <= out.highest) return {};
+  return closes(server,
+                "tls.maxProtocolVersion is below the lowest version, which is " +
+                    std::string(tls.lowest == TlsVersion::automatic
+                                    ? defaults.only_tls_1_3 ? "that of meshConfig.tlsDefaults"
+                                                            : "TLSV1_2 unless it is written"
+                                    : "its minProtocolVersion"));
 }
 
 }  // namespace
@@ -121,7 +134,7 @@ Result<TlsTermination> compile_termination(const BoundServer& server, const Comp
   const auto set = tls.credential_names.empty() ? set_server_files(server, input, out)
                                                 : set_secrets(server, input, out);
   if (!set) return set.error();
-  set_parameters(tls, input.mesh, out);
+  if (const auto done = set_parameters(server, input.mesh, out); !done) return done.error();
   return out;
 }
 

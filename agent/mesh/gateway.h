@@ -15,10 +15,6 @@
 #include "agent/mesh/route.h"
 #include "agent/sniff/sniff.h"
 
-namespace sallyport::istio {
-struct TlsDefaults;
-}
-
 namespace sallyport::mesh {
 
 struct RouteTable;
@@ -33,8 +29,7 @@ struct TlsTermination {
   std::vector<std::string> certificate_spki, certificate_hash;  // or it is one of these
   bool skip_verify = false;  // a client's certificate counts, whoever signed it
   istio::TlsVersion lowest = istio::TlsVersion::automatic, highest = istio::TlsVersion::automatic;
-  std::vector<std::string> cipher_suites, ecdh_curves;
-  std::shared_ptr<const istio::TlsDefaults> defaults;  // of the mesh config; null: ours
+  std::vector<std::string> cipher_suites, ecdh_curves;  // tlsDefaults' where it has none; or ours
   bool operator==(const TlsTermination&) const = default;
 
   bool asks_for_client() const { return mode != istio::ServerTlsMode::simple; }
@@ -45,13 +40,15 @@ struct TlsTermination {
   }
 };
 
+using TlsTerminationPtr = std::shared_ptr<const TlsTermination>;
+
 // Envoy's filter chain: a server, or a tls rule of a VirtualService behind one that passes TLS
 // through.
 struct GatewayChain {
   // "http.8080", "https.443.https-webapp.coolstore-gateway.default", "tcp.31400.tcp-echo....";
   // unique on its proxy.
   std::string name;
-  Boxed<TlsTermination> tls;               // none: the client's bytes are taken as they are
+  TlsTerminationPtr tls;  // of this chain alone; null: the client's bytes are taken as they are
   std::shared_ptr<const RouteTable> http;  // null: its bytes go to `tcp`
   Boxed<TcpRoute> tcp;
   bool mesh_only = false;  // AUTO_PASSTHROUGH: for those that offer Istio's ALPN

@@ -11,12 +11,15 @@ inline bool offers(const std::vector<std::string>& offered, std::string_view wan
   return std::find(offered.begin(), offered.end(), wanted) != offered.end();
 }
 
+inline const std::vector<std::string>& mesh_protocols() {
+  static const std::vector<std::string> all = {"istio", "istio-peer-exchange", "istio-http/1.0",
+                                               "istio-http/1.1", "istio-h2"};
+  return all;
+}
+
 inline bool is_of_mesh(const std::vector<std::string>& offered) {
-  for (const std::string_view one :
-       {"istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"}) {
-    if (offers(offered, one)) return true;
-  }
-  return false;
+  const auto& all = mesh_protocols();
+  return std::any_of(all.begin(), all.end(), [&](const auto& one) { return offers(offered, one); });
 }
 
 }  // namespace sallyport::mesh

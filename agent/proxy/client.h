@@ -41,7 +41,9 @@ struct InboundSide {
   // Of a gateway:
   sniff::Protocol first = sniff::Protocol::opaque;  // what the first bytes were
   bool tls = false;                                 // ended here
-  mesh::GatewayChainPtr chain = {};                 // that took it; null: none did yet
+  // Of the chain that took it: how TLS was ended, null: it wasn't; and whether by AUTO_PASSTHROUGH.
+  mesh::TlsTerminationPtr terms = {};
+  bool mesh_only = false;
   // What the PROXY protocol says that the client dialled; set where Client::told_source is.
   SocketAddress told_destination = {};
 };

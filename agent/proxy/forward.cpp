@@ -138,7 +138,7 @@ std::chrono::milliseconds Exchange::expected_time() const {
 
 // What a gateway says of the client, in the place of what the client says (gatewayTopology).
 void Exchange::add_edge(http::RequestAdds& adds) const {
-  const auto& topology = worker_.snapshot()->mesh.default_config.gateway_topology;
+  const auto& topology = worker_.seen_snapshot()->mesh.default_config.gateway_topology;
   adds.scheme = record_.scheme;
   adds.forwarded_cert = client_.inbound->peer.forwarded_cert;
   adds.forward_client_cert = forwarding_of(topology.forward_client_cert);

@@ -19,8 +19,9 @@ using mesh::GatewayAction;
 // Which way the connection goes.
 struct GatewayWay {
   GatewayAction action = GatewayAction::refuse;
-  std::string why;           // of a refusal
-  bool plain_error = false;  // TLS or HTTP/2 where plain HTTP is served
+  mesh::GatewayChainPtr chain;  // null: none took it
+  std::string why;              // of a refusal
+  bool plain_error = false;     // TLS or HTTP/2 where plain HTTP is served
   TcpPlan tcp;
   bool over = false;  // logged already, or nothing to log; nothing to do
 };
@@ -77,13 +78,16 @@ GatewayWay decide_gateway(Worker& worker, Client& client, FirstBytes& first,
   way.action = plan.action;
   way.why = plan.why;
   if (!plan.chain) return way;
-  side.chain = *plan.chain;
-  if (side.chain->refused) way.why = reason_of(*side.chain->refused);
-  way.plain_error = plan.action == GatewayAction::refuse && side.chain->http && !side.chain->tls;
+  way.chain = *plan.chain;
+  const auto& chain = *way.chain;
+  side.terms = chain.tls;
+  side.mesh_only = chain.mesh_only;
+  if (chain.refused) way.why = reason_of(*chain.refused);
+  way.plain_error = plan.action == GatewayAction::refuse && chain.http && !chain.tls;
   if (plan.action != GatewayAction::tcp) return way;
   const bool as_expected = opened && first.preface.protocol == sniff::Protocol::opaque &&
-                           mesh::leads_to(*side.chain->tcp, *opened);
-  way.tcp.cluster = as_expected ? opened : mesh::cluster_of(*side.chain->tcp, worker.random());
+                           mesh::leads_to(*chain.tcp, *opened);
+  way.tcp.cluster = as_expected ? opened : mesh::cluster_of(*chain.tcp, worker.random());
   if (way.tcp.cluster == opened) way.tcp.upstream = std::move(first.upstream);
   return way;
 }
@@ -136,14 +140,15 @@ net::Task<GatewayWay> choose_gateway_way(Worker& worker, Client& client, int64_t
 }
 
 // The handshake. False: it is over and logged.
-net::Task<bool> end_tls(Worker& worker, Client& client, int64_t start_us) {
-  auto ssl = worker.gateway_tls().open(client.inbound->chain, client.inbox.bytes());
+net::Task<bool> end_tls(Worker& worker, Client& client, const mesh::GatewayChain& chain,
+                        int64_t start_us) {
+  auto ssl = worker.gateway_tls().open(chain, client.inbox.bytes());
   if (!start_tls(worker, client, std::move(ssl), start_us)) co_return false;
   const ssize_t result = co_await client.stream.handshake();
   if (!shook_hands(worker, client, result, start_us)) co_return false;
   auto& side = *client.inbound;
   side.tls = true;
-  if (side.chain->tls->asks_for_client()) side.peer = gateway_peer(*client.stream.ssl());
+  if (side.terms->asks_for_client()) side.peer = gateway_peer(*client.stream.ssl());
   side.mutual_tls = !side.peer.forwarded_cert.empty();
   co_return true;
 }
@@ -161,7 +166,7 @@ void serve_bytes(Client client, Worker& worker, GatewayWay& way, int64_t start_u
   }
   // AUTO_PASSTHROUGH is not authorized here (istiod builds its chains without): identities are
   // between its ends.
-  const bool judged = !client.inbound->chain->mesh_only;
+  const bool judged = !client.inbound->mesh_only;
   if (judged && !let_in(worker, client, *cluster, start_us)) return;
   worker.loop().spawn(serve_tcp(std::move(client), worker, std::move(way.tcp)));
 }
@@ -177,9 +182,8 @@ const mesh::GatewayChainPtr* chain_now(const mesh::Snapshot& config, const Clien
       .chain;
 }
 
-bool is_still_served(const mesh::GatewayChainPtr* now, const mesh::GatewayChainPtr& was) {
-  if (!now) return false;
-  return *now == was || (!(*now)->refused && (*now)->tls == was->tls);
+bool is_still_served(const mesh::GatewayChainPtr* now, const InboundSide& was) {
+  return now && !(*now)->refused && (*now)->tls == was.terms;
 }
 
 net::Task<void> serve_gateway(net::Stream accepted, Worker& worker) {
@@ -198,8 +202,8 @@ net::Task<void> serve_gateway(net::Stream accepted, Worker& worker) {
   auto way = co_await choose_gateway_way(worker, client, start_us);
   if (way.over) co_return;
   if (way.action == GatewayAction::terminate) {
-    if (!co_await end_tls(worker, client, start_us)) co_return;
-    const auto& chain = *client.inbound->chain;
+    const auto& chain = *way.chain;
+    if (!co_await end_tls(worker, client, chain, start_us)) co_return;
     way.action = mesh::after_tls(chain);
     way.tcp.client_tls = false;
     if (chain.tcp) way.tcp.cluster = mesh::cluster_of(*chain.tcp, worker.random());

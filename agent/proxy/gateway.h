@@ -18,8 +18,8 @@ net::Task<void> serve_gateway(net::Stream accepted, Worker& worker);
 // The chain that would take the client on the newest configuration; null: none. Lives as long as
 // `config`. REQUIRES: client.of_gateway(), and a chain took it.
 const mesh::GatewayChainPtr* chain_now(const mesh::Snapshot& config, const Client& client);
-// Whether the server that took a client by `was` is there still, as `now`, and would end its TLS as
-// it was ended.
-bool is_still_served(const mesh::GatewayChainPtr* now, const mesh::GatewayChainPtr& was);
+// Whether the server that took such a client is there still, as `now`, and would end its TLS as it
+// was ended.
+bool is_still_served(const mesh::GatewayChainPtr* now, const InboundSide& was);
 
 }  // namespace sallyport::proxy

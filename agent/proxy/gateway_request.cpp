@@ -67,20 +67,20 @@ namespace {
 
 // Nobody serves the client's next request: its server is gone or closed, or asks for a certificate
 // that the client has not shown on these terms.
-bool is_locked_out(const mesh::GatewayChainPtr* now, const mesh::GatewayChain& was) {
+bool is_locked_out(const mesh::GatewayChainPtr* now, const InboundSide& was) {
   if (!now || !(*now)->http || (*now)->refused) return true;
   const auto& tls = (*now)->tls;
-  return tls && was.tls && mesh::asks_anew(*tls, *was.tls);
+  return tls && tls != was.terms && was.terms && mesh::asks_anew(*tls, *was.terms);
 }
 
 }  // namespace
 
 // Decided on the newest snapshot.
 std::optional<Refusal> Exchange::route_gateway() {
-  const auto config = worker_.snapshot();
-  const auto* chain = chain_now(*config, client_);
-  const auto& was = client_.inbound->chain;
-  if (is_locked_out(chain, *was)) {
+  const auto& config = *worker_.snapshot();
+  const auto* chain = chain_now(config, client_);
+  const auto& was = *client_.inbound;
+  if (is_locked_out(chain, was)) {
     return Refusal{.status = 404,
                    .flags = observe::NR,
                    .details = "route_not_found",
@@ -90,7 +90,7 @@ std::optional<Refusal> Exchange::route_gateway() {
   // A connection that the server would no longer take so serves its last request, as Envoy drains
   // one.
   outdated_ = !is_still_served(chain, was);
-  if ((*chain)->http->by_fields || config->inbound.authorization) {
+  if ((*chain)->http->by_fields || config.inbound.authorization) {
     if (auto refusal = admit()) return refusal;
   }
   const mesh::RequestFacts facts{.authority = record_.authority,

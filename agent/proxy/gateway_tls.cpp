@@ -53,20 +53,14 @@ tls::Version version_of(istio::TlsVersion asked, tls::Version usual) {
   }
 }
 
-// The server's own words, else those of the mesh (tlsDefaults). What this OpenSSL does not have was
-// warned of when the configuration was read.
+// What this OpenSSL does not have was warned of when the configuration was read.
 Result<tls::Parameters> parameters_for(const mesh::TlsTermination& termination) {
   tls::Parameters out;
-  const auto& mesh = termination.defaults;
-  if (mesh && mesh->only_tls_1_3) out.lowest = tls::Version::tls_1_3;
   out.lowest = version_of(termination.lowest, out.lowest);
   out.highest = version_of(termination.highest, out.highest);
-  const bool own_ciphers = !mesh || !termination.cipher_suites.empty();
-  const bool own_curves = !mesh || !termination.ecdh_curves.empty();
-  auto ciphers =
-      tls::available_ciphers(own_ciphers ? termination.cipher_suites : mesh->cipher_suites);
+  auto ciphers = tls::available_ciphers(termination.cipher_suites);
   if (!ciphers) return ciphers.error();
-  auto curves = tls::available_curves(own_curves ? termination.ecdh_curves : mesh->ecdh_curves);
+  auto curves = tls::available_curves(termination.ecdh_curves);
   if (!curves) return curves.error();
   out.ciphers = std::move(ciphers->list);
   out.curves = std::move(curves->list);
@@ -112,33 +106,33 @@ Result<tls::PreparedServerPtr> prepare(const mesh::GatewayChain& chain, Certific
 
 }  // namespace
 
-Result<tls::PreparedServerPtr> GatewayTls::server_for(const mesh::GatewayChainPtr& chain) {
+Result<tls::PreparedServerPtr> GatewayTls::server_for(const mesh::GatewayChain& chain) {
   if (const auto& vault = vault_.get(); vault != seen_) {
     seen_ = vault;
     generation_++;
   }
-  auto& known = ready_[chain.get()];
+  auto& known = ready_[chain.tls.get()];
   if (known.server && known.generation == generation_) return known.server;
-  auto certificates = certificates_of(*chain, *seen_);
+  auto certificates = certificates_of(chain, *seen_);
   if (!certificates) return certificates.error();
-  auto roots = roots_of(*chain, *seen_);
+  auto roots = roots_of(chain, *seen_);
   if (!roots) return roots.error();
   const auto* now = known.server ? &known.server->settings() : nullptr;
   if (!now || now->certificates != *certificates || now->roots != *roots) {
-    auto made = prepare(*chain, std::move(*certificates), std::move(*roots));
+    auto made = prepare(chain, std::move(*certificates), std::move(*roots));
     if (!made) {
       auto error = made.error();
-      error.resource = text_at(chain->from, chain->line);
+      error.resource = text_at(chain.from, chain.line);
       return error;
     }
     known.server = std::move(*made);
   }
-  known.chain = chain;
+  known.tls = chain.tls;
   known.generation = generation_;
   return known.server;
 }
 
-Result<tls::SslPtr> GatewayTls::open(const mesh::GatewayChainPtr& chain, std::string_view hello) {
+Result<tls::SslPtr> GatewayTls::open(const mesh::GatewayChain& chain, std::string_view hello) {
   auto server = server_for(chain);
   if (!server) return server.error();
   if (!context_) context_ = std::make_unique<tls::ServerContext>(tls::ServerKind::gateway);
@@ -146,8 +140,9 @@ Result<tls::SslPtr> GatewayTls::open(const mesh::GatewayChainPtr& chain, std::st
 }
 
 void GatewayTls::keep_only(const mesh::GatewayPorts& ports) {
-  std::unordered_set<const mesh::GatewayChain*> listed;
-  mesh::each_chain(ports, [&](const mesh::GatewayChainPtr& chain) { listed.insert(chain.get()); });
+  std::unordered_set<const mesh::TlsTermination*> listed;
+  mesh::each_chain(
+      ports, [&](const mesh::GatewayChainPtr& chain) { listed.insert(chain->tls.get()); });
   std::erase_if(ready_, [&](const auto& entry) { return !listed.contains(entry.first); });
 }
 

@@ -1,5 +1,5 @@
 // The server's end of TLS for a gateway's filter chains: certificates and CAs from the vault, made
-// ready once a chain and used again until one of them changes.
+// ready once a server and used again until one of them changes.
 //
 // Threading: its worker's.
 #pragma once
@@ -19,25 +19,25 @@ public:
   explicit GatewayTls(const Published<certs::Vault>& vault) : vault_(vault) {}
   GatewayTls(const GatewayTls&) = delete;
 
-  // For a connection whose first bytes, `hello`, were read already. REQUIRES: chain->tls. Errors:
+  // For a connection whose first bytes, `hello`, were read already. REQUIRES: chain.tls. Errors:
   // missing_secret, naming the server and what of it is not there; tls_handshake when OpenSSL takes
   // its certificate or parameters not. Other chains are not concerned.
-  Result<tls::SslPtr> open(const mesh::GatewayChainPtr& chain, std::string_view hello);
-  void keep_only(const mesh::GatewayPorts& ports);  // chains of the newest configuration
+  Result<tls::SslPtr> open(const mesh::GatewayChain& chain, std::string_view hello);
+  void keep_only(const mesh::GatewayPorts& ports);  // servers of the newest configuration
 
 private:
   struct Ready {
-    mesh::GatewayChainPtr chain;
-    uint64_t generation = 0;  // of the vault that it was looked up in last
+    mesh::TlsTerminationPtr tls;  // held, so that no other gets its address
+    uint64_t generation = 0;      // of the vault that it was looked up in last
     tls::PreparedServerPtr server;
   };
-  Result<tls::PreparedServerPtr> server_for(const mesh::GatewayChainPtr& chain);
+  Result<tls::PreparedServerPtr> server_for(const mesh::GatewayChain& chain);
 
   Published<certs::Vault>::Reader vault_;
   std::shared_ptr<const certs::Vault> seen_;
   uint64_t generation_ = 0;                      // counts what was seen
   std::unique_ptr<tls::ServerContext> context_;  // made for the first connection
-  std::unordered_map<const mesh::GatewayChain*, Ready> ready_;
+  std::unordered_map<const mesh::TlsTermination*, Ready> ready_;
 };
 
 }  // namespace sallyport::proxy

@@ -43,7 +43,7 @@ std::optional<Refusal> Exchange::route_inbound() {
 }
 
 std::optional<Refusal> Exchange::authorize() {
-  judged_by_ = worker_.snapshot()->inbound.authorization;
+  judged_by_ = worker_.seen_snapshot()->inbound.authorization;
   if (!judged_by_) return std::nullopt;
   const auto answer =
       mesh::authorize(*judged_by_, {.peer = record_.downstream_direct_remote,

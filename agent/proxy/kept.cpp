@@ -15,9 +15,9 @@ bool Kept::still_let_in(Worker& worker) const {
   using istio::MutualTls;
   const auto config = worker.snapshot();
   if (client_.of_gateway()) {
-    const auto& was = client_.inbound->chain;
+    const auto& was = *client_.inbound;
     if (!is_still_served(chain_now(*config, client_), was)) return false;
-    if (was->mesh_only) return true;  // whose identities are between its ends
+    if (was.mesh_only) return true;  // whose identities are between its ends
   } else {
     const auto& mode = mesh::inbound_port(config->inbound, client_.destination.port()).mutual_tls;
     const bool by_tls = client_.inbound->mutual_tls;

@@ -63,6 +63,8 @@ public:
 
   net::Loop& loop() { return loop_; }
   const mesh::SnapshotPtr& snapshot() { return snapshots_.get(); }  // the newest
+  // What snapshot() gave last: for steps of one decision, which all hold on to the same.
+  const mesh::SnapshotPtr& seen_snapshot() const { return snapshots_.seen(); }
   upstream::Upstreams& upstreams() { return upstreams_; }
   observe::AccessLog::Writer& log() { return *log_; }
   observe::WorkerMetrics& metrics() { return metrics_; }

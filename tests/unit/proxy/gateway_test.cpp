@@ -307,7 +307,7 @@ TEST_F(GatewayTest, ACertificateIsForgottenWithItsServerByEachWorker) {
     config = newest();
     const auto& chain = config->gateway.by_port.begin()->second->by_sni.exact.at("a.com");
     for (auto* worker : {&one, &other}) {
-      EXPECT_TRUE(worker->open(chain, ""));
+      EXPECT_TRUE(worker->open(*chain, ""));
       worker->keep_only(config->gateway);
     }
     if (host == std::string("a.com")) old = chain;
