@@ -197,6 +197,13 @@ std::string container_text(const Container& container) {
          (container.stays ? ", restartPolicy: Always}" : "}");
 }
 
+// Whose pod it is, as Kubernetes says it: metrics name workloads by that.
+std::string owner_text(const Pod& pod) {
+  if (pod.workload == pod.meta.name) return {};
+  return "\n  ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, controller: true, name: " +
+         quoted(pod.workload) + "}]";
+}
+
 }  // namespace
 
 std::string pods_with_addresses(const std::vector<PodState>& pods) {
@@ -213,8 +220,8 @@ std::string pods_with_addresses(const std::vector<PodState>& pods) {
     for (const auto& one : pod.init_containers) inits.push_back(container_text(one));
     for (const auto& ip : state.ips) ips.push_back("{ip: " + quoted(ip) + "}");
     text += "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: " + quoted(pod.meta.name) +
-            "\n  namespace: " + quoted(pod.meta.namespace_name) + "\n  labels: {" + labels +
-            "}\nspec:\n  serviceAccountName: " + quoted(pod.service_account) +
+            "\n  namespace: " + quoted(pod.meta.namespace_name) + "\n  labels: {" + labels + "}" +
+            owner_text(pod) + "\nspec:\n  serviceAccountName: " + quoted(pod.service_account) +
             "\n  containers: " + list_of(containers) + "\n  initContainers: " + list_of(inits) +
             "\nstatus:\n  phase: Running\n  podIPs: " + list_of(ips) +
             "\n  conditions: [{type: Ready, status: " + (state.ready ? "'True'" : "'False'") +

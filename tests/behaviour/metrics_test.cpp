@@ -84,7 +84,7 @@ TEST_F(Metrics, BothSidecarsOfACallCountItWithIstiosLabels) {
   const Labels of_source = {{"reporter", "source"},
                             {"source_workload", "sleep"},
                             {"source_principal", sleep},
-                            {"destination_canonical_service", "web"},
+                            {"destination_workload", "web"},
                             {"destination_principal", web},
                             {"destination_service", "web.default.svc.cluster.local"},
                             {"destination_service_name", "web"},

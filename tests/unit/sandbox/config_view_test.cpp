@@ -106,5 +106,17 @@ TEST(ConfigView, PodsAreWrittenWithTheirAddressesForTheDecoderOfResources) {
   EXPECT_TRUE(decoded.findings.empty());
 }
 
+TEST(ConfigView, ADeploymentsPodsNameTheirOwner) {
+  const auto read = parse_manifests(
+      "kind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n"
+      "  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: a, image: i}]}}\n",
+      "p");
+  ASSERT_TRUE(read) << read.error().context;
+  const auto text = pods_with_addresses({{&read->pods.at(0), {"198.18.0.7"}, true}});
+  const auto decoded = istio::decode(text, "sandbox-pods.yaml");
+  ASSERT_EQ(decoded.resources.size(), 1u) << text;
+  EXPECT_EQ(std::get<istio::Pod>(decoded.resources[0]).owner, "web") << text;
+}
+
 }  // namespace
 }  // namespace sallyport::sandbox
