@@ -6,9 +6,8 @@ namespace sallyport::proxy {
 
 const upstream::ClientAddresses* addresses_of(Client& client) {
   if (!client.addresses) {
-    const bool told = client.told_source.is_set();
-    client.addresses = std::make_unique<upstream::ClientAddresses>(upstream::ClientAddresses{
-        client.source(), told ? client.inbound->told_destination : client.destination});
+    client.addresses = std::make_unique<upstream::ClientAddresses>(
+        upstream::ClientAddresses{client.source(), client.dialled()});
   }
   return client.addresses.get();
 }

@@ -63,6 +63,11 @@ struct Client {
   std::unique_ptr<const upstream::ClientAddresses> addresses = {};
   // Who the client is: what was told, else the socket's peer.
   SocketAddress source() const { return told_source.is_set() ? told_source : stream.peer(); }
+  // What the client dialled, as logs and policies are told: what was told, else `destination`.
+  const SocketAddress& dialled() const {
+    const bool told = inbound && inbound->told_destination.is_set();
+    return told ? inbound->told_destination : destination;
+  }
   bool of_gateway() const { return inbound && inbound->gateway; }
 };
 

@@ -151,7 +151,7 @@ mesh::AuthorizationAnswer authorize_connection(const mesh::Authorization& polici
   const auto peer = client.stream.peer();
   return mesh::authorize(policies, {.peer = peer,
                                     .remote = client.source(),
-                                    .destination = client.destination,
+                                    .destination = client.dialled(),
                                     .uri_sans = client.inbound->peer.uri_sans,
                                     .sni = client.inbound->sni});
 }

@@ -48,7 +48,7 @@ std::optional<Refusal> Exchange::authorize() {
   const auto answer =
       mesh::authorize(*judged_by_, {.peer = record_.downstream_direct_remote,
                                     .remote = record_.downstream_remote,
-                                    .destination = client_.destination,
+                                    .destination = client_.dialled(),
                                     .uri_sans = client_.inbound->peer.uri_sans,
                                     .sni = client_.inbound->sni,
                                     .head = &seen(),

@@ -54,7 +54,7 @@ bool Exchange::normalize_path() {
 std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
   started_ = true;
   record_.start_us = wall_clock_us();
-  record_.downstream_local = client_.destination;
+  record_.downstream_local = client_.dialled();
   record_.downstream_remote = record_.downstream_direct_remote = client_.stream.peer();
   worker_.metrics().downstream_rq_total.add();
   worker_.metrics().downstream_rq_active.add();

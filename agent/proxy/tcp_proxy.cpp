@@ -46,7 +46,7 @@ struct Session {
     record.start_us = start_us;
     record.upstream_host = plan.upstream.host;
     record.upstream_local = plan.upstream.local;
-    record.downstream_local = client.destination;
+    record.downstream_local = client.dialled();
     record.downstream_remote = client.source();
     record.downstream_direct_remote = client.stream.peer();
     record.cluster = plan.cluster->name;
@@ -175,7 +175,7 @@ void log_refusal(Worker& worker, const TcpRefusal& refusal) {
   record.failure_reason = refusal.failure_reason;
   record.downstream_failure_reason = refusal.downstream_failure_reason;
   record.upstream_host = refusal.upstream_host;
-  record.downstream_local = refusal.client.destination;
+  record.downstream_local = refusal.client.dialled();
   record.downstream_remote = refusal.client.source();
   record.downstream_direct_remote = refusal.client.stream.peer();
   record.cluster = refusal.cluster;

@@ -256,6 +256,7 @@ TEST_F(GatewayTest, TheProxyProtocolNamesTheClient) {
   EXPECT_EQ(stranger.read_all(), "") << "who begins otherwise is no load balancer";
   const auto log = log_text();
   EXPECT_TRUE(has(log, " DPE ")) << log;
+  EXPECT_TRUE(has(log, " 198.18.0.9:80 203.0.113.9:4711 ")) << "what was dialled: " << log;
 }
 
 TEST_F(GatewayTest, AConnectionServesItsLastRequestWhenItsServerWantsOtherTls) {
