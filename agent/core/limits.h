@@ -21,6 +21,9 @@ inline constexpr auto linger_time = 2s;  // after our last answer, for what the 
 inline constexpr std::size_t linger_bytes = 1024 * 1024;
 // A body of which no byte moves (Envoy's stream idle default)
 inline constexpr auto body_stall = 5min;
+// A request's body of known length, on average, once its sender was waited for that long
+inline constexpr auto body_grace = 30s;
+inline constexpr std::size_t body_bytes_a_second = 16;
 inline constexpr auto mirror_time = 60s;  // of a mirrored request whose route has no timeout
 inline constexpr auto tcp_idle = 1h;      // Envoy's tcp_proxy
 

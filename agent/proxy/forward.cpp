@@ -1,5 +1,6 @@
 // Exchange, second part: an upstream connection, and the request on it.
 #include "agent/net/combine.h"
+#include "agent/proxy/body_rate.h"
 #include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/log_facts.h"
@@ -193,9 +194,12 @@ net::Task<void> Exchange::send_request() {
 
 net::Task<Exchange::Answered> Exchange::pump_body() {
   body_pumped_ = true;
+  BodyRate rate;
   while (!body_.over()) {
     client_.stream.set_deadline(limits::body_stall);
+    const auto asked = worker_.loop().now();
     co_await client_.stream.ready(net::Want::read);  // A client that is slow holds no buffer.
+    const auto waited = worker_.loop().now() - asked;
     const auto buffer = net::Buffers::take();
     const ssize_t count = co_await client_.stream.read({buffer.get(), net::Buffers::size});
     if (count <= 0) {
@@ -206,6 +210,8 @@ net::Task<Exchange::Answered> Exchange::pump_body() {
     const std::string_view bytes(buffer.get(), std::size_t(count));
     const auto mine = bytes.substr(0, body_.eat(bytes));
     if (body_.bad()) co_return Answered::body_malformed;
+    if (!body_.is_chunked() && !rate.keeps_up(waited, mine.size()))
+      co_return Answered::body_stalled;
     if (body_.over()) record_.request_us = wall_clock_us() - record_.start_us;
     pipelined_ = bytes.substr(mine.size());
     mirror_body(mine);

@@ -72,13 +72,13 @@ INSTANTIATE_TEST_SUITE_P(Port, Stall, testing::Bool(),
 
 TEST_P(Stall, ABodyThatDoesNotComeIsAnsweredAndItsUpstreamLetGo) {
   auto client = arrive();
-  client.send("POST / HTTP/1.1\r\nHost: a.com\r\nContent-Length: 10\r\n\r\nabc");
+  client.send("POST / HTTP/1.1\r\nHost: a.com\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
   auto app = accept_request();
-  EXPECT_EQ(app.read_exactly(3), "abc");
+  EXPECT_EQ(app.read_exactly(8), "3\r\nabc\r\n");
   pass(limits::body_stall - margin);
   EXPECT_FALSE(is_ended(app.fd(), 700ms)) << "it has its time";
-  client.send("d");
-  EXPECT_EQ(app.read_exactly(1), "d");
+  client.send("1\r\nd\r\n");
+  EXPECT_EQ(app.read_exactly(6), "1\r\nd\r\n");
   pass(limits::body_stall - margin);
   EXPECT_FALSE(is_ended(app.fd(), 700ms)) << "each byte begins it anew";
   pass(2 * margin);
@@ -87,6 +87,33 @@ TEST_P(Stall, ABodyThatDoesNotComeIsAnsweredAndItsUpstreamLetGo) {
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 408 ")) << answer;
   EXPECT_TRUE(has(answer, "connection: close\r\n")) << answer;
   EXPECT_TRUE(has(log_text(), " 408 SI stream_idle_timeout ")) << log_text();
+}
+
+TEST_P(Stall, ABodyOfKnownLengthThatTricklesIsCut) {
+  auto client = arrive();
+  client.send("POST / HTTP/1.1\r\nHost: a.com\r\nContent-Length: 1000\r\n\r\n");
+  auto app = accept_request();
+  for (auto waited = 0s; waited < limits::body_grace; waited += 10s) {
+    client.send("x");
+    EXPECT_EQ(app.read_exactly(1), "x") << "it has its time";
+    pass(10s);
+  }
+  client.send("x");
+  EXPECT_TRUE(is_ended(app.fd()));
+  EXPECT_TRUE(client.read_head().starts_with("HTTP/1.1 408 "));
+}
+
+TEST_P(Stall, ABodyThatComesFastEnoughHasAnyTime) {
+  auto client = arrive();
+  client.send("POST / HTTP/1.1\r\nHost: a.com\r\nContent-Length: 2000\r\n\r\n");
+  auto app = accept_request();
+  const std::string some(200, 'x');
+  for (int part = 0; part < 10; part++) {
+    client.send(some);
+    EXPECT_EQ(app.read_exactly(some.size()), some);
+    pass(10s);
+  }
+  EXPECT_FALSE(is_ended(app.fd(), 700ms));
 }
 
 TEST_P(Stall, AClientThatDoesNotReadItsAnswerIsLetGoWithItsUpstream) {
