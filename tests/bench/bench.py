@@ -24,7 +24,7 @@ ORDER = ["sallyport", "envoy", "nginx", "haproxy", "haproxy-splice"]
 NEEDED = {"ip": "iproute2", "iptables": "iptables", "sysctl": "procps", "taskset": "util-linux", "setpriv": "util-linux",
           "unshare": "util-linux", "cc": "gcc libc6-dev libssl-dev", "openssl": "openssl", "curl": "curl",
           "nginx": "nginx-light libnginx-mod-stream", "wrk": "wrk"}
-SCENARIOS = ["S1", "S1R", "S1L", "S2", "S3", "S6", "S6M", "S8", "S9", "S9F", "S9R", "S9F1", "S9R1"]  # in scenarios.py
+SCENARIOS = ["S1", "S1R", "S1L", "S2", "S3", "S3S", "S4", "S5E", "S5R", "S6", "S6M", "S6T", "S8", "S9", "S9F", "S9R", "S9F1", "S9R1"]  # in scenarios.py
 ON_REQUEST = ["S1C"]
 INSIDE = "SALLYPORT_BENCH_INSIDE"  # the temporary directory; set in the process that has its own namespaces
 
