@@ -96,6 +96,9 @@ const BIO_METHOD* transport_method() {
 
 // --- Steps
 
+// connection_of() without the walk through OpenSSL's lists: once a record. REQUIRES: attach().
+Connection& attached(SSL& ssl) { return owner_of(SSL_get_rbio(&ssl)); }
+
 // The queue is taken now: until somebody asks for the reason, other connections use this thread.
 IoStep failed(SSL& ssl) {
   Connection& connection = connection_of(ssl);
@@ -174,7 +177,7 @@ IoStep handshake_step(SSL& ssl) {
 IoStep read_step(SSL& ssl, std::span<char> into) {
   std::size_t bytes = 0;
   const int result = SSL_read_ex(&ssl, into.data(), into.size(), &bytes);
-  if (Connection& connection = connection_of(ssl); connection.writes_buffered)
+  if (Connection& connection = attached(ssl); connection.writes_buffered)
     connection.writes_buffered = SSL_free_buffers(&ssl) != 1;
   if (result == 1) return {static_cast<ssize_t>(bytes), Want::nothing};
   return classify(ssl, result, true);
@@ -182,7 +185,7 @@ IoStep read_step(SSL& ssl, std::span<char> into) {
 
 IoStep write_step(SSL& ssl, std::span<const char> from) {
   if (from.empty()) return {0, Want::nothing};
-  Connection& connection = connection_of(ssl);
+  Connection& connection = attached(ssl);
   const bool with_ticket = std::exchange(connection.ticket_due, false);
   if (with_ticket) {
     SSL_new_session_ticket(&ssl);  // of TLS 1.3; with 1.2 it refuses, having sent one already

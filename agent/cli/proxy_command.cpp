@@ -14,6 +14,7 @@
 #include "agent/cli/logging.h"
 #include "agent/cli/process.h"
 #include "agent/cli/workload_identity.h"
+#include "tls/record_memory.h"
 
 namespace sallyport::cli {
 namespace {
@@ -203,6 +204,7 @@ std::optional<int> read_command_line(const ProxyCommand& command, int argc, char
 }
 
 int run_proxy(const ProxyCommand& command, int argc, char** argv) {
+  tls::recycle_record_memory();
   ProcessOptions options;
   if (const auto code = read_command_line(command, argc, argv, options)) return *code;
   return run_process(options);

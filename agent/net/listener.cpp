@@ -84,7 +84,7 @@ struct Listener::State final : EventSource, Timer {
       auto* const address = reinterpret_cast<sockaddr*>(&peer);
       const int connection = accept4(fd, address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (connection >= 0) {
-        Stream stream(loop, connection);
+        Stream stream = Stream::accepted(loop, connection);
         // Known for nothing now; when the connection has ended the kernel no longer tells.
         // Whoever dials a unix socket has no address: its path stands for it, as in Envoy.
         stream.socket().peer = local.is_unix() ? local : SocketAddress::from(address);

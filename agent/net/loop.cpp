@@ -19,6 +19,8 @@
 namespace sallyport::net {
 namespace {
 
+constexpr uint32_t reading_events = EPOLLIN | EPOLLRDHUP | EPOLLET;
+
 // Wakes epoll_wait and does nothing else: posted jobs are looked for after each batch, Asio is
 // polled when it says so.
 struct Alarm final : EventSource {
@@ -275,10 +277,18 @@ void Loop::run_op(Op& op) {
   if (op.attempt(op)) op.waiter.resume();
 }
 
-Socket* Loop::watch(int fd) {
+Socket* Loop::watch(int fd, bool writing) {
   auto socket = std::make_unique<Socket>(*this, fd);
-  watch(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *socket);
+  socket->watches_writing = writing;
+  watch(fd, reading_events | (writing ? EPOLLOUT : 0u), *socket);
   return socket.release();
+}
+
+// What became writable since the write that failed is told of, too: a changed set of events begins
+// with those that are there.
+void Loop::watch_writing(Socket& socket) {
+  socket.watches_writing = true;
+  rearm(socket.fd, reading_events | EPOLLOUT, socket);
 }
 
 void Loop::close(Socket* socket) {

@@ -54,7 +54,10 @@ public:
   bool spend() { return --share_ > 0; }
 
   // For net's own sources.
-  Socket* watch(int fd);  // takes the fd over
+  // Takes the fd over. `writing`: whether it is told at once when it can be written to; if not, as
+  // soon as a write has to wait.
+  Socket* watch(int fd, bool writing);
+  void watch_writing(Socket& socket);
   void close(Socket* socket);
   void watch(int fd, uint32_t epoll_events, EventSource& source);
   void rearm(int fd, uint32_t epoll_events, EventSource& source);

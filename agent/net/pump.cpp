@@ -29,9 +29,10 @@ bool Pump::run() {
     if (step.want != Want::nothing) return wait(socket, step.want);
     if (step.bytes < 0) return relaying_.failed(socket);
     if (step.bytes == 0 && !draining) {
-      to_.shutdown_write();
       ended_ = true;
-      return relaying_.both_ended();
+      if (relaying_.both_ended()) return relaying_.over(to_);
+      to_.shutdown_write();
+      return false;
     }
     relaying_.moved();
   }

@@ -18,6 +18,11 @@ public:
   // For the pumps. What returns bool says whether the relay is over.
   void moved();
   bool both_ended() const { return up_.ended() && down_.ended(); }
+  // Whoever relayed closes both next, which sends the FIN: no shutdown() before.
+  bool over(Socket& last) {
+    last.close_notify();
+    return true;
+  }
   bool failed(Socket& socket) {
     failed_ = &socket;
     return true;

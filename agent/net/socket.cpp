@@ -164,6 +164,7 @@ Error Socket::failure(Side side) const {
 }
 
 void Socket::wait(Op& op, Want want) {
+  if (want == Want::write && !watches_writing) loop.watch_writing(*this);
   Op** end = &waiting_[want == Want::write];
   while (*end != nullptr) end = &(*end)->next;  // In order: who waits again starves nobody.
   op.socket = this;

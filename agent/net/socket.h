@@ -59,7 +59,7 @@ public:
   uint32_t deadline = 0;        // tick at which it expires; 0: none
   uint32_t filed = 0;           // tick under which it stands in the wheel; 0: it does not
   uint16_t listening_port = 0;  // of the Listener that accepted it; 0: none did
-  uint16_t error : 9 = 0;       // errno of the last failure (Linux ends at 133); 0: none
+  uint16_t error : 8 = 0;       // errno of the last failure (Linux ends at 133); 0: none
   bool readable : 1 = false;
   bool writable : 1 = true;  // a connecting one says EAGAIN
   bool ended : 1 = false;    // FIN or error was seen: read on until 0, a short read proves nothing
@@ -67,6 +67,9 @@ public:
   bool established : 1 = false;  // the TLS handshake is done
   bool tls_failed : 1 = false;
   bool end_follows : 1 = false;  // what is written waits for the FIN that follows at once
+  // Not of a connection that was accepted until a write has to wait: it can be written to from the
+  // first, which would be an event, and mostly a wake-up, that says nothing.
+  bool watches_writing : 1 = true;
   SocketAddress peer, local;
 
 private:

@@ -6,7 +6,13 @@
 
 namespace sallyport::net {
 
-Stream::Stream(Loop& loop, int fd) : socket_(loop.watch(fd)) {}
+Stream::Stream(Loop& loop, int fd) : socket_(loop.watch(fd, true)) {}
+
+Stream Stream::accepted(Loop& loop, int fd) {
+  Stream stream;
+  stream.socket_ = loop.watch(fd, false);
+  return stream;
+}
 
 IoStep Stream::try_read(std::span<char> into) { return socket_->read(into); }
 IoStep Stream::try_write(std::span<iovec> pieces) { return socket_->write(pieces); }

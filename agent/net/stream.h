@@ -25,6 +25,7 @@ class Stream {
 public:
   Stream() = default;
   Stream(Loop& loop, int fd);  // a non-blocking connected or connecting TCP or unix socket
+  static Stream accepted(Loop& loop, int fd);  // from accept4, non-blocking
   Stream(Stream&& other) noexcept : socket_(std::exchange(other.socket_, nullptr)) {}
   Stream& operator=(Stream&& other) noexcept {
     std::swap(socket_, other.socket_);

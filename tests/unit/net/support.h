@@ -42,7 +42,7 @@ inline std::pair<int, int> tcp_fds(const char* at = "127.0.0.1:0") {
 }
 inline std::pair<Stream, Stream> tcp_pair(Loop& loop, const char* at = "127.0.0.1:0") {
   const auto [client, server] = tcp_fds(at);
-  return {Stream(loop, client), Stream(loop, server)};
+  return {Stream(loop, client), Stream::accepted(loop, server)};
 }
 
 inline Task<void> then_stop(Loop& loop, Task<void> task) {

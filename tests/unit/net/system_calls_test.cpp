@@ -62,7 +62,13 @@ int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
 int epoll_wait(int epoll, epoll_event* events, int size, int timeout) {
   system_calls.epoll_wait++;
   system_calls.epoll_wait_until += timeout > 0 ? 1 : 0;
-  return static_cast<int>(syscall(SYS_epoll_wait, epoll, events, size, timeout));
+  const int count = static_cast<int>(syscall(SYS_epoll_wait, epoll, events, size, timeout));
+  system_calls.events += count > 0 ? count : 0;
+  return count;
+}
+int shutdown(int fd, int how) noexcept {
+  system_calls.shutdown++;
+  return static_cast<int>(syscall(SYS_shutdown, fd, how));
 }
 int pipe2(int* ends, int flags) noexcept {
   system_calls.pipe++;
@@ -152,6 +158,38 @@ TEST(SystemCalls, ARelayedMessageIsOneReceiveAndOneSend) {
   EXPECT_EQ(system_calls.splice, 0);
   loop.spawn(write_and_end(client, ""));
   run(loop, write_and_end(far, ""));
+  run(loop, until_last(loop));
+  EXPECT_EQ(system_calls.shutdown, 3) << "both ends', and the relay's of the side that ended first:"
+                                         " what both have ended is closed";
+}
+
+TEST(SystemCalls, AnAcceptedConnectionWakesNobodyBeforeItsPeerSpeaks) {
+  Loop loop;
+  const auto events = [&loop] {
+    system_calls = {};
+    run(loop, sleep_for(loop, 1ms));
+    return system_calls.events;
+  };
+  events();
+  const auto [client, server] = tcp_fds();
+  const int without = events();
+  const Stream accepted = Stream::accepted(loop, server);
+  EXPECT_EQ(events(), without);
+  const Stream connected(loop, client);
+  EXPECT_EQ(events(), without + 1);
+}
+
+TEST(SystemCalls, AnAcceptedConnectionWhoseWriteHasToWaitIsAskedAboutItOnce) {
+  Loop loop;
+  auto [client, accepted] = tcp_pair(loop);
+  const std::string much = pattern(32 << 20);  // more than the kernel takes
+  std::string came;
+  system_calls = {};
+  loop.spawn(write_and_end(accepted, much));
+  run(loop, sleep_for(loop, 1ms));
+  run(loop, read_all_into(client, came));
+  EXPECT_TRUE(came == much);
+  EXPECT_EQ(system_calls.epoll_ctl, 1);
 }
 
 TEST(SystemCalls, AnAcceptedConnectionIsAddedToTheEpollOnce) {
