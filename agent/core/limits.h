@@ -10,6 +10,9 @@ using namespace std::chrono_literals;
 // HTTP/1 (Envoy: 60 KiB of head, 100 headers; ours: 64 KiB)
 inline constexpr std::size_t http_head_bytes = 64 * 1024;
 inline constexpr std::size_t http_headers = 100;
+// Of a head that this proxy has made of one that came: what it adds fits beside what may come.
+inline constexpr std::size_t http_composed_head_bytes = 2 * http_head_bytes;
+inline constexpr std::size_t http_composed_headers = 128;
 // A message, all chunks (Node's number)
 inline constexpr std::size_t http_chunk_extension_bytes = 16 * 1024;
 inline constexpr std::size_t http_trailer_bytes = 16 * 1024;  // a message

@@ -25,7 +25,7 @@ struct Outgoing {
   // Each dropped field splits a run, or (x-forwarded-client-cert, at an edge x-forwarded-for) is
   // two pieces of its own, value and comma; and a few more for the start line, what is added, and a
   // body behind it.
-  static constexpr std::size_t pieces_max = 2 * limits::http_headers + 32;
+  static constexpr std::size_t pieces_max = 2 * limits::http_composed_headers + 32;
   static constexpr std::size_t copied_value_max = 64;  // a longer value is a piece of its own
   std::array<iovec, pieces_max> pieces;
   std::size_t count = 0;

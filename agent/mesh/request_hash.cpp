@@ -46,7 +46,7 @@ std::string_view cookie_of(const HashPolicy& policy, const http::Head& request) 
 
 // Several fields of the name count in the order of their values, as with Envoy.
 std::optional<uint64_t> header_hash(const HashPolicy& policy, const http::Head& request) {
-  std::string_view values[limits::http_headers];
+  std::string_view values[limits::http_composed_headers];
   std::size_t count = 0;
   for (int i = 0; i < request.count; ++i) {
     const auto& field = request.fields[std::size_t(i)];

@@ -120,7 +120,7 @@ std::optional<Refusal> Exchange::edit_request() {
   edited_request_ = std::make_unique<EditedHead>();
   auto& edited = *edited_request_;
   edited.text = proxy::edited_request(seen(), edits, operations, text_of(false));
-  if (http::parse_request(edited.text, edited.head) == http::Parse::done) {
+  if (http::parse_composed_request(edited.text, edited.head) == http::Parse::done) {
     record_.authority = edited.head.authority();
     if (edited.head.origin_path() != record_.path)
       record_.rewritten_path = edited.head.origin_path();
@@ -151,7 +151,8 @@ bool Exchange::edits_response() const {
 bool Exchange::edit_response() {
   edited_response_ = std::make_unique<EditedHead>();
   edited_response_->text = edited_response(response_, response_operations(), text_of(true));
-  return http::parse_response(edited_response_->text, edited_response_->head) == http::Parse::done;
+  return http::parse_composed_response(edited_response_->text, edited_response_->head) ==
+         http::Parse::done;
 }
 
 }  // namespace sallyport::proxy

@@ -47,7 +47,7 @@ std::optional<Refusal> Exchange::admit() {
   auto made = std::make_unique<EditedHead>();
   for (std::size_t i = 0; i < out.count; i++)
     made->text.append(static_cast<const char*>(out.pieces[i].iov_base), out.pieces[i].iov_len);
-  if (http::parse_request(made->text, made->head) != http::Parse::done)
+  if (http::parse_composed_request(made->text, made->head) != http::Parse::done)
     return Refusal{
         .status = 431, .flags = observe::DPE, .details = "http1.headers_too_large", .body = {}};
   admitted_ = std::move(made);

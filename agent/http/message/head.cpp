@@ -27,7 +27,7 @@ Parse line_end(Head& head, const char* p, const char* end) {
   return p[1] == '\n' ? Parse::done : bad(head, refusal::codec_error);
 }
 
-Parse parse_fields(Head& head, const char* p, const char* end, Kind kind) {
+Parse parse_fields(Head& head, const char* p, const char* end, Kind kind, std::size_t most) {
   for (;;) {
     if (p == end) return Parse::more;
     if (*p == '\r') {
@@ -42,7 +42,7 @@ Parse parse_fields(Head& head, const char* p, const char* end, Kind kind) {
     // An empty name is a folded line, or a bare LF; anything but a colon a blank before it.
     if (p == name || *p != ':')
       return bad(head, *p == 0 ? refusal::invalid_characters : refusal::codec_error);
-    if (head.count == limits::http_headers) return bad(head, refusal::too_many_headers, 431);
+    if (head.count == most) return bad(head, refusal::too_many_headers, 431);
     const auto name_size = static_cast<uint32_t>(p - name);
     ++p;
     while (p != end && scan::is_blank(*p)) ++p;
@@ -119,7 +119,7 @@ Parse read_status_line(Head& head, const char*& p, const char* end) {
   return line;
 }
 
-Parse parse_request_within(Head& head, const char* end) {
+Parse parse_request_within(Head& head, const char* end, std::size_t most) {
   const char* p = head.base;
   for (int lines = 0; p != end && *p == '\r'; lines++) {
     if (lines == empty_lines_max) return bad(head, refusal::codec_error);
@@ -132,23 +132,30 @@ Parse parse_request_within(Head& head, const char* end) {
   if (line != Parse::done) return line;
   head.start_line = offset(head, p);
   if (!read_target(head)) return Parse::bad;
-  return parse_fields(head, p, end, Kind::request);
+  return parse_fields(head, p, end, Kind::request, most);
 }
 
-Parse parse_response_within(Head& head, const char* end) {
+Parse parse_response_within(Head& head, const char* end, std::size_t most) {
   const char* p = head.base;
   const Parse line = read_status_line(head, p, end);
   if (line != Parse::done) return line;
   head.start_line = offset(head, p);
-  return parse_fields(head, p, end, Kind::response);
+  return parse_fields(head, p, end, Kind::response, most);
 }
 
-template <auto Within>
+struct Most {
+  std::size_t bytes, fields;
+};
+constexpr Most of_peers{limits::http_head_bytes, limits::http_headers};
+constexpr Most of_ours{limits::http_composed_head_bytes, limits::http_composed_headers};
+
+template <auto Within, Most most>
 Parse parse(std::string_view bytes, Head& head) {
   static_cast<HeadFacts&>(head) = HeadFacts();
   head.base = bytes.data();
-  const Parse result = Within(head, head.base + std::min(bytes.size(), limits::http_head_bytes));
-  if (result == Parse::more && bytes.size() >= limits::http_head_bytes)
+  const char* const end = head.base + std::min(bytes.size(), most.bytes);
+  const Parse result = Within(head, end, most.fields);
+  if (result == Parse::more && bytes.size() >= most.bytes)
     return bad(head, refusal::headers_too_large, 431);
   return result;
 }
@@ -156,11 +163,19 @@ Parse parse(std::string_view bytes, Head& head) {
 }  // namespace
 
 Parse parse_request(std::string_view bytes, Head& head) {
-  return parse<parse_request_within>(bytes, head);
+  return parse<parse_request_within, of_peers>(bytes, head);
+}
+
+Parse parse_composed_request(std::string_view bytes, Head& head) {
+  return parse<parse_request_within, of_ours>(bytes, head);
 }
 
 Parse parse_response(std::string_view bytes, Head& head) {
-  return parse<parse_response_within>(bytes, head);
+  return parse<parse_response_within, of_peers>(bytes, head);
+}
+
+Parse parse_composed_response(std::string_view bytes, Head& head) {
+  return parse<parse_response_within, of_ours>(bytes, head);
 }
 
 bool same_name(std::string_view a, std::string_view lower) {

@@ -52,8 +52,8 @@ struct HeadFacts {
 };
 
 struct Head : HeadFacts {
-  std::array<Field, limits::http_headers> fields;  // only the first `count` are written
-  Head() {}                                        // leaves `fields` alone on purpose
+  std::array<Field, limits::http_composed_headers> fields;  // only the first `count` are written
+  Head() {}                                                 // leaves `fields` alone on purpose
   std::string_view method() const { return {base + begin, method_size}; }
   // The request-target as it came.
   std::string_view path() const { return {base + target, target_size}; }
@@ -87,6 +87,10 @@ struct Head : HeadFacts {
 Parse parse_request(std::string_view bytes, Head& head);
 // REQUIRES of the caller: a bad response is answered 502; `refuse_status` means nothing here.
 Parse parse_response(std::string_view bytes, Head& head);
+
+// The same of a head that this proxy composed: http_composed_head_bytes and http_composed_headers.
+Parse parse_composed_request(std::string_view bytes, Head& head);
+Parse parse_composed_response(std::string_view bytes, Head& head);
 
 // ASCII case-insensitive; `lower` is lower case.
 bool same_name(std::string_view a, std::string_view lower);

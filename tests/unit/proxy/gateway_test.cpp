@@ -377,6 +377,21 @@ TEST_F(GatewayTest, AutoPassthroughIsNotAuthorizedHereSinceIdentitiesAreBetweenI
   EXPECT_EQ(app.read_until(hello_bytes.substr(hello_bytes.size() - 7)), hello_bytes) << log_text();
 }
 
+TEST_F(GatewayTest, WhatTheEdgeAddsDoesNotCountAgainstTheClientWherePoliciesLook) {
+  serve(server("HTTP", "a.com"),
+        behind("a.com", http_to_app()) +
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: deny}\n"
+            "spec:\n  action: DENY\n  rules: [{to: [{operation: {paths: [/admin], ports: ['" +
+            std::to_string(dialled_port()) + "']}}]}]\n---\n");
+  std::string fields;
+  for (std::size_t i = 2; i < limits::http_headers; i++) fields += "X-A: b\r\n";
+  const auto size = request("a.com", fields + "X-L: \r\n").size();
+  fields += "X-L: " + std::string(limits::http_head_bytes - 1 - size, 'l') + "\r\n";
+  auto client = connect();
+  client.send(request("a.com", fields));
+  EXPECT_TRUE(has(upstream_.accept().read_head(), "x-request-id: "));
+}
+
 TEST_F(GatewayTest, AuthorizationPoliciesHoldAtTheGateway) {
   serve(server("HTTP", "a.com"),
         behind("a.com", http_to_app()) +
