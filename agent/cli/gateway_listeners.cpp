@@ -28,17 +28,29 @@ std::string wanted_by(const mesh::GatewayListener& listener) {
   return chain ? text_at(chain->from, chain->line) : "";
 }
 
-using Wanted = std::map<std::string, std::pair<SocketAddress, std::string>>;  // by the address
+struct Port {
+  SocketAddress address;
+  std::string by;
+  bool clients_speak_first;
+};
+using Wanted = std::map<std::string, Port>;  // by the address
 
 Wanted addresses_in(const mesh::GatewayPorts& ports) {
   Wanted out;
+  const auto add = [&out](const SocketAddress& address, const mesh::GatewayListener& listener) {
+    const bool clients_first = mesh::clients_speak_first(listener) && !address.is_unix();
+    out.try_emplace(address.text(), Port{address, wanted_by(listener), clients_first});
+  };
   for (const auto& [port, listener] : ports.by_port)
-    for (const auto& address : everywhere(port))
-      out.try_emplace(address.text(), address, wanted_by(*listener));
-  for (const auto& [address, listener] : ports.by_address)
-    out.try_emplace(address.text(), address, wanted_by(*listener));
+    for (const auto& address : everywhere(port)) add(address, *listener);
+  for (const auto& [address, listener] : ports.by_address) add(address, *listener);
   return out;
 }
+
+struct Opened {
+  SocketAddress address;
+  bool clients_speak_first = false;
+};
 
 Result<int> same_socket(int fd) {
   const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -53,6 +65,7 @@ struct GatewayListeners::State {
       : workers(all), log(std::move(to)), timer(io) {}
 
   Result<void> open(const SocketAddress& address);
+  void follow_changes();
   void try_all();
   void close_unwanted();
   void tell(const std::string& address, const std::string& problem);
@@ -62,7 +75,7 @@ struct GatewayListeners::State {
   Log log;
   boost::asio::steady_timer timer;
   Wanted wanted;
-  std::map<std::string, SocketAddress> opened;
+  std::map<std::string, Opened> opened;
   std::map<std::string, std::string> problems;  // by the address
   bool stopped = false;
   std::shared_ptr<int> alive = std::make_shared<int>();
@@ -95,17 +108,28 @@ void GatewayListeners::State::try_all() {
   bool failed = false;
   for (const auto& [text, entry] : wanted) {
     if (opened.contains(text)) continue;
-    const auto& [address, by] = entry;
+    const auto& [address, by, clients_first] = entry;
     if (const auto done = open(address); !done) {
       failed = true;
       tell(text, done.error().context + (by.empty() ? "" : "; wanted by " + by));
       continue;
     }
     problems.erase(text);
-    opened.emplace(text, address);
+    opened.emplace(text, Opened{address});
     log.info("listening on " + text + (by.empty() ? "" : " for " + by));
   }
+  follow_changes();
   if (failed) await_next_try();
+}
+
+void GatewayListeners::State::follow_changes() {
+  for (auto& [text, one] : opened) {
+    const auto now = wanted.find(text);
+    if (now == wanted.end() || now->second.clients_speak_first == one.clients_speak_first) continue;
+    one.clients_speak_first = now->second.clients_speak_first;
+    for (const auto& worker : workers)
+      worker->await_first_bytes(one.address, one.clients_speak_first);
+  }
 }
 
 void GatewayListeners::State::close_unwanted() {
@@ -114,8 +138,8 @@ void GatewayListeners::State::close_unwanted() {
       ++at;
       continue;
     }
-    for (const auto& worker : workers) worker->stop_listening(at->second);
-    net::remove_socket_file(at->second);
+    for (const auto& worker : workers) worker->stop_listening(at->second.address);
+    net::remove_socket_file(at->second.address);
     log.info("no longer listening on " + at->first);
     at = opened.erase(at);
   }

@@ -63,6 +63,10 @@ const GatewayListener* find_listener(const GatewayPorts& ports, const SocketAddr
   return at == ports.by_port.end() ? nullptr : at->second.get();
 }
 
+bool clients_speak_first(const GatewayListener& listener) {
+  return !listener.plain || !listener.plain->tcp;
+}
+
 bool must_sniff(const GatewayListener& listener) {
   return !listener.plain || listener.plain->http || listener.any_tls || !listener.by_sni.empty();
 }

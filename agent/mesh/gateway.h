@@ -99,6 +99,8 @@ struct GatewayPlan {
 };
 // Whether bytes have to be seen before decide_gateway can tell.
 bool must_sniff(const GatewayListener& listener);
+// False where the client may wait for its server's first words: a server of protocol TCP.
+bool clients_speak_first(const GatewayListener& listener);
 struct GatewayHello {  // of a client's first bytes
   sniff::Protocol protocol = sniff::Protocol::opaque;
   std::string_view sni;

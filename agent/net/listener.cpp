@@ -123,6 +123,11 @@ Listener::~Listener() {
   loop.retire(std::move(state_));
 }
 
+void Listener::await_first_bytes(bool wanted) {
+  const int seconds = wanted ? 1 : 0;
+  setsockopt(state_->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+}
+
 SocketAddress Listener::local() const { return state_->local; }
 
 }  // namespace sallyport::net

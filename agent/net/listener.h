@@ -28,6 +28,9 @@ public:
   ~Listener();  // closes the listening socket
   Listener(const Listener&) = delete;
   SocketAddress local() const;
+  // Whether a TCP connection is accepted only when its client's first bytes are there (one wake-up
+  // for both), or after a second of silence. Not for protocols in which the server speaks first.
+  void await_first_bytes(bool wanted);
 
 private:
   struct State;

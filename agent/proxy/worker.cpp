@@ -107,6 +107,13 @@ void Worker::stop_listening(const SocketAddress& at) {
   post([this, at] { gateway_listeners_.erase(at); });
 }
 
+void Worker::await_first_bytes(const SocketAddress& at, bool wanted) {
+  post([this, at, wanted] {
+    if (const auto found = gateway_listeners_.find(at); found != gateway_listeners_.end())
+      found->second->await_first_bytes(wanted);
+  });
+}
+
 void Worker::accepted(net::Stream client, Door door) {
   if (loop_.spawned() >= limits::connections_per_worker) {
     metrics_.descriptors_starved.add();

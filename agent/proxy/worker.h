@@ -60,6 +60,7 @@ public:
   // stop_listening() for the same address. Those that are open stay.
   void listen(int listening_fd, const SocketAddress& at);
   void stop_listening(const SocketAddress& at);
+  void await_first_bytes(const SocketAddress& at, bool wanted);  // see net::Listener
 
   net::Loop& loop() { return loop_; }
   const mesh::SnapshotPtr& snapshot() { return snapshots_.get(); }  // the newest

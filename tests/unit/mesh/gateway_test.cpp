@@ -312,6 +312,7 @@ TEST(GatewayPassthrough, StandsBesideTerminationOnOnePort) {
              "  tls:\n  - match: [{sniHosts: [b.com]}]\n    route: [{destination: {host: tls, "
              "port: {number: 443}}}]"));
   world.compile();
+  EXPECT_TRUE(clients_speak_first(*world.listener(443)));
   EXPECT_EQ(world.decided(world.tls(443, "a.com")), "https.443.https.gw.default: terminate");
   EXPECT_EQ(world.decided(world.tls(443, "b.com")),
             "tls.443.tls.gw.default.0: tcp to outbound|443||tls.default.svc.cluster.local");
@@ -328,6 +329,7 @@ TEST(GatewayTcp, GoesWhereTheFirstTcpRuleThatHoldsSays) {
   world.compile();
   ASSERT_NE(world.listener(31400), nullptr);
   EXPECT_FALSE(must_sniff(*world.listener(31400)));
+  EXPECT_FALSE(clients_speak_first(*world.listener(31400)));
   EXPECT_EQ(world.decided(world.plaintext(31400, sniff::Protocol::opaque)),
             "tcp.31400.tcp.gw.default: tcp to outbound|80||web.default.svc.cluster.local");
 }

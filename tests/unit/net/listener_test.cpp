@@ -53,6 +53,27 @@ TEST(Listener, WhatItAcceptsSendsAtOnce) {
   ::close(client);
 }
 
+TEST(Listener, MayAwaitTheClientsFirstBytes) {
+  Loop loop;
+  std::vector<Stream> accepted;
+  Listener listener(loop, *open_listening_socket(*SocketAddress::parse("127.0.0.1:0")),
+                    [&](Stream stream) { accepted.push_back(std::move(stream)); });
+  const auto accepted_after = [&](std::chrono::milliseconds time) {
+    run(loop, sleep_for(loop, time));
+    return accepted.size();
+  };
+  listener.await_first_bytes(true);
+  const int silent = dial(listener.local()), speaks = dial(listener.local());
+  EXPECT_EQ(accepted_after(100ms), 0u);
+  EXPECT_EQ(::send(speaks, "x", 1, 0), 1);
+  EXPECT_EQ(accepted_after(100ms), 1u);
+  EXPECT_EQ(accepted_after(3s), 2u) << "who says nothing is served too, by our own time-outs";
+  listener.await_first_bytes(false);
+  const int waits = dial(listener.local());
+  EXPECT_EQ(accepted_after(100ms), 3u) << "the server speaks first";
+  for (const int client : {silent, speaks, waits}) ::close(client);
+}
+
 TEST(Listener, WorkersShareAnAddress) {
   const int first = *open_listening_socket(*SocketAddress::parse("127.0.0.1:0"));
   Loop loop;
