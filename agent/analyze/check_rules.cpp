@@ -32,13 +32,12 @@ istio::Labels augmented(const World& world, const Workload& pod) {
   return out;
 }
 
-// As Istio does it: any pod of any namespace will do, and only pods.
+// As Istio does it: any pod of any namespace will do. Its analyzer knows only Pods; here templates
+// count for those that they make.
 class Pods {
 public:
   explicit Pods(const World& world) {
-    for (const auto& workload : world.workloads()) {
-      if (workload.ref->kind == "Pod") labels_.insert(augmented(world, workload));
-    }
+    for (const auto& workload : world.workloads()) labels_.insert(augmented(world, workload));
   }
   bool any(const istio::Labels& selector) const {
     return std::any_of(labels_.begin(), labels_.end(),

@@ -53,9 +53,10 @@ Explanation explain(const CompileInput& input, const Snapshot& snapshot, const Q
 // proxy".
 std::vector<std::string> rules_not_chosen(const CompileInput& input, const Cluster& cluster);
 
-// The steps that follow from a cluster alone: rule, TLS, endpoints, limits.
+// The steps that follow from a cluster alone: rule, TLS, endpoints, limits. `client_tls`: what goes
+// there is TLS already, the client's own.
 std::vector<ExplainedStep> explain_cluster(const CompileInput& input, const Cluster& cluster,
-                                           std::string_view authority);
+                                           std::string_view authority, bool client_tls);
 
 // An address for what has none yet: pods of a template, a Service that no cluster has seen. Of
 // 240.0.0.0/4, which nobody has (RFC 1112).

@@ -139,7 +139,7 @@ void add_outlier(const Cluster& cluster, ExplainedStep& step) {
                        "; at most " + std::to_string(outlier.max_ejection_percent) + "% of them");
 }
 
-ExplainedStep endpoints_step(const Cluster& cluster) {
+ExplainedStep endpoints_step(const Cluster& cluster, bool client_tls) {
   constexpr std::size_t listed_most = 10;
   ExplainedStep step{
       "endpoints", std::string(discovery_text(cluster.discovery)), text_at(cluster.service), {}};
@@ -150,8 +150,8 @@ ExplainedStep endpoints_step(const Cluster& cluster) {
   for (const auto& endpoint : cluster.endpoints) {
     if (count == listed_most) break;
     step.text += (count++ == 0 ? ": " : ", ") + place(endpoint);
-    if (cluster.tls.mode == Originate::none && !cluster.refused && cluster.port != endpoint.port &&
-        istio::is_tls_number(endpoint.port)) {
+    const bool plaintext = !client_tls && cluster.tls.mode == Originate::none && !cluster.refused;
+    if (plaintext && cluster.port != endpoint.port && istio::is_tls_number(endpoint.port)) {
       step.notes.push_back("plaintext goes to port " + std::to_string(endpoint.port) +
                            ", where servers speak TLS: a DestinationRule with tls for port " +
                            std::to_string(cluster.port) + " of " + cluster.host + " is missing");
@@ -200,9 +200,9 @@ IpAddress stand_in_address(uint32_t number) { return IpAddress::v4(stand_ins + 1
 bool is_stand_in(const IpAddress& ip) { return ip.is_v4() && ip.bytes()[0] == 240; }
 
 std::vector<ExplainedStep> explain_cluster(const CompileInput& input, const Cluster& cluster,
-                                           std::string_view authority) {
-  return {rule_step(input, cluster), tls_step(input, cluster, authority), endpoints_step(cluster),
-          limits_step(cluster)};
+                                           std::string_view authority, bool client_tls) {
+  return {rule_step(input, cluster), tls_step(input, cluster, authority),
+          endpoints_step(cluster, client_tls), limits_step(cluster)};
 }
 
 }  // namespace sallyport::mesh

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "agent/istio/labels.h"
+#include "agent/mesh/explain_inbound.h"
 #include "agent/mesh/explain_plan.h"
 #include "agent/mesh/gateway_rules.h"
 #include "agent/mesh/gateway_servers.h"
@@ -93,6 +94,8 @@ private:
   void no_listener(uint16_t bound);
   void server(const GatewayListener& listener, const GatewayPlan& plan);
   void refused(const GatewayListener& listener, const GatewayPlan& plan, ExplainedStep& step);
+  bool policies_refuse(const GatewayChain& chain, const InboundQuestion& asked, PlanWords& words);
+  InboundQuestion as_client(const RequestFacts& request, std::string_view scheme) const;
   void requests(const GatewayChain& chain, bool https);
   void bytes(const GatewayChain& chain, PlanWords& words);
   std::vector<std::string> said_of_servers(uint16_t bound) const;
@@ -181,8 +184,35 @@ void GatewayExplainer::server(const GatewayListener& listener, const GatewayPlan
   if (chain->tls) words_.add("server TLS", termination_text(*chain->tls));
 }
 
+// Of one without a certificate. What is not HTTP has a `request` without a head.
+InboundQuestion GatewayExplainer::as_client(const RequestFacts& request,
+                                            std::string_view scheme) const {
+  return {.port = servers_.bound_port(question_.destination.port()),
+          .principal = {},
+          .sni = std::string(question_.preface.sni),
+          .client = {},
+          .request = request,
+          .scheme = scheme};
+}
+
+bool GatewayExplainer::policies_refuse(const GatewayChain& chain, const InboundQuestion& asked,
+                                       PlanWords& words) {
+  if (!snapshot_.inbound.authorization || chain.mesh_only) return false;
+  auto told = explain_policy(input_, asked);
+  auto& step = words.add("server policy", std::move(told.steps.front().text),
+                         std::move(told.steps.front().from));
+  step.notes = std::move(told.steps.front().notes);
+  if (told.refused.empty()) return false;
+  if (chain.tls && chain.tls->asks_for_client())
+    step.notes.emplace_back("asked for a client without a certificate: with one it may differ");
+  const bool http = asked.request.head != nullptr;
+  words.out().refused = told.refused + (http ? ": 403" : ": the connection is closed");
+  return true;
+}
+
 void GatewayExplainer::requests(const GatewayChain& chain, bool https) {
   const auto& request = question_.request;
+  if (policies_refuse(chain, as_client(request, https ? "https" : "http"), words_)) return;
   const auto plan = decide_gateway_request(chain, request, https);
   auto& host = words_.virtual_host(plan, *chain.http);
   if (plan.to_https) {
@@ -202,6 +232,7 @@ void GatewayExplainer::requests(const GatewayChain& chain, bool https) {
 }
 
 void GatewayExplainer::bytes(const GatewayChain& chain, PlanWords& words) {
+  if (policies_refuse(chain, as_client({}, {}), words)) return;
   words.add("route", chain.mesh_only ? "the mesh's service that the SNI names" : "as bytes",
             text_at(chain.rule, chain.rule_line));
   words.bytes(*chain.tcp);

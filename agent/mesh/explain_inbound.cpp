@@ -48,6 +48,7 @@ AuthorizationFacts facts_of(const InboundQuestion& question, const std::vector<s
   if (!question.request.head) return out;
   out.head = question.request.head;
   out.scheme = question.mutual_tls ? "https" : "http";
+  if (!question.scheme.empty()) out.scheme = question.scheme;
   out.authority = question.request.authority;
   out.path = question.request.path;
   out.method = question.request.method;
@@ -105,13 +106,21 @@ std::string tell_policy(const CompileInput& input, const InboundQuestion& questi
 
 }  // namespace
 
+InboundExplanation explain_policy(const CompileInput& input, const InboundQuestion& question) {
+  InboundExplanation out;
+  out.steps.push_back({"server policy", "", "", {}});
+  out.refused = tell_policy(input, question, out.steps.back());
+  return out;
+}
+
 InboundExplanation explain_inbound(const CompileInput& input, const InboundQuestion& question) {
   InboundExplanation out;
   out.steps.push_back({"server mTLS", "", "", {}});
   out.refused = tell_mode(input, question, out.steps.back());
   if (!out.refused.empty()) return out;
-  out.steps.push_back({"server policy", "", "", {}});
-  out.refused = tell_policy(input, question, out.steps.back());
+  auto policy = explain_policy(input, question);
+  out.steps.push_back(std::move(policy.steps.front()));
+  out.refused = std::move(policy.refused);
   return out;
 }
 

@@ -205,7 +205,7 @@ void PlanWords::target(const ClusterPtr& cluster, const std::string& missing, ui
   }
   to.steps.push_back(
       {"service", text, declared.port ? declared.from : text_at(cluster->service), {}});
-  for (auto& step : explain_cluster(input_, *cluster, authority)) {
+  for (auto& step : explain_cluster(input_, *cluster, authority, client_tls_)) {
     to.steps.push_back(std::move(step));
   }
   if (cluster->refused) {

@@ -33,6 +33,12 @@ SocketAddress unix_socket_of(std::string_view bind) {
       .value_or(SocketAddress());
 }
 
+// Admin, status, health and metrics: istiod skips servers there, too (conflictWithStaticListener).
+bool is_proxys_own(uint16_t port) {
+  constexpr uint16_t own[] = {15000, 15020, 15021, 15090};
+  return std::find(std::begin(own), std::end(own), port) != std::end(own);
+}
+
 }  // namespace
 
 std::string BoundServer::route_name() const {
@@ -106,6 +112,8 @@ void GatewayServers::add(BoundServer server) {
                             " bytes, and this process meets no more than " +
                             std::to_string(limits::unix_sockets) +
                             " of them until it is restarted");
+  if (is_proxys_own(server.port) && !unix_socket_of(bind).is_set())
+    return skip(server, "port " + std::to_string(server.port) + " is the proxy's own");
   auto& group = group_of(server);
   if (is_tls(*server.server)) return add_tls(group, std::move(server));
   add_plain(group, std::move(server));

@@ -16,6 +16,14 @@ std::string upstream_sentence(std::string_view reset_reason, std::string_view ca
   return text;
 }
 
+// Whoever is outside of the mesh learns what happened, in Envoy's words. Where, which resource says
+// so and in which file is for the log.
+std::string edge_sentence(uint32_t flags) {
+  if (flags & observe::UF) return upstream_sentence("connection failure", {});
+  if (flags & observe::UO) return upstream_sentence("overflow", {});
+  return "no healthy upstream";
+}
+
 }  // namespace
 
 // Nobody could be reached: which of no endpoint, refused, handshake or missing secret it was is
@@ -34,6 +42,10 @@ Refusal Exchange::failed_connect() const {
   // Envoy: the retries are used up only where the policy has such a failure tried again.
   if (error.retryable && retries_connects() && !(record_.flags & observe::UO))
     refusal.flags |= observe::URX;
+  if (client_.of_gateway()) {
+    refusal.body = edge_sentence(refusal.flags);
+    return refusal;
+  }
   const bool connecting = refusal.flags & observe::UF;
   refusal.body =
       connecting ? upstream_sentence("connection failure", reason_of(error)) : reason_of(error);
@@ -77,11 +89,12 @@ Refusal Exchange::failed_answer(Answered answered) {
   // certificate so) is.
   const bool told = error.fault == Fault::tls_handshake || error.fault == Fault::tls_verify;
   if (told) failure_ = upstream::Failure{error, upstream_.host};
+  const bool tell = told && !client_.of_gateway();
   return {
       .status = 503,
       .flags = observe::UC,
       .details = "upstream_reset_before_response_started{connection_termination}",
-      .body = upstream_sentence("connection termination", told ? error.context : std::string())};
+      .body = upstream_sentence("connection termination", tell ? error.context : std::string())};
 }
 
 net::Task<Next> Exchange::refuse(const Refusal& refusal) {

@@ -236,16 +236,22 @@ for line in sys.stdin:
   EXPECT_TRUE(said.starts_with("200 True\n503 ")) << said;
 }
 
-TEST_F(GatewayLive, AGatewayThatNamesAPortOfTheProxysOwnHarmsNobody) {
+TEST_F(GatewayLive, AGatewayWithPortsThatCantBeHadHarmsNobody) {
   up("ingress-http", {{"greedy.yaml",
                        "apiVersion: networking.istio.io/v1\nkind: Gateway\n"
                        "metadata: {name: greedy, namespace: istio-system}\nspec:\n"
                        "  selector: {istio: ingressgateway}\n  servers:\n"
                        "  - port: {number: 15021, name: http, protocol: HTTP}\n"
+                       "    hosts: ['*']\n"
+                       "  - port: {number: 7000, name: far, protocol: HTTP}\n"
+                       "    bind: 192.0.2.9\n"
                        "    hosts: ['*']\n"}});
+  EXPECT_TRUE(gateway_logged("greedy.yaml:7"));
+  EXPECT_TRUE(has(gateway_log(), "server http is skipped: port 15021 is the proxy's own"))
+      << gateway_log();
   EXPECT_TRUE(
-      gateway_logged("15021: Address already in use; wanted by Gateway "
-                     "istio-system/greedy (/etc/istio/config/greedy.yaml:7)"));
+      gateway_logged("192.0.2.9:7000: Cannot assign requested address; wanted by Gateway "
+                     "istio-system/greedy (/etc/istio/config/greedy.yaml:9)"));
   EXPECT_TRUE(has(http(webapp, {"-i"}, "/api/catalog").out, "200 OK"));
 }
 

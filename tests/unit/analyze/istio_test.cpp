@@ -138,6 +138,11 @@ const Case cases[] = {
      api + rule("subsets: [{name: s, labels: {a: b}}]") +
          "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: o, labels: {a: b}}\nspec: {}\n",
      ""},
+    {"a subset with a template's pods", "IST0173",
+     api + rule("subsets: [{name: s, labels: {a: b}}]") +
+         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: p, namespace: o}\n"
+         "spec: {template: {metadata: {labels: {a: b}}, spec: {}}}\n",
+     ""},
     {"a subset by the node of a pod", "IST0173",
      api + rule("subsets: [{name: s, labels: {topology.kubernetes.io/zone: z}}]") +
          "apiVersion: v1\nkind: Node\nmetadata: {name: n, labels: {topology.kubernetes.io/zone: "

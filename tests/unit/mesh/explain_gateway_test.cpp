@@ -68,7 +68,10 @@ protected:
     Question question;
     question.destination = SocketAddress(IpAddress::v4(0), port);
     question.preface = preface;
-    question.request = {.authority = host, .path = path, .method = "GET"};
+    head_bytes_ =
+        "GET " + std::string(path) + " HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n";
+    EXPECT_EQ(http::parse_request(head_bytes_, head_), http::Parse::done);
+    question.request = {.authority = host, .path = path, .method = "GET", .head = &head_};
     last_ = explain_gateway(world_.input, world_.snapshot(), world_.compiled.findings, question);
     std::string out;
     const auto add = [&out](const ExplainedStep& step) {
@@ -98,6 +101,8 @@ protected:
 
   GatewayWorld world_;
   GatewayExplanation last_;
+  std::string head_bytes_;
+  http::Head head_;
 };
 
 TEST_F(ExplainGateway, NamesServerTlsRuleAndClusterOfARequest) {
@@ -121,10 +126,52 @@ TEST_F(ExplainGateway, NamesTheMatchOfASniThatIsPassedThrough) {
           "service: outbound|443||tls.default.svc.cluster.local"});
 }
 
+TEST_F(ExplainGateway, DoesNotAskForTlsAroundWhatIsPassedThrough) {
+  world_.add(
+      "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+      "metadata: {name: far, namespace: default}\nspec: {hosts: [y.pass.test], ports: "
+      "[{number: 9443, name: tls, protocol: TLS, targetPort: 443}], resolution: STATIC, "
+      "endpoints: [{address: 192.0.2.1}]}\n---\n"
+      "apiVersion: networking.istio.io/v1\nkind: VirtualService\n"
+      "metadata: {name: far, namespace: default}\nspec: {hosts: [y.pass.test], gateways: "
+      "[gw], tls: [{match: [{sniHosts: [y.pass.test]}], route: [{destination: {host: "
+      "y.pass.test, port: {number: 9443}}}]}]}\n---\n",
+      "far.yaml");
+  const auto told = https("y.pass.test");
+  expect(told, {"192.0.2.1:443"});
+  EXPECT_EQ(told.find("plaintext goes to port"), told.npos) << told;
+}
+
 TEST_F(ExplainGateway, TellsARedirectOfPlaintext) {
   expect(http("secure.test"),
          {"- tls.httpsRedirect of its server", "answer: 301 (redirect to https)"});
   EXPECT_TRUE(last_.plan.goes_through());
+}
+
+std::string policy(const std::string& spec) {
+  return "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
+         "metadata: {name: edge, namespace: default}\nspec: {" +
+         spec + "}\n---\n";
+}
+
+TEST_F(ExplainGateway, SaysWhichPolicyOfTheGatewaysRefusesARequest) {
+  world_.add(policy("action: DENY, rules: [{to: [{operation: {paths: [/admin], ports: ['80']}}]}]"),
+             "policy.yaml");
+  expect(http("a.test", "/admin"),
+         {"server policy: denied: a client without identity [AuthorizationPolicy default/edge "
+          "(policy.yaml:4)]",
+          "refused: the server denies it by ns[default]-policy[edge]-rule[0]: 403"});
+  EXPECT_FALSE(last_.plan.goes_through());
+  expect(http("a.test", "/api"), {"server policy: no policy refuses it: allowed"});
+  EXPECT_TRUE(last_.plan.goes_through());
+}
+
+TEST_F(ExplainGateway, SaysThatAPolicyClosesConnectionsThatArePassedThrough) {
+  world_.add(policy("rules: [{from: [{source: {principals: [a]}}]}]"), "policy.yaml");
+  expect(https("x.pass.test"),
+         {"refused: no ALLOW policy of the server matches: the connection is closed"});
+  expect(https("a.test"), {"- asked for a client without a certificate: with one it may differ",
+                           "refused: no ALLOW policy of the server matches: 403"});
 }
 
 TEST_F(ExplainGateway, LeadsFromTheServicesPortToTheBoundOne) {

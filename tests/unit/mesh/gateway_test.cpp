@@ -334,6 +334,19 @@ TEST(GatewayTcp, GoesWhereTheFirstTcpRuleThatHoldsSays) {
             "tcp.31400.tcp.gw.default: tcp to outbound|80||web.default.svc.cluster.local");
 }
 
+TEST(GatewayServer, OnAPortOfTheProxysOwnIsSkipped) {
+  for (const std::string port : {"15000", "15020", "15021", "15090"}) {
+    GatewayWorld world;
+    world.add(services + gateway({"{port: {number: " + port +
+                                  ", name: http, protocol: HTTP}, hosts: ['*']}"}));
+    world.compile();
+    EXPECT_EQ(world.listener(static_cast<uint16_t>(std::stoi(port))), nullptr);
+    EXPECT_NE(world.findings().find("server http is skipped: port " + port + " is the proxy's own"),
+              std::string::npos)
+        << world.findings();
+  }
+}
+
 TEST(GatewayTcp, WithoutARouteOpensNoListener) {
   GatewayWorld world;
   world.add(gateway({"{port: {number: 31400, name: tcp, protocol: TCP}, hosts: ['*']}"})).compile();

@@ -392,6 +392,23 @@ TEST_F(GatewayTest, WhatTheEdgeAddsDoesNotCountAgainstTheClientWherePoliciesLook
   EXPECT_TRUE(has(upstream_.accept().read_head(), "x-request-id: "));
 }
 
+// The log has all of it.
+TEST_F(GatewayTest, TellsAClientOutsideOfTheMeshNoAddressResourceOrFile) {
+  auto nobody = one_service();
+  nobody.replace(nobody.find("127.0.0.1"), 9, "127.0.0.9");
+  use(gateway(server("HTTP", "a.com")) + behind("a.com", http_to_app()) + nobody);
+  auto client = connect();
+  client.send(request("a.com"));
+  EXPECT_TRUE(client.read_head().starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+  const std::string body =
+      "upstream connect error or disconnect/reset before headers. reset reason: connection failure";
+  EXPECT_EQ(client.read_exactly(body.size()), body);
+  client.send(request("a.com", "Connection: close\r\n"));
+  const auto answer = client.read_all();
+  EXPECT_TRUE(answer.ends_with("\r\n\r\n" + body)) << answer;
+  EXPECT_TRUE(has(log_text(), "127.0.0.9:")) << log_text();
+}
+
 TEST_F(GatewayTest, AuthorizationPoliciesHoldAtTheGateway) {
   serve(server("HTTP", "a.com"),
         behind("a.com", http_to_app()) +
