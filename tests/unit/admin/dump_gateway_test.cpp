@@ -61,7 +61,7 @@ TEST(DumpGateway, AServerThatEndsTlsIsAChainOfItsSnisWithItsSecrets) {
   tls.roots = "kubernetes://shop-cacert";
   tls.names = {"client.test"};
   tls.cipher_suites = {"ECDHE-RSA-AES128-GCM-SHA256"};
-  https->tls = std::move(tls);
+  https->tls = std::make_shared<const mesh::TlsTermination>(std::move(tls));
   mesh::GatewayListener listener;
   listener.name = "0.0.0.0_8443";
   listener.port = 8443;
@@ -96,7 +96,7 @@ TEST(DumpGateway, TlsOfAnyNameIsToldFromPlaintextOfTheSamePort) {
   listener.name = "0.0.0.0_8080";
   listener.port = 8080;
   auto any = http_chain("https.8080.any.gw.default");
-  any->tls = mesh::TlsTermination{};
+  any->tls = std::make_shared<const mesh::TlsTermination>();
   listener.any_tls = any;
   EXPECT_FALSE(has(dumped(listener), "transport_protocol"));
   listener.plain = http_chain("http.8080");
