@@ -150,7 +150,7 @@ TEST_F(ExplainGateway, TellsARedirectOfPlaintext) {
 
 std::string policy(const std::string& spec) {
   return "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
-         "metadata: {name: edge, namespace: default}\nspec: {" +
+         "metadata: {name: edge, namespace: istio-system}\nspec: {" +
          spec + "}\n---\n";
 }
 
@@ -158,9 +158,9 @@ TEST_F(ExplainGateway, SaysWhichPolicyOfTheGatewaysRefusesARequest) {
   world_.add(policy("action: DENY, rules: [{to: [{operation: {paths: [/admin], ports: ['80']}}]}]"),
              "policy.yaml");
   expect(http("a.test", "/admin"),
-         {"server policy: denied: a client without identity [AuthorizationPolicy default/edge "
+         {"server policy: denied: a client without identity [AuthorizationPolicy istio-system/edge "
           "(policy.yaml:4)]",
-          "refused: the server denies it by ns[default]-policy[edge]-rule[0]: 403"});
+          "refused: the server denies it by ns[istio-system]-policy[edge]-rule[0]: 403"});
   EXPECT_FALSE(last_.plan.goes_through());
   expect(http("a.test", "/api"), {"server policy: no policy refuses it: allowed"});
   EXPECT_TRUE(last_.plan.goes_through());
