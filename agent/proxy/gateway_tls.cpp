@@ -141,8 +141,8 @@ Result<tls::SslPtr> GatewayTls::open(const mesh::GatewayChain& chain, std::strin
 
 void GatewayTls::keep_only(const mesh::GatewayPorts& ports) {
   std::unordered_set<const mesh::TlsTermination*> listed;
-  mesh::each_chain(
-      ports, [&](const mesh::GatewayChainPtr& chain) { listed.insert(chain->tls.get()); });
+  mesh::each_chain(ports,
+                   [&](const mesh::GatewayChainPtr& chain) { listed.insert(chain->tls.get()); });
   std::erase_if(ready_, [&](const auto& entry) { return !listed.contains(entry.first); });
 }
 
