@@ -107,6 +107,8 @@ const StandardMetrics::Path& StandardMetrics::path_of(const AccessRecord& record
     Key owned{key.cluster, key.principals,  key.endpoint, key.flags,
               key.code,    key.server_side, key.http,     std::string(key.more)};
     found = paths_.emplace(std::move(owned), make_path(record, destination)).first;
+  } else if (key.cluster && found->second.cluster.expired()) {
+    found->second = make_path(record, destination);
   }
   if (found->second.overflowed) store_.overflows.add();
   return found->second;

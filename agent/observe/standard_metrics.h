@@ -58,7 +58,9 @@ private:
   struct Path {
     Four series{};
     bool overflowed = false;
-    mesh::ClusterPtr cluster;  // held, so that no other gets its address
+    // Not held: a request may end long after its cluster has gone, and would keep it. Expired: what
+    // has its address now is another.
+    std::weak_ptr<const mesh::Cluster> cluster;
   };
   // Everything that labels are made of. `more`: the host's name and values of expressions.
   template <class Text>
