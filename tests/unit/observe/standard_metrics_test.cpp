@@ -81,6 +81,20 @@ AccessRecord opaque() {
   return record;
 }
 
+// It may end in the moment in which its configuration goes, or long after.
+TEST_F(StandardMetricsTest, ARequestKeepsNoClusterThatIsGone) {
+  const std::weak_ptr<const mesh::Cluster> old = cluster_;
+  count(answered());
+  cluster_.reset();
+  EXPECT_TRUE(old.expired());
+  for (int i = 0; i < 8; i++) {  // one of them may get its address
+    cluster_ = service("Service", "pay", "shop", "pay.shop.svc.cluster.local");
+    count(answered());
+    EXPECT_TRUE(has(text(), "destination_service_name=\"pay\""));
+    cluster_.reset();
+  }
+}
+
 TEST_F(StandardMetricsTest, ASourceNamesItselfAndTheWorkloadThatItAsked) {
   count(answered(), &mutual);
   EXPECT_TRUE(has(
