@@ -377,12 +377,20 @@ TEST_F(GatewayTest, AutoPassthroughIsNotAuthorizedHereSinceIdentitiesAreBetweenI
   EXPECT_EQ(app.read_until(hello_bytes.substr(hello_bytes.size() - 7)), hello_bytes) << log_text();
 }
 
-TEST_F(GatewayTest, WhatTheEdgeAddsDoesNotCountAgainstTheClientWherePoliciesLook) {
-  serve(server("HTTP", "a.com"),
+class GatewayPolicy : public GatewayTest {
+protected:
+  void serve_all_but_admin() {
+    serve(
+        server("HTTP", "a.com"),
         behind("a.com", http_to_app()) +
             "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: deny}\n"
             "spec:\n  action: DENY\n  rules: [{to: [{operation: {paths: [/admin], ports: ['" +
             std::to_string(dialled_port()) + "']}}]}]\n---\n");
+  }
+};
+
+TEST_F(GatewayPolicy, WhatTheEdgeAddsDoesNotCountAgainstTheClientWherePoliciesLook) {
+  serve_all_but_admin();
   std::string fields;
   for (std::size_t i = 2; i < limits::http_headers; i++) fields += "X-A: b\r\n";
   const auto size = request("a.com", fields + "X-L: \r\n").size();
@@ -409,12 +417,8 @@ TEST_F(GatewayTest, TellsAClientOutsideOfTheMeshNoAddressResourceOrFile) {
   EXPECT_TRUE(has(log_text(), "127.0.0.9:")) << log_text();
 }
 
-TEST_F(GatewayTest, AuthorizationPoliciesHoldAtTheGateway) {
-  serve(server("HTTP", "a.com"),
-        behind("a.com", http_to_app()) +
-            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: deny}\n"
-            "spec:\n  action: DENY\n  rules: [{to: [{operation: {paths: [/admin], ports: ['" +
-            std::to_string(dialled_port()) + "']}}]}]\n---\n");
+TEST_F(GatewayPolicy, AuthorizationPoliciesHoldAtTheGateway) {
+  serve_all_but_admin();
   auto client = connect();
   client.send(request("a.com", "", "/admin"));
   EXPECT_TRUE(client.read_head().starts_with("HTTP/1.1 403 Forbidden\r\n"));
