@@ -6,7 +6,7 @@
 set -eu
 
 build='build-essential cmake ninja-build ccache pkg-config git ca-certificates
-  libboost1.81-dev libssl-dev libc-ares-dev libspdlog-dev libyaml-cpp-dev libre2-dev libcli11-dev
+  libboost1.81-dev libssl-dev libsodium-dev libc-ares-dev libspdlog-dev libyaml-cpp-dev libre2-dev libcli11-dev
   libnghttp2-dev libprotobuf-dev protobuf-compiler
   libnetfilter-queue-dev libmnl-dev libgtest-dev
   iptables iproute2 nginx-light curl openssl tcpdump procps util-linux'

@@ -8,6 +8,7 @@
 
 #include "agent/core/limits.h"
 #include "tls/connection.h"
+#include "tls/x25519_provider.h"
 
 namespace sallyport::tls {
 namespace {
@@ -42,7 +43,10 @@ void must(bool good, const char* what) {
 }  // namespace
 
 SslCtxPtr make_context(bool server, const char* ciphers) {
-  SslCtxPtr made(SSL_CTX_new(server ? TLS_server_method() : TLS_client_method()));
+  const char* const properties = x25519_properties();
+  must(properties != nullptr, "X25519 by libsodium");
+  SslCtxPtr made(
+      SSL_CTX_new_ex(nullptr, properties, server ? TLS_server_method() : TLS_client_method()));
   must(made != nullptr, "SSL_CTX_new");
   SSL_CTX* const context = made.get();
   SSL_CTX_set_security_level(context, security_level);
@@ -65,14 +69,31 @@ Error refused(Fault fault, Side side, std::string why) {
   return {fault, side, false, "TLS error: " + why, {}};
 }
 
+namespace {
+
+Result<void> taken(bool good, const certs::KeyPair& pair, Side side, const char* who) {
+  if (good) return {};
+  return refused(Fault::tls_handshake, side,
+                 std::string(who) + " (subject \"" + pair.info().subject + "\")");
+}
+
+}  // namespace
+
 Result<void> set_certificate(SSL& ssl, const certs::KeyPair& pair, Side side, const char* who) {
   bool good =
       SSL_use_certificate(&ssl, pair.leaf()) == 1 && SSL_use_PrivateKey(&ssl, pair.key()) == 1;
   for (X509* certificate : pair.intermediates())
     good = good && SSL_add1_chain_cert(&ssl, certificate) == 1;
-  if (good) return {};
-  return refused(Fault::tls_handshake, side,
-                 std::string(who) + " (subject \"" + pair.info().subject + "\")");
+  return taken(good, pair, side, who);
+}
+
+Result<void> set_certificate(SSL_CTX& context, const certs::KeyPair& pair, Side side,
+                             const char* who) {
+  bool good = SSL_CTX_use_certificate(&context, pair.leaf()) == 1 &&
+              SSL_CTX_use_PrivateKey(&context, pair.key()) == 1;
+  for (X509* certificate : pair.intermediates())
+    good = good && SSL_CTX_add1_chain_cert(&context, certificate) == 1;
+  return taken(good, pair, side, who);
 }
 
 namespace {

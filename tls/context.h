@@ -28,6 +28,8 @@ Error refused(Fault fault, Side side, std::string why);
 
 // `who`: "client certificate", for the message.
 Result<void> set_certificate(SSL& ssl, const certs::KeyPair& pair, Side side, const char* who);
+Result<void> set_certificate(SSL_CTX& context, const certs::KeyPair& pair, Side side,
+                             const char* who);
 
 // As TLS and OpenSSL number them: 0x0301 to 0x0304.
 constexpr int number_of(Version version) { return 0x0301 + static_cast<int>(version); }

@@ -120,12 +120,13 @@ Result<void> set_client_verification(SSL& ssl, const ServerSettings& settings) {
   return refused(Fault::tls_handshake, Side::downstream, "CA");
 }
 
-// Of two of one kind the first: an SSL holds one of each.
-Result<void> set_certificates(SSL& ssl, const PreparedServer& server) {
+// On an SSL, or on the context of many. Of two of one kind the first: it holds one of each.
+template <class Holder>
+Result<void> set_certificates(Holder& holder, const PreparedServer& server) {
   const auto& pairs = server.settings().certificates;
-  auto set = set_certificate(ssl, *pairs[0], Side::downstream, "certificate");
+  auto set = set_certificate(holder, *pairs[0], Side::downstream, "certificate");
   if (!set || !server.kinds_differ()) return set;
-  return set_certificate(ssl, *pairs[1], Side::downstream, "second certificate");
+  return set_certificate(holder, *pairs[1], Side::downstream, "second certificate");
 }
 
 }  // namespace
@@ -147,6 +148,14 @@ ServerContext::ServerContext(ServerKind kind)
 
 ServerContext::~ServerContext() = default;
 
+Result<std::unique_ptr<ServerContext>> ServerContext::showing(ServerKind kind,
+                                                              PreparedServerPtr shown) {
+  auto made = std::make_unique<ServerContext>(kind);
+  if (auto set = set_certificates(*made->context_, *shown); !set) return set.error();
+  made->shown_ = std::move(shown);
+  return made;
+}
+
 Result<SslPtr> ServerContext::open(PreparedServerPtr server, std::string_view hello) {
   SslPtr ssl(SSL_new(context_.get()));
   if (!ssl) return refused(Fault::tls_handshake, Side::downstream, "SSL_new");
@@ -158,7 +167,10 @@ Result<SslPtr> ServerContext::open(PreparedServerPtr server, std::string_view he
   if (auto set = set_session_context(*ssl, *server); !set) return set.error();
   if (auto set = set_client_verification(*ssl, settings); !set) return set.error();
   // Before parameters may lower the security level: our own certificates are held to the context's.
-  if (auto set = set_certificates(*ssl, *server); !set) return set.error();
+  if (server != shown_) {
+    if (shown_) SSL_certs_clear(ssl.get());
+    if (auto set = set_certificates(*ssl, *server); !set) return set.error();
+  }
   if (auto set = set_parameters(*ssl, settings, Side::downstream); !set) return set.error();
   handshake.server = std::move(server);
   connection.ticket_due = true;

@@ -9,6 +9,8 @@
 namespace sallyport::proxy {
 namespace {
 
+constexpr std::size_t contexts_of_their_own = 16;  // the first servers of a worker: 320 KiB
+
 using Certificates = std::vector<std::shared_ptr<const certs::KeyPair>>;
 using Roots = std::shared_ptr<const certs::TrustStore>;
 
@@ -106,13 +108,13 @@ Result<tls::PreparedServerPtr> prepare(const mesh::GatewayChain& chain, Certific
 
 }  // namespace
 
-Result<tls::PreparedServerPtr> GatewayTls::server_for(const mesh::GatewayChain& chain) {
+Result<GatewayTls::Ready*> GatewayTls::ready_for(const mesh::GatewayChain& chain) {
   if (const auto& vault = vault_.get(); vault != seen_) {
     seen_ = vault;
     generation_++;
   }
   auto& known = ready_[chain.tls.get()];
-  if (known.server && known.generation == generation_) return known.server;
+  if (known.server && known.generation == generation_) return &known;
   auto certificates = certificates_of(chain, *seen_);
   if (!certificates) return certificates.error();
   auto roots = roots_of(chain, *seen_);
@@ -126,17 +128,29 @@ Result<tls::PreparedServerPtr> GatewayTls::server_for(const mesh::GatewayChain& 
       return error;
     }
     known.server = std::move(*made);
+    known.context.reset();
   }
   known.tls = chain.tls;
   known.generation = generation_;
-  return known.server;
+  return &known;
+}
+
+Result<void> GatewayTls::give_context(Ready& ready) {
+  if (ready.context || ready_.size() > contexts_of_their_own) return {};
+  auto made = tls::ServerContext::showing(tls::ServerKind::gateway, ready.server);
+  if (!made) return made.error();
+  ready.context = std::move(*made);
+  return {};
 }
 
 Result<tls::SslPtr> GatewayTls::open(const mesh::GatewayChain& chain, std::string_view hello) {
-  auto server = server_for(chain);
-  if (!server) return server.error();
-  if (!context_) context_ = std::make_unique<tls::ServerContext>(tls::ServerKind::gateway);
-  return context_->open(std::move(*server), hello);
+  const auto ready = ready_for(chain);
+  if (!ready) return ready.error();
+  auto& [tls, generation, server, context] = **ready;
+  if (auto given = give_context(**ready); !given) return given.error();
+  if (context) return context->open(server, hello);
+  if (!shared_) shared_ = std::make_unique<tls::ServerContext>(tls::ServerKind::gateway);
+  return shared_->open(server, hello);
 }
 
 void GatewayTls::keep_only(const mesh::GatewayPorts& ports) {

@@ -30,13 +30,15 @@ private:
     mesh::TlsTerminationPtr tls;  // held, so that no other gets its address
     uint64_t generation = 0;      // of the vault that it was looked up in last
     tls::PreparedServerPtr server;
+    std::unique_ptr<tls::ServerContext> context;  // its own, showing `server`; null: the shared one
   };
-  Result<tls::PreparedServerPtr> server_for(const mesh::GatewayChain& chain);
+  Result<Ready*> ready_for(const mesh::GatewayChain& chain);
+  Result<void> give_context(Ready& ready);
 
   Published<certs::Vault>::Reader vault_;
   std::shared_ptr<const certs::Vault> seen_;
-  uint64_t generation_ = 0;                      // counts what was seen
-  std::unique_ptr<tls::ServerContext> context_;  // made for the first connection
+  uint64_t generation_ = 0;                     // counts what was seen
+  std::unique_ptr<tls::ServerContext> shared_;  // made for the first connection of those
   std::unordered_map<const mesh::TlsTermination*, Ready> ready_;
 };
 

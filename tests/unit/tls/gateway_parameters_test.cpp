@@ -199,7 +199,7 @@ TEST(GatewayServer, IsNeverAnonymousHoweverOldItsClients) {
                                    "ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0"}) {
     auto ssl = meeting.client_context.open(client_of(Version::tls_1_2), nullptr).value();
     ASSERT_EQ(SSL_set_cipher_list(ssl.get(), suites), 1);
-    Pair pair(std::move(ssl), meeting.server_context.open(meeting.server, "").value());
+    Pair pair(std::move(ssl), meeting.server_context->open(meeting.server, "").value());
     EXPECT_FALSE(pair.handshake()) << suites;
     EXPECT_NE(failure_of(*pair.server, Side::downstream).context.find("NO_SHARED_CIPHER"),
               std::string::npos);
@@ -257,10 +257,27 @@ TEST(TwoCertificates, OfTwoKindsTheClientGetsTheOneThatItCanVerify) {
 
     auto ssl = meeting.client_context.open(client_of(Version::tls_1_3), nullptr).value();
     ASSERT_EQ(SSL_set1_sigalgs_list(ssl.get(), "RSA-PSS+SHA256:RSA+SHA256"), 1);
-    Pair pair(std::move(ssl), meeting.server_context.open(meeting.server, "").value());
+    Pair pair(std::move(ssl), meeting.server_context->open(meeting.server, "").value());
     ASSERT_TRUE(pair.handshake());
     EXPECT_EQ(shown(pair), "rsa");
   }
+}
+
+TEST(ServerContext, ShowsTheCertificatesOfAnotherServerInPlaceOfThoseInIt) {
+  Meeting meeting(serving({rsa(), ecdsa()}), ServerKind::gateway);
+  for (const auto& [pair, name] : {std::pair(rsa(), "rsa"), std::pair(ecdsa(), "ecdsa")}) {
+    meeting.server = prepared(serving({pair}));
+    meeting.slot = SessionSlot();
+    EXPECT_EQ(shown(*meeting.meet(client_of(Version::tls_1_3))), name);
+  }
+}
+
+TEST(ServerContext, OfAServerWhoseCertificateOpenSslRefusesIsNotMade) {
+  auto weak = root().issue({});
+  weak.chain_pem = signed_with_sha1(weak, root());
+  const auto made = ServerContext::showing(ServerKind::gateway, prepared(serving({weak})));
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().fault, Fault::tls_handshake);
 }
 
 TEST(TwoCertificates, EachGoesOutWithItsOwnChain) {

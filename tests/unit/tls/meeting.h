@@ -14,19 +14,27 @@ inline PreparedServerPtr prepared(ServerSettings settings) {
   return made.value();
 }
 
+// A gateway's context shows its server's certificates, the mesh's takes those of each connection.
+inline std::unique_ptr<ServerContext> context_of(ServerKind kind, const PreparedServerPtr& server) {
+  if (kind == ServerKind::mesh) return std::make_unique<ServerContext>(kind);
+  auto made = ServerContext::showing(kind, server);
+  EXPECT_TRUE(made) << made.error().context;
+  return std::move(made.value());
+}
+
 // Sessions of one meeting are offered at the next.
 struct Meeting {
-  ServerContext server_context;
   ClientContext client_context;
   SessionSlot slot;
   PreparedServerPtr server;
+  std::unique_ptr<ServerContext> server_context;
 
   Meeting(const ServerSettings& settings, ServerKind kind)
-      : server_context(kind), server(prepared(settings)) {}
+      : server(prepared(settings)), server_context(context_of(kind, server)) {}
 
   std::unique_ptr<Pair> meet(const ClientSettings& client) {
     auto pair = std::make_unique<Pair>(client_context.open(client, &slot).value(),
-                                       server_context.open(server, "").value());
+                                       server_context->open(server, "").value());
     finish(*pair);
     return pair;
   }

@@ -158,7 +158,7 @@ TEST(MeshServer, ReadsWhatWasReadOfTheClientBefore) {
   const std::string hello = pair.wire.to_server;
   ASSERT_FALSE(hello.empty());
   pair.wire.to_server.clear();
-  pair.server = meeting.server_context.open(meeting.server, hello).value();
+  pair.server = meeting.server_context->open(meeting.server, hello).value();
   attach(*pair.server, pair.wire.server);
   EXPECT_TRUE(pair.handshake());
 }
@@ -179,7 +179,7 @@ TEST(MeshServer, ATicketOfOneWorkerIsGoodOnAnother) {
   one.meet(client);
   other.server = one.server;
   Pair pair(one.client_context.open(client, &one.slot).value(),
-            other.server_context.open(other.server, "").value());
+            other.server_context->open(other.server, "").value());
   ASSERT_TRUE(pair.handshake());
   EXPECT_TRUE(session_reused(*pair.server));
 }
@@ -214,7 +214,7 @@ TEST(MeshServer, OneTicketGoesOutWithTheFirstAnswerAndNoneBefore) {
   MeshMeeting meeting;
   const auto client = client_with(pair_of(workload({"spiffe://cluster.local/ns/a/sa/sleep"})));
   Pair pair(meeting.client_context.open(client, &meeting.slot).value(),
-            meeting.server_context.open(meeting.server, "").value());
+            meeting.server_context->open(meeting.server, "").value());
   ASSERT_TRUE(pair.handshake());
   EXPECT_TRUE(pair.wire.to_client.empty());
   char bytes[] = "answer";
