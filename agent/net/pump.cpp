@@ -55,6 +55,8 @@ IoStep Pump::fill() {
   begin_ = 0;
   end_ = static_cast<uint32_t>(step.bytes);
   bulk_ = end_ == Buffers::size;
+  // All there is before an end that was seen: both go on as one packet.
+  if (!bulk_ && from_.ended && from_.ssl() == nullptr) to_.end_follows = true;
   return step;
 }
 

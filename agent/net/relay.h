@@ -19,6 +19,7 @@ struct RelayEnd {
   std::optional<Error> error;  // unset: both sides ended cleanly. Side says who failed.
 };
 
+// The caller closes both afterwards: the end of the direction that ends last goes on with that.
 // `idle`: with no byte in either direction for that long the relay ends with Fault::timed_out.
 Task<RelayEnd> relay(Stream& client, Stream& upstream, RelayCounts& counts,
                      std::chrono::milliseconds idle);

@@ -2,6 +2,8 @@
 #include "agent/net/relay.h"
 
 #include <gtest/gtest.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
 
 #include "agent/net/combine.h"
@@ -104,6 +106,31 @@ TEST(Relay, AHalfCloseIsPassedOnAndTheOtherDirectionGoesOn) {
   run_all(r.loop);
   EXPECT_TRUE(r.over);
   EXPECT_FALSE(r.end.error);
+}
+
+uint32_t segments_received(const Stream& stream) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  EXPECT_EQ(getsockopt(stream.fd(), IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+  return info.tcpi_segs_in;
+}
+
+TEST(Relay, TheLastBytesBeforeAnEndThatIsKnownTakeItAlong) {
+  for (const bool upstream : {true, false}) {
+    Relayed r;
+    run(r.loop, sleep_for(r.loop, 1ms));
+    Stream& from = upstream ? r.server : r.client;
+    Stream& to = upstream ? r.client : r.server;
+    const uint32_t before = segments_received(to);
+    iovec bye{const_cast<char*>("bye"), 3};
+    ASSERT_EQ(from.try_write({&bye, 1}).bytes, 3);
+    from.shutdown_write();
+    std::string got;
+    run(r.loop, read_all_into(to, got));
+    EXPECT_EQ(got, "bye");
+    EXPECT_EQ(segments_received(to) - before, 1u);
+    EXPECT_FALSE(r.over) << "the other direction goes on";
+  }
 }
 
 TEST(Relay, WhoStartsToTalkDoesNotMatter) {

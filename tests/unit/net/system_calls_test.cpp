@@ -83,6 +83,9 @@ int pipe2(int* ends, int flags) noexcept {
   sallyport::net::allocated += malloc_usable_size(block);
   return block;
 }
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return operator new(size);
+}
 [[gnu::noinline]] void operator delete(void* block) noexcept {
   sallyport::net::allocated -= malloc_usable_size(block);
   std::free(block);

@@ -202,6 +202,8 @@ TEST_F(TlsStream, ASilentPeerTimesOut) {
 
 Task<void> relay_it(Stream& one, Stream& other, RelayCounts& counts, RelayEnd& end) {
   end = co_await relay(one, other, counts, 1h);
+  one.close();  // The end of the later direction goes on with this alone.
+  other.close();
 }
 
 TEST_F(TlsStream, ARelayBetweenPlainAndTlsCarriesBulkBothWays) {

@@ -1,21 +1,6 @@
 // The steady state of a pooled connection makes no call to the allocator of ours.
-#include <cstdlib>
-#include <new>
-
+#include "tests/support/count_allocations.h"
 #include "tests/unit/upstream/fixture.h"
-
-namespace {
-thread_local std::size_t allocations = 0;  // of this thread: the servers have their own
-}
-
-// Not inlined: g++ would take free() of what operator new gave for a mistake.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* block = std::malloc(size)) return block;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
-[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { std::free(block); }
 
 namespace sallyport::upstream {
 namespace {
@@ -25,13 +10,13 @@ protected:
   void expect_none(const mesh::ClusterPtr& to, const Need& need) {
     upstreams->give_back(acquired(to, need));
     upstreams->give_back(upstreams->take_idle(*to, need));
-    const auto before = allocations;
+    const auto before = test::allocations;
     for (int i = 0; i < 100; ++i) {
       auto connection = upstreams->take_idle(*to, need);
       ASSERT_TRUE(connection);
       upstreams->give_back(std::move(connection));
     }
-    EXPECT_EQ(allocations, before);
+    EXPECT_EQ(test::allocations, before);
   }
 };
 
