@@ -2,26 +2,25 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
+#include <cstring>
 
 namespace sallyport::http {
 namespace {
 
-constexpr auto hex_pairs = [] {
-  constexpr char digits[] = "0123456789abcdef";
-  std::array<std::array<char, 2>, 256> pairs{};
-  for (std::size_t i = 0; i < 256; i++) pairs[i] = {digits[i >> 4], digits[i & 15]};
-  return pairs;
-}();
-
-char* put_bytes(char* to, uint64_t value, int bytes) {  // the lowest `bytes`, highest first
-  for (int i = bytes - 1; i >= 0; i--) {
-    const auto& pair = hex_pairs[(value >> (8 * i)) & 0xff];
-    *to++ = pair[0];
-    *to++ = pair[1];
-  }
-  return to;
+// The eight hexadecimal digits of `value` at once, a byte each: an id a request was 1.6 % of a
+// gateway's instructions digit by digit.
+void put_digits(char* to, uint32_t value) {
+  uint64_t digits = value;
+  digits = (digits | digits << 16) & 0x0000ffff0000ffff;
+  digits = (digits | digits << 8) & 0x00ff00ff00ff00ff;
+  digits = (digits | digits << 4) & 0x0f0f0f0f0f0f0f0f;
+  const uint64_t letters = ((digits + 0x0606060606060606) >> 4) & 0x0101010101010101;  // above 9
+  digits += 0x3030303030303030 + letters * ('a' - '0' - 10);
+  digits = std::endian::native == std::endian::little ? __builtin_bswap64(digits) : digits;
+  std::memcpy(to, &digits, sizeof digits);
 }
 
 }  // namespace
@@ -52,15 +51,18 @@ uint64_t RequestIds::next() {
 char* RequestIds::write(char* to) {
   const uint64_t high = (next() & ~0xf000ull) | 0x4000;                // version 4
   const uint64_t low = (next() & ~(0b11ull << 62)) | (0b10ull << 62);  // RFC 9562's variant
-  to = put_bytes(to, high >> 32, 4);
-  *to++ = '-';
-  to = put_bytes(to, high >> 16, 2);
-  *to++ = '-';
-  to = put_bytes(to, high, 2);
-  *to++ = '-';
-  to = put_bytes(to, low >> 48, 2);
-  *to++ = '-';
-  return put_bytes(to, low, 6);
+  std::array<char, 32> digits;
+  put_digits(digits.data(), static_cast<uint32_t>(high >> 32));
+  put_digits(digits.data() + 8, static_cast<uint32_t>(high));
+  put_digits(digits.data() + 16, static_cast<uint32_t>(low >> 32));
+  put_digits(digits.data() + 24, static_cast<uint32_t>(low));
+  const char* from = digits.data();
+  for (const std::size_t group : {8, 4, 4, 4}) {
+    to = std::copy_n(from, group, to);
+    *to++ = '-';
+    from += group;
+  }
+  return std::copy_n(from, 12, to);
 }
 
 }  // namespace sallyport::http

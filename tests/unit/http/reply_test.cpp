@@ -86,6 +86,15 @@ TEST(RequestIds, AreVersion4Uuids) {
   }
 }
 
+// The numbers are those of the generator's reference code for this state: 41943041, 58720359,
+// 3588806011781223, 3591011842654386.
+TEST(RequestIds, AreTheGeneratorsBitsAsDigits) {
+  RequestIds ids({1, 2, 3, 4});
+  std::string text(2 * RequestIds::size, '\0');
+  ids.write(ids.write(text.data()));
+  EXPECT_EQ(text, "00000000-0280-4001-8000-000003800067000cc000-0380-4067-800c-c201994400b2");
+}
+
 TEST(RequestIds, DifferWithinAndBetweenWorkers) {
   std::set<std::string> seen;
   for (int worker = 0; worker < 20; worker++) {
