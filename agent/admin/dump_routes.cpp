@@ -184,7 +184,9 @@ void dump_table(JsonWriter& json, const mesh::RouteTable& table) {
     json.field("name", table.name);
     json.array("virtual_hosts", [&] {
       for (const auto& [key, domains] : hosts) dump_virtual_host(json, *key.second, domains);
-      if (table.fallback) dump_virtual_host(json, *table.fallback, {"*"});
+      // istiod has "blackhole" only where there is nothing else; a host that is not listed is 404.
+      if (table.fallback && (hosts.empty() || !table.fallback->routes.empty()))
+        dump_virtual_host(json, *table.fallback, {"*"});
     });
   });
 }

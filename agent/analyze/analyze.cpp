@@ -74,9 +74,14 @@ private:
 
 }  // namespace
 
-std::vector<Finding> analyze(const World& world, int64_t now) {
+std::vector<Finding> analyze(const World& world, int64_t now,
+                             const std::vector<istio::Finding>& of_proxies) {
   Checks checks(world, now);
   for (const auto check : all_checks) check(checks);
+  for (const auto& finding : of_proxies) {
+    const bool error = finding.severity == istio::Severity::error;
+    checks.add(error ? "SLP0901" : "SLP0902", finding, finding.reason);
+  }
   auto out = checks.take();
   const Silenced silenced(world);
   std::erase_if(out, [&](const Finding& finding) { return silenced.has(finding); });

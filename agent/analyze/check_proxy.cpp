@@ -60,6 +60,8 @@ bool Told::is_known(const istio::Finding& finding, const istio::Proxy& proxy) co
   if (lacks_only_its_address(checks_.world, finding)) return true;
   const bool coded = !code_in(finding.reason).empty();
   if (!coded && finding.reason.starts_with("IST")) return true;
+  // No analyzer looks into these; they hold for proxies of every kind.
+  if (finding.kind == "Telemetry") return checks_.has_about(finding);
   if (proxy.type == istio::Proxy::Type::sidecar)
     return finding.namespace_name != proxy.namespace_name || (!coded && checks_.has_about(finding));
   // Of its servers a Gateway's proxy says things that no other analyzer does; what it says of other

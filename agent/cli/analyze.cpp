@@ -9,6 +9,7 @@
 #include "agent/cli/analyze_output.h"
 #include "agent/cli/command_line.h"
 #include "agent/cli/input.h"
+#include "agent/cli/mesh_config.h"
 #include "agent/cli/validation.h"
 
 namespace sallyport::cli {
@@ -75,12 +76,22 @@ Output output_of(const Flags& flags) {
                                   : Output::table;
 }
 
+// Expressions that no analyzer reads.
+std::vector<istio::Finding> expression_findings(const analyze::World& world) {
+  std::vector<istio::Finding> out;
+  for (const auto& telemetry : world.all<istio::Telemetry>()) {
+    for (auto& finding : log_filter_findings(*telemetry.value)) out.push_back(std::move(finding));
+    for (auto& finding : metric_tag_findings(*telemetry.value)) out.push_back(std::move(finding));
+  }
+  return out;
+}
+
 Result<std::vector<analyze::Finding>> run(const Flags& flags) {
   istio::MeshConfigResult mesh;
   if (!flags.mesh_config.empty()) {
     const auto text = read_input(flags.mesh_config);
     if (!text) return text.error();
-    mesh = istio::decode_mesh_config(*text, flags.mesh_config);
+    mesh = check_mesh_config(*text, flags.mesh_config);
     for (const auto& finding : mesh.findings) {
       if (finding.severity == istio::Severity::error) return Error{.context = finding.text()};
     }
@@ -93,7 +104,7 @@ Result<std::vector<analyze::Finding>> run(const Flags& flags) {
     sources.push_back({file.path, file.text});
   }
   const analyze::World world(sources, flags.mesh_config.empty() ? nullptr : &mesh.config);
-  auto found = analyze::analyze(world, std::time(nullptr));
+  auto found = analyze::analyze(world, std::time(nullptr), expression_findings(world));
   if (!flags.namespace_name.empty()) {
     std::erase_if(found, [&](const analyze::Finding& finding) {
       return finding.namespace_name != flags.namespace_name;

@@ -59,7 +59,7 @@ line)";
 struct ExplainFlags {
   std::string to, from, gateway, method = "GET", mesh_config, dialled, domain, admin,
                                  output = "text";
-  std::vector<std::string> paths, config, headers;
+  std::vector<std::string> paths, config, headers, alpn;
   IdentityFlags identity;
   WorkloadIdentityFlags workload;
   bool live = false;
@@ -81,6 +81,12 @@ void add_explain_options(CLI::App& app, ExplainFlags& f) {
                  "as a gateway's proxy gets it from a client: a pod or workload as of --from, "
                  "labels (istio=ingressgateway), or self")
       ->excludes("--from");
+  app.add_option(
+         "--alpn", f.alpn,
+         "protocols that the TLS client of a --gateway offers, NAME,...: istio is the mesh's, "
+         "which AUTO_PASSTHROUGH asks for")
+      ->delimiter(',')
+      ->needs("--gateway");
   app.add_option("-X,--method", f.method, "method of the request")->capture_default_str();
   app.add_option("-H,--header", f.headers, "\"Name: value\" of the request; may be repeated")
       ->allow_extra_args(false);
@@ -234,6 +240,7 @@ void tell_gateway(const TellInput& in, Told& told) {
   const auto any = *IpAddress::parse("0.0.0.0");
   const auto given = IpAddress::parse(in.flags.dialled);
   auto question = in.request.question_inside({given ? *given : any, in.url.port});
+  question.preface.alpn = in.flags.alpn;
   auto explained = mesh::explain_gateway(loaded.input, *loaded.snapshot, loaded.findings, question);
   explain_termination(explained, loaded.input, *loaded.vault, in.now);
   told.plan = std::move(explained.plan);

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "agent/cli/listening.h"
+#include "agent/istio/labels.h"
 #include "agent/net/listener.h"
 #include "agent/proxy/worker.h"
 
@@ -61,22 +62,26 @@ Result<int> same_socket(int fd) {
 }  // namespace
 
 struct GatewayListeners::State {
-  State(boost::asio::io_context& io, const std::vector<std::unique_ptr<proxy::Worker>>& all, Log to)
-      : workers(all), log(std::move(to)), timer(io) {}
+  State(boost::asio::io_context& io, const std::vector<std::unique_ptr<proxy::Worker>>& all,
+        const istio::Proxy& own, Log to)
+      : workers(all), proxy(own), log(std::move(to)), timer(io) {}
 
   Result<void> open(const SocketAddress& address);
   void follow_changes();
   void try_all();
   void close_unwanted();
+  void tell_of_nothing();
   void tell(const std::string& address, const std::string& problem);
   void await_next_try();
 
   const std::vector<std::unique_ptr<proxy::Worker>>& workers;
+  const istio::Proxy& proxy;
   Log log;
   boost::asio::steady_timer timer;
   Wanted wanted;
   std::map<std::string, Opened> opened;
   std::map<std::string, std::string> problems;  // by the address
+  bool told_of_nothing = false;
   bool stopped = false;
   std::shared_ptr<int> alive = std::make_shared<int>();
 };
@@ -95,6 +100,16 @@ Result<void> GatewayListeners::State::open(const SocketAddress& address) {
   }
   for (std::size_t i = 0; i < workers.size(); i++) workers[i]->listen(sockets[i], address);
   return {};
+}
+
+// Else a selector that is spelt wrong looks like a gateway that is well.
+void GatewayListeners::State::tell_of_nothing() {
+  const bool nothing = proxy.type == istio::Proxy::Type::router && wanted.empty();
+  if (nothing && !told_of_nothing)
+    log.warn("nothing is listened on: no server of a Gateway is for this pod (labels " +
+             (proxy.labels.empty() ? "none" : istio::text_of(proxy.labels)) + ", namespace " +
+             proxy.namespace_name + ")");
+  told_of_nothing = nothing;
 }
 
 void GatewayListeners::State::tell(const std::string& address, const std::string& problem) {
@@ -155,13 +170,14 @@ void GatewayListeners::State::await_next_try() {
 
 GatewayListeners::GatewayListeners(boost::asio::io_context& io,
                                    const std::vector<std::unique_ptr<proxy::Worker>>& workers,
-                                   Log log)
-    : state_(std::make_unique<State>(io, workers, std::move(log))) {}
+                                   const istio::Proxy& proxy, Log log)
+    : state_(std::make_unique<State>(io, workers, proxy, std::move(log))) {}
 GatewayListeners::~GatewayListeners() = default;
 
 void GatewayListeners::follow(const mesh::Snapshot& config) {
   if (state_->stopped) return;
   state_->wanted = addresses_in(config.gateway);
+  state_->tell_of_nothing();
   state_->timer.cancel();
   state_->try_all();  // first: a server that moves from every address to one is there all along
   state_->close_unwanted();

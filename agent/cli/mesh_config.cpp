@@ -161,7 +161,7 @@ std::vector<std::string> metric_warnings(const mesh::StandardMetricsConfig& metr
       for (const auto& tag : metric.tags) {
         const auto problem = tag.remove ? std::string() : observe::tag_problem(tag.expression);
         if (!problem.empty())
-          out.insert("metrics: label " + tag.name + ": " + problem + "; it stays as it is");
+          out.insert(tag.from + ".value: " + problem + "; the label stays as it is");
       }
     }
   }

@@ -53,7 +53,7 @@ public:
                  .check_mesh = check_log_format,
                  .info = [](const std::string& line) { log_info(line, Logger::config); }},
                 [](const std::string& line) { log_warning(line, Logger::config); }),
-        gateway_listeners_(io_, workers_,
+        gateway_listeners_(io_, workers_, options.proxy,
                            {.info = [](const std::string& line) { log_info(line); },
                             .warn = [](const std::string& line) { log_warning(line); }}),
         signals_(io_, SIGTERM, SIGINT),

@@ -181,7 +181,8 @@ void check_certificates(const ServerTls& tls, const CertificateFields& given, Fi
 ServerTls decode_server_tls(Fields& fields) {
   ServerTls tls;
   tls.line = fields.line();
-  tls.mode = static_cast<ServerTlsMode>(fields.choice("mode", server_modes).value_or(0));
+  const auto mode = fields.choice("mode", server_modes);
+  tls.mode = static_cast<ServerTlsMode>(mode.value_or(0));
   tls.https_redirect = fields.boolean("httpsRedirect").value_or(false);
   const CertificateFields given = read_certificates(fields);
   tls.certificates = given.list;
@@ -209,7 +210,9 @@ ServerTls decode_server_tls(Fields& fields) {
                 "no longer include compatible ciphers.");
   }
   check_pins(tls, fields);
-  check_certificates(tls, given, fields);
+  // What a mode that does not exist has to do with certificates can't be told.
+  const bool no_such_mode = !mode && !fields.text("mode").empty();
+  if (!no_such_mode) check_certificates(tls, given, fields);
   return tls;
 }
 

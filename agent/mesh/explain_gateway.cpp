@@ -181,6 +181,10 @@ void GatewayExplainer::server(const GatewayListener& listener, const GatewayPlan
   auto& step = words_.add("server", chain ? chain->name : "none takes it",
                           chain ? text_at(chain->from, chain->line) : "");
   if (plan.action == GatewayAction::refuse) return refused(listener, plan, step);
+  if (plan.action == GatewayAction::not_http) {
+    words_.out().refused = std::string(plan.why) + ": 400 (DPE)";
+    return;
+  }
   if (chain->tls) words_.add("server TLS", termination_text(*chain->tls));
 }
 

@@ -18,6 +18,10 @@ GatewayPlan refuse_chain(std::string_view why, const GatewayChainPtr* chain = nu
   return {GatewayAction::refuse, chain, why};
 }
 
+GatewayPlan answer_bad_request(std::string_view why, const GatewayChainPtr& chain) {
+  return {GatewayAction::not_http, &chain, why};
+}
+
 GatewayPlan plan_plaintext(const GatewayListener& listener, const GatewayHello& hello) {
   using sniff::Protocol;
   const GatewayChainPtr& chain = listener.plain;
@@ -29,7 +33,7 @@ GatewayPlan plan_plaintext(const GatewayListener& listener, const GatewayHello& 
   if (chain->refused) return refuse_chain(chain->refused->context, &chain);
   if (!chain->http) return {GatewayAction::tcp, &chain, "plaintext on a TCP server"};
   if (hello.protocol == Protocol::http2)
-    return refuse_chain("HTTP/2 is not read yet: this server speaks HTTP/1.1", &chain);
+    return answer_bad_request("HTTP/2 is not read yet: this server speaks HTTP/1.1", chain);
   return {GatewayAction::http, &chain, "plaintext on an HTTP server"};
 }
 
@@ -38,8 +42,11 @@ GatewayPlan plan_tls(const GatewayListener& listener, const GatewayHello& hello)
   if (!chain) {
     if (listener.plain && !listener.plain->http && !listener.plain->refused)
       return {GatewayAction::tcp, &listener.plain, "TLS as bytes on a TCP server"};
-    if (listener.plain && listener.by_sni.empty())
-      return refuse_chain("TLS on a port that serves plain HTTP", &listener.plain);
+    const bool closed = listener.plain && listener.plain->refused;
+    if (listener.plain && listener.by_sni.empty() && !closed)
+      return answer_bad_request("TLS on a port that serves plain HTTP", listener.plain);
+    if (closed && listener.by_sni.empty())
+      return refuse_chain(listener.plain->refused->context, &listener.plain);
     return refuse_chain(hello.sni.empty()
                             ? "TLS without an SNI, and no server takes that"
                             : "no server of this port has the SNI that was asked for");

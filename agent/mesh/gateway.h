@@ -90,6 +90,7 @@ enum class GatewayAction : uint8_t {
   terminate,  // TLS, then after_tls() decides
   http,       // plaintext
   tcp,        // bytes as they are
+  not_http,   // something else on a plain HTTP server: answered 400, flag DPE
   refuse,     // no filter chain: closed, flag NR
 };
 struct GatewayPlan {

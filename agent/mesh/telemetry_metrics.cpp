@@ -25,6 +25,13 @@ bool is_of_grpc_messages(IstioMetric metric) {
          metric == IstioMetric::grpc_response_messages;
 }
 
+// "Telemetry default/t (rules.yaml:21): spec.metrics[0].overrides[0]"
+std::string override_text(const Telemetry& telemetry, const istio::Metrics& entry,
+                          std::size_t index) {
+  return text_at(telemetry.metadata.ref, entry.line) + ": " + metrics_field(telemetry, entry) +
+         ".overrides[" + std::to_string(index) + "]";
+}
+
 class MetricsCompiler {
 public:
   MetricsCompiler(const CompileInput& input, std::vector<istio::Finding>& findings)
@@ -39,8 +46,9 @@ private:
   bool names_prometheus(const MetricProviders& names) const;
   void check(const Telemetry& telemetry, const istio::Metrics& entry);
   void check_override(const Telemetry& telemetry, const istio::Metrics& entry, std::size_t index);
-  void apply(const istio::MetricsOverride& override);
-  void apply(const istio::MetricsOverride& override, MetricsOfSide& side);
+  // `from`: of the override, as MetricTag has it.
+  void apply(const istio::MetricsOverride& override, const std::string& from);
+  void apply(const istio::MetricsOverride& override, const std::string& from, MetricsOfSide& side);
   void warn(const Telemetry& telemetry, const istio::Metrics& entry, const std::string& field,
             std::string reason);
 
@@ -94,7 +102,8 @@ void MetricsCompiler::check(const Telemetry& telemetry, const istio::Metrics& en
   for (std::size_t i = 0; i < entry.overrides.size(); i++) check_override(telemetry, entry, i);
 }
 
-void MetricsCompiler::apply(const istio::MetricsOverride& override, MetricsOfSide& side) {
+void MetricsCompiler::apply(const istio::MetricsOverride& override, const std::string& from,
+                            MetricsOfSide& side) {
   const bool of_all = override.custom_metric.empty() && override.metric == IstioMetric::all;
   if (of_all && override.disabled.value_or(false)) {
     side.enabled = false;
@@ -108,7 +117,7 @@ void MetricsCompiler::apply(const istio::MetricsOverride& override, MetricsOfSid
     auto& metric = side.metrics[i];
     if (override.disabled) metric.disabled = *override.disabled;
     for (const auto& tag : override.tags) {
-      MetricTag made{tag.name, tag.remove, tag.expression};
+      MetricTag made{tag.name, tag.remove, tag.expression, from + ".tagOverrides." + tag.name};
       const auto at =
           std::lower_bound(metric.tags.begin(), metric.tags.end(), made,
                            [](const MetricTag& a, const MetricTag& b) { return a.name < b.name; });
@@ -120,9 +129,9 @@ void MetricsCompiler::apply(const istio::MetricsOverride& override, MetricsOfSid
   }
 }
 
-void MetricsCompiler::apply(const istio::MetricsOverride& override) {
-  if (override.mode != WorkloadMode::server) apply(override, out_.client);
-  if (override.mode != WorkloadMode::client) apply(override, out_.server);
+void MetricsCompiler::apply(const istio::MetricsOverride& override, const std::string& from) {
+  if (override.mode != WorkloadMode::server) apply(override, from, out_.client);
+  if (override.mode != WorkloadMode::client) apply(override, from, out_.server);
 }
 
 std::shared_ptr<const StandardMetricsConfig> MetricsCompiler::run() {
@@ -144,7 +153,8 @@ std::shared_ptr<const StandardMetricsConfig> MetricsCompiler::run() {
       if (!entry.providers.empty()) parents = entry.providers;
       if (!names_prometheus(parents)) continue;
       if (entry.reporting_interval) out_.reporting_interval = *entry.reporting_interval;
-      for (const auto& override : entry.overrides) apply(override);
+      for (std::size_t i = 0; i < entry.overrides.size(); i++)
+        apply(entry.overrides[i], override_text(*telemetry, entry, i));
     }
   }
   return std::make_shared<const StandardMetricsConfig>(std::move(out_));

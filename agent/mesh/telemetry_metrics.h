@@ -21,7 +21,11 @@ struct MetricTag {
   std::string name;
   bool remove = false;
   std::string expression;
-  bool operator==(const MetricTag&) const = default;
+  std::string from = {};  // the field with resource, file and line, for messages
+  // Whoever moves it to another line has changed nothing.
+  bool operator==(const MetricTag& other) const {
+    return name == other.name && remove == other.remove && expression == other.expression;
+  }
 };
 struct MetricSettings {
   bool disabled = false;

@@ -23,6 +23,7 @@ constexpr EnvoySeries envoy_series[] = {
     {"envoy_http_downstream_rq_total", Type::counter, &M::downstream_rq_total},
     {"envoy_http_downstream_rq_active", Type::gauge, &M::downstream_rq_active},
     {"envoy_http_no_route", Type::counter, &M::no_route},
+    {"envoy_listener_no_filter_chain_match", Type::counter, &M::no_filter_chain_match},
     {"envoy_cluster_upstream_cx_total", Type::counter, &M::upstream_cx_total},
     {"envoy_cluster_upstream_cx_active", Type::gauge, &M::upstream_cx_active},
     {"envoy_cluster_upstream_cx_connect_fail", Type::counter, &M::upstream_cx_connect_fail},

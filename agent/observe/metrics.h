@@ -24,7 +24,8 @@ struct WorkerMetrics {
   Counter rbac_allowed, rbac_denied, rbac_shadow_denied;
   Counter mirrored, mirrored_failed;
   Counter dns_queries, dns_failures;
-  Counter no_route, blackholed, passthrough, loops_refused, descriptors_starved, protocol_errors;
+  Counter no_route, no_filter_chain_match, blackholed, passthrough, loops_refused,
+      descriptors_starved, protocol_errors;
   SeriesStore series;                          // Istio's standard metrics: see standard_metrics.h
   void count_end(const AccessRecord& record);  // classes, bytes
 };

@@ -124,8 +124,12 @@ private:
 
   void follow(const mesh::RequestPlan& plan, mesh::Delivery delivery);
   std::optional<Refusal> check_upgrade();
-  void describe_inbound();             // inbound_request.cpp
-  std::optional<Refusal> authorize();  // inbound_request.cpp
+  Refusal malformed(int status, std::string_view details, std::string_view why);
+  Refusal not_http();
+  // inbound_request.cpp
+  void describe_connection();
+  void describe_sender();
+  std::optional<Refusal> authorize();
   // gateway_request.cpp
   void describe_edge();
   void describe_forwarded_for();

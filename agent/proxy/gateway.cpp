@@ -21,7 +21,6 @@ struct GatewayWay {
   GatewayAction action = GatewayAction::refuse;
   mesh::GatewayChainPtr chain;  // null: none took it
   std::string why;              // of a refusal
-  bool plain_error = false;     // TLS or HTTP/2 where plain HTTP is served
   TcpPlan tcp;
   bool over = false;  // logged already, or nothing to log; nothing to do
 };
@@ -49,12 +48,12 @@ Expected expect_at(Worker& worker, const Client& client) {
 }
 
 void log_no_chain(Worker& worker, const Client& client, const GatewayWay& way, int64_t start_us) {
-  worker.metrics().no_route.add();
+  worker.metrics().no_filter_chain_match.add();
   log_refusal(worker, {.client = client,
                        .cluster = "-",
                        .sni = client.inbound->sni,
-                       .flags = way.plain_error ? observe::DPE : observe::NR,
-                       .details = way.plain_error ? "http1.codec_error" : "filter_chain_not_found",
+                       .flags = observe::NR,
+                       .details = "filter_chain_not_found",
                        .downstream_failure_reason = way.why,
                        .start_us = start_us});
 }
@@ -83,7 +82,7 @@ GatewayWay decide_gateway(Worker& worker, Client& client, FirstBytes& first,
   side.terms = chain.tls;
   side.mesh_only = chain.mesh_only;
   if (chain.refused) way.why = reason_of(*chain.refused);
-  way.plain_error = plan.action == GatewayAction::refuse && chain.http && !chain.tls;
+  if (plan.action == GatewayAction::not_http) side.not_http = plan.why;
   if (plan.action != GatewayAction::tcp) return way;
   const bool as_expected = opened && first.preface.protocol == sniff::Protocol::opaque &&
                            mesh::leads_to(*chain.tcp, *opened);
@@ -117,6 +116,7 @@ net::Task<bool> read_proxy_protocol(Worker& worker, Client& client, int64_t star
   log_refusal(worker, {.client = client,
                        .cluster = "-",
                        .flags = observe::DPE,
+                       .termination_details = why,
                        .downstream_failure_reason = why,
                        .start_us = start_us});
   client.stream.abort();
@@ -210,6 +210,7 @@ net::Task<void> serve_gateway(net::Stream accepted, Worker& worker) {
   }
   switch (way.action) {
     case GatewayAction::http:
+    case GatewayAction::not_http:
       co_return worker.loop().spawn(serve_http(std::move(client), worker));
     case GatewayAction::tcp:
       co_return serve_bytes(std::move(client), worker, way, start_us);

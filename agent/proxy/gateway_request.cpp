@@ -100,11 +100,12 @@ std::optional<Refusal> Exchange::route_gateway() {
                                  .head = &seen(),
                                  .random = worker_.random()};
   const auto plan = mesh::decide_gateway_request(**chain, facts, came_by_https());
+  // What a policy denies has a route and a cluster in log and metrics, as Envoy's has.
+  if (plan.route && !plan.to_https) follow(plan, mesh::delivery_of(*plan.route, nullptr));
   if (auto denied = authorize()) return denied;
   if (plan.to_https) return redirect_to_https();
   if (!plan.route)
     return Refusal{.status = 404, .flags = observe::NR, .details = "route_not_found", .body = {}};
-  follow(plan, mesh::delivery_of(*plan.route, nullptr));
   return std::nullopt;
 }
 

@@ -82,7 +82,7 @@ net::Task<InboundWay> choose_inbound_way(Worker& worker, Client& client, int64_t
 
 // No filter chain takes it: reset, as Envoy does, with the policy that closed it.
 void refuse(Worker& worker, Client& client, const InboundWay& way, int64_t start_us) {
-  worker.metrics().no_route.add();
+  worker.metrics().no_filter_chain_match.add();
   const auto& mode = port_of(worker, client).mutual_tls;
   std::string why(way.why);
   // Envoy has no words for a broken one: said in the log's own.

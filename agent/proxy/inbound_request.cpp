@@ -1,5 +1,6 @@
 // Exchange, of what enters the pod: the one route to the application, and AuthorizationPolicy.
 #include "agent/mesh/decide.h"
+#include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/log_facts.h"
 #include "agent/proxy/reason.h"
@@ -7,16 +8,23 @@
 
 namespace sallyport::proxy {
 
-// What the log says of the connection that a request came on.
-void Exchange::describe_inbound() {
+// What the log says of the connection that a request came on, also of one that can't be read.
+void Exchange::describe_connection() {
+  record_.start_us = wall_clock_us();
+  record_.downstream_local = client_.dialled();
+  record_.downstream_remote = record_.downstream_direct_remote = client_.stream.peer();
+  record_.connection_id = client_.id;
+  record_.protocol = "HTTP/1.1";
   if (!client_.inbound) return;
   record_.sni = client_.inbound->sni;
   keep_side(record_, client_);
-  if (client_.of_gateway())
-    describe_edge();
-  else if (client_.inbound->mutual_tls)
-    record_.scheme = "https";
   keep_downstream_tls(worker_.log(), record_, client_.stream.ssl());
+}
+
+// Of a request that was read.
+void Exchange::describe_sender() {
+  if (client_.of_gateway()) return describe_edge();
+  if (client_.inbound && client_.inbound->mutual_tls) record_.scheme = "https";
 }
 
 // Decided on the newest snapshot.
@@ -24,7 +32,6 @@ std::optional<Refusal> Exchange::route_inbound() {
   const auto& config = *worker_.snapshot();
   const auto& port = mesh::inbound_port(config.inbound, client_.destination.port());
   if (port.mutual_tls.refused) {
-    worker_.metrics().no_route.add();
     denied_by_ = reason_of(*port.mutual_tls.refused);
     return Refusal{.status = 403,
                    .flags = observe::NR,

@@ -53,14 +53,8 @@ Refusal Exchange::failed_connect() const {
 }
 
 Refusal Exchange::failed_answer(Answered answered) {
-  if (answered == Answered::body_malformed) {
-    worker_.metrics().protocol_errors.add();
-    return {.status = 400,
-            .flags = observe::DPE,
-            .details = "http1.codec_error",
-            .body = "malformed request: chunk framing",
-            .close = true};
-  }
+  if (answered == Answered::body_malformed)
+    return malformed(400, "http1.codec_error", "chunk framing");
   if (answered == Answered::body_stalled)
     return {.status = 408,
             .flags = observe::SI,

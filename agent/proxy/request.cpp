@@ -1,8 +1,8 @@
 // Exchange, first part: reading the request's head and deciding what becomes of it.
+#include "agent/http/local_reply.h"
 #include "agent/http/message/normalize.h"
 #include "agent/mesh/decide.h"
 #include "agent/mesh/request_overrides.h"
-#include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/worker.h"
 
@@ -11,6 +11,7 @@ namespace sallyport::proxy {
 using http::Parse;
 
 Parse Exchange::take_head() {
+  if (client_.inbound && !client_.inbound->not_http.empty()) return Parse::bad;
   if (!client_.inbox.empty()) {
     const auto parsed = http::parse_request(client_.inbox.bytes(), request_);
     if (parsed != Parse::more) return parsed;
@@ -50,12 +51,31 @@ bool Exchange::normalize_path() {
   return http::normalize_path(request_, client_.inbox.front(), rules);
 }
 
+// Outsiders learn as much as Envoy tells them, this pod's application what it did wrong.
+Refusal Exchange::malformed(int status, std::string_view details, std::string_view why) {
+  worker_.metrics().protocol_errors.add();
+  std::string body(http::reason_phrase(status));
+  if (status == 400 && !client_.of_gateway()) (body = "malformed request: ") += why;
+  return {.status = status,
+          .flags = observe::DPE,
+          .details = details,
+          .body = std::move(body),
+          .close = true};
+}
+
+// TLS or HTTP/2 on a server of plain HTTP: nothing of it was read.
+Refusal Exchange::not_http() {
+  request_.count = 0;
+  request_.minor = 1;
+  const auto why = client_.inbound->not_http;
+  record_.termination_details = record_.downstream_failure_reason = why;
+  return malformed(400, "http1.codec_error", why);
+}
+
 // What can't be read is refused, and the connection with it (hardening.md).
 std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
   started_ = true;
-  record_.start_us = wall_clock_us();
-  record_.downstream_local = client_.dialled();
-  record_.downstream_remote = record_.downstream_direct_remote = client_.stream.peer();
+  describe_connection();
   worker_.metrics().downstream_rq_total.add();
   worker_.metrics().downstream_rq_active.add();
   if (parsed == Parse::more) {
@@ -66,20 +86,12 @@ std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
                    .body = {},
                    .close = true};
   }
-  if (parsed == Parse::bad || !normalize_path()) {
-    worker_.metrics().protocol_errors.add();
-    const std::string body = request_.refuse_status == 400
-                                 ? std::string("malformed request: ") + request_.refuse_reason
-                                 : "";
-    return Refusal{.status = request_.refuse_status,
-                   .flags = observe::DPE,
-                   .details = request_.refuse_reason,
-                   .body = body,
-                   .close = true};
-  }
+  if (client_.inbound && !client_.inbound->not_http.empty()) return not_http();
+  if (parsed == Parse::bad || !normalize_path())
+    return malformed(request_.refuse_status, request_.refuse_reason, request_.refuse_reason);
   record_.method = request_.method();
   record_.path = request_.origin_path();
-  record_.protocol = request_.minor ? "HTTP/1.1" : "HTTP/1.0";
+  if (request_.minor == 0) record_.protocol = "HTTP/1.0";
   record_.authority = request_.authority();
   record_.user_agent = request_.value_at(request_.user_agent);
   record_.forwarded_for = request_.value_at(request_.forwarded_for);
@@ -90,8 +102,7 @@ std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
     worker_.request_ids().write(request_id_);
     record_.request_id = {request_id_, sizeof request_id_};
   }
-  record_.connection_id = client_.id;
-  describe_inbound();
+  describe_sender();
   // For what is answered here; what goes upstream is kept as it goes out (send_request).
   worker_.log().keep_request(record_, std::string_view(request_.base, request_.size));
   return std::nullopt;
@@ -106,12 +117,7 @@ std::optional<Refusal> Exchange::check_upgrade() {
     return Refusal{
         .status = 403, .flags = observe::no_flag, .details = "upgrade_failed", .body = {}};
   if (!upgrade_ || !(request_.chunked || request_.length > 0)) return std::nullopt;
-  worker_.metrics().protocol_errors.add();
-  return Refusal{.status = 400,
-                 .flags = observe::DPE,
-                 .details = "http1.codec_error",
-                 .body = "malformed request: an upgrade with a body",
-                 .close = true};
+  return malformed(400, "http1.codec_error", "an upgrade with a body");
 }
 
 std::optional<Refusal> Exchange::route() {
@@ -172,12 +178,7 @@ std::optional<Refusal> Exchange::take_body_at_hand() {
   at_hand_ = behind.substr(0, body_.eat(behind));
   if (body_.over()) record_.request_us = 0;
   if (!body_.bad()) return std::nullopt;
-  worker_.metrics().protocol_errors.add();
-  return Refusal{.status = 400,
-                 .flags = observe::DPE,
-                 .details = "http1.codec_error",
-                 .body = "malformed request: chunk framing",
-                 .close = true};
+  return malformed(400, "http1.codec_error", "chunk framing");
 }
 
 }  // namespace sallyport::proxy

@@ -236,6 +236,18 @@ for line in sys.stdin:
   EXPECT_TRUE(said.starts_with("200 True\n503 ")) << said;
 }
 
+TEST_F(GatewayLive, AGatewayThatNoGatewaySelectsSaysWhatItIs) {
+  up("ingress-http");
+  find_pod();
+  EXPECT_FALSE(has(gateway_log(), "nothing is listened on"));
+  auto rules = text_of_file("deploy/samples/ingress-http/rules.yaml");
+  const std::string selector = "istio: ingressgateway";
+  ASSERT_TRUE(has(rules, selector));
+  apply("rules.yaml", rules.replace(rules.find(selector), selector.size(), "istio: ingress"));
+  EXPECT_TRUE(gateway_logged("nothing is listened on: no server of a Gateway is for this pod"));
+  EXPECT_TRUE(has(gateway_log(), "istio=ingressgateway")) << gateway_log();
+}
+
 TEST_F(GatewayLive, AGatewayWithPortsThatCantBeHadHarmsNobody) {
   up("ingress-http", {{"greedy.yaml",
                        "apiVersion: networking.istio.io/v1\nkind: Gateway\n"

@@ -188,6 +188,19 @@ TEST(Telemetries, OfOneNamespaceOrPodAreNamedWithIstiosWords) {
             "\"app=x\"\n");
 }
 
+TEST(Telemetries, WhatHasNoEffectIsNamedWhateverPodsThereAre) {
+  const auto custom =
+      telemetry("a", "{metrics: [{overrides: [{match: {customMetric: mine}, disabled: true}]}]}");
+  const std::string worlds[] = {"", pod("{app: x}"),
+                                gateway("gw", server("http", "number: 80, protocol: HTTP", "'*'"))};
+  for (const std::string& more : worlds) {
+    EXPECT_EQ(told(more + custom, "SLP0902"),
+              "Telemetry a.default spec.metrics[0].overrides[0].match.customMetric: has no effect: "
+              "there are Istio's standard metrics only\n")
+        << more;
+  }
+}
+
 TEST(Telemetries, WithoutAProviderAreSaidToBeIgnored) {
   const auto empty = telemetry("a", "{accessLogging: [{}]}");
   EXPECT_TRUE(has(told(empty, "IST0157"),

@@ -57,6 +57,28 @@ TEST_F(Analyze, AFindingIsIstioctlsLineWithFieldAndCureBelow) {
                 "a typing error), or add the ServiceEntry\n");
 }
 
+TEST_F(Analyze, ExpressionsOfTelemetryThatCantBeReadAreNamed) {
+  const auto path = file("telemetry.yaml", R"(apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: t}
+spec:
+  accessLogging:
+  - filter: {expression: "response.code >>= 400"}
+  metrics:
+  - overrides:
+    - tagOverrides: {x: {value: "request.host ++ 1"}}
+)");
+  const auto outcome = run_command(run_analyze, {path});
+  EXPECT_EQ(outcome.exit_code, 79);
+  const std::string line = "Error [SLP0901] (Telemetry t.default " + path;
+  EXPECT_TRUE(has(outcome.output, line + ":6) column 16: ")) << outcome.output;
+  EXPECT_TRUE(has(outcome.output, "at spec.accessLogging[0].filter.expression; "))
+      << outcome.output;
+  EXPECT_TRUE(has(outcome.output, line + ":8) ")) << outcome.output;
+  EXPECT_TRUE(has(outcome.output, "at spec.metrics[0].overrides[0].tagOverrides.x.value; "))
+      << outcome.output;
+}
+
 TEST_F(Analyze, ANamespaceMayBeAskedForAsIstioctlHasIt) {
   const auto path = file("lost.yaml", lost);
   for (const std::vector<std::string>& words :

@@ -104,6 +104,38 @@ TEST_F(ExplainAtGateway, TheProxyIsAPodOrHasLabelsOrIsTheOneAsGiven) {
   EXPECT_TRUE(has(nobody.errors, "--gateway: no pod or workload is called back")) << nobody.errors;
 }
 
+TEST_F(ExplainAtGateway, AutoPassthroughTakesTheMeshesClientsOnly) {
+  write("auto.yaml", R"(apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: east, namespace: default}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 15443, name: tls, protocol: TLS}
+    hosts: ["*.local"]
+    tls: {mode: AUTO_PASSTHROUGH}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default}
+spec:
+  clusterIP: 10.0.0.9
+  ports: [{port: 80, name: http}]
+)");
+  const auto as = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--to", "https://outbound_.80_._.web.default.svc.cluster.local:15443",
+                             "--gateway", "istio=ingressgateway", directory_.string()});
+    return run_command(run_explain, more);
+  };
+  const auto outsider = as({});
+  EXPECT_EQ(outsider.exit_code, 1);
+  EXPECT_TRUE(has(outsider.output, "mutual TLS of the mesh only, by its ALPN")) << outsider.output;
+  const auto member = as({"--alpn", "istio-peer-exchange,istio"});
+  EXPECT_TRUE(has(member.output, "outbound_.80_._.web.default.svc.cluster.local"))
+      << member.output << member.errors;
+  EXPECT_FALSE(has(member.output, "by its ALPN")) << member.output;
+}
+
 TEST_F(ExplainAtGateway, WithoutItsSecretTheHandshakeFails) {
   std::filesystem::remove(directory_ / "secret.yaml");
   const auto told = ask("istio=ingressgateway");

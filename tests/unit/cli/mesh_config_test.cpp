@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "agent/cli/validation.h"
+#include "agent/mesh/compile.h"
+#include "agent/mesh/telemetry_metrics.h"
 
 namespace sallyport::cli {
 namespace {
@@ -92,6 +94,27 @@ TEST(AccessLogs, BecomeTheLogsSettings) {
                                                .filter = "true",
                                                .client = true,
                                                .server = false}));
+}
+
+// A tag is of each metric that it changes, and told once.
+TEST(StandardMetrics, ATagThatCanNotBeReadIsNamedWithItsTelemetry) {
+  mesh::CompileInput input;
+  input.proxy.namespace_name = "foo";
+  const char* yaml =
+      "apiVersion: telemetry.istio.io/v1\n"
+      "kind: Telemetry\n"
+      "metadata: {name: tags, namespace: foo}\n"
+      "spec:\n"
+      "  metrics:\n"
+      "  - overrides:\n"
+      "    - tagOverrides: {mine: {value: 'request.nothing'}, good: {value: request.host}}\n";
+  for (auto& resource : istio::decode(yaml, "t.yaml").resources)
+    input.resources.push_back(std::make_shared<const istio::Resource>(std::move(resource)));
+  std::vector<istio::Finding> none;
+  EXPECT_EQ(metric_warnings(*mesh::standard_metrics(input, none)),
+            std::vector<std::string>{
+                "Telemetry foo/tags (t.yaml:6): spec.metrics[0].overrides[0].tagOverrides.mine"
+                ".value: ?; the label stays as it is"});
 }
 
 }  // namespace

@@ -21,6 +21,8 @@ spec:
   - {port: {number: 8443, name: passed, protocol: TLS}, hosts: [p.test], tls: {mode: PASSTHROUGH}}
   - {port: {number: 8443, name: closed, protocol: HTTPS}, hosts: [c.test],
      tls: {mode: SIMPLE, credentialName: elsewhere/c}}
+  - {port: {number: 8444, name: unused, protocol: HTTPS}, hosts: [u.test],
+     tls: {mode: SIMPLE, credentialName: a}}
   - {port: {number: 9000, name: tcp, protocol: TCP}, hosts: ['*']}
 ---
 apiVersion: networking.istio.io/v1
@@ -69,6 +71,7 @@ TEST_F(GatewayViews, AListenersChainsAreItsSnisWithTheirRoutesAndClusters) {
             "0.0.0.0   8443 SNI: a.test Route: https.8443.https.gw.default\n"
             "0.0.0.0   8443 SNI: p.test Cluster: outbound|80||web.test\n"
             "0.0.0.0   8443 SNI: c.test Closed\n"
+            "0.0.0.0   8444 SNI: u.test Route: https.8444.unused.gw.default\n"
             "0.0.0.0   9000 ALL         Cluster: outbound|80||web.test\n"
             "\nhttps.8443.closed.gw.default is closed: credentialName 'elsewhere/c' names a Secret "
             "of another namespace than the proxy's (default)\n");
@@ -78,9 +81,18 @@ TEST_F(GatewayViews, RoutesHaveTheNamesOfTheirServers) {
   ProxyConfigQuery query;
   query.name = "http.8080";
   EXPECT_EQ(shown(view_routes, query),
-            "NAME          VHOST NAME         DOMAINS     MATCH     VIRTUAL SERVICE\n"
-            "http.8080     a.test:8080        a.test      /api*     v.default\n"
-            "http.8080     blackhole:8080     *           /*        404\n");
+            "NAME          VHOST NAME      DOMAINS     MATCH     VIRTUAL SERVICE\n"
+            "http.8080     a.test:8080     a.test      /api*     v.default\n");
+}
+
+// As istiod: a table without hosts is one virtual host that answers 404.
+TEST_F(GatewayViews, ATableWithNothingElseIsABlackhole) {
+  ProxyConfigQuery query;
+  query.name = "https.8444.unused.gw.default";
+  EXPECT_EQ(shown(view_routes, query),
+            "NAME                             VHOST NAME         DOMAINS     MATCH     VIRTUAL "
+            "SERVICE\n"
+            "https.8444.unused.gw.default     blackhole:8444     *           /*        404\n");
 }
 
 TEST_F(GatewayViews, SecretsOfServersAreListedWithTheirState) {

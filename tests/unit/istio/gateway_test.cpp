@@ -218,6 +218,10 @@ const Case refused[] = {
       "5: spec.servers[0].tls.caCertificates: ISTIO_MUTUAL TLS cannot have associated CA bundle",
       "5: spec.servers[0].tls.credentialName: ISTIO_MUTUAL TLS cannot have associated "
       "credentialName"}},
+    {"a mode that does not exist",
+     server("{mode: SIMPEL, credentialName: c}"),
+     {"5: spec.servers[0].tls.mode: unsupported value \"SIMPEL\", supported: PASSTHROUGH, SIMPLE, "
+      "MUTUAL, AUTO_PASSTHROUGH, ISTIO_MUTUAL, OPTIONAL_MUTUAL"}},
     {"a hash that is none",
      server("{mode: MUTUAL, credentialName: c, verifyCertificateSpki: [abc], "
             "verifyCertificateHash: [xyz]}"),

@@ -226,11 +226,13 @@ TEST(GatewaySni, WhatNoServerHasIsClosed) {
   EXPECT_EQ(world.decided(world.plaintext(443)), "-: refuse: plain HTTP on a port that serves TLS");
 }
 
-TEST(GatewaySni, TlsToAPortOfPlainHttpIsNamed) {
+TEST(GatewaySni, WhatIsNoHttpOnAPortOfPlainHttpIsAnsweredAndNamed) {
   GatewayWorld world;
   world.add(gateway({http_server("a.com")})).compile();
   EXPECT_EQ(world.decided(world.tls(80, "a.com")),
-            "http.80: refuse: TLS on a port that serves plain HTTP");
+            "http.80: not HTTP: TLS on a port that serves plain HTTP");
+  EXPECT_EQ(world.decided(world.plaintext(80, sniff::Protocol::http2)),
+            "http.80: not HTTP: HTTP/2 is not read yet: this server speaks HTTP/1.1");
 }
 
 TEST(GatewaySni, ServersHaveTheirOwnRoutes) {

@@ -30,11 +30,13 @@ public:
   // "CHAIN: what is done": "https.443.https.gw.default: terminate"; "-: refuse: why" without a
   // chain.
   std::string decided(const GatewayPlan& plan) const {
-    constexpr const char* words[] = {"terminate", "http", "tcp", "refuse"};
+    constexpr const char* words[] = {"terminate", "http", "tcp", "not HTTP", "refuse"};
     std::string out = plan.chain ? (*plan.chain)->name : "-";
     out += std::string(": ") + words[static_cast<int>(plan.action)];
     if (plan.action == GatewayAction::tcp) out += " to " + (*plan.chain)->tcp->cluster->name;
-    if (plan.action == GatewayAction::refuse) out += ": " + std::string(plan.why);
+    const bool refused =
+        plan.action == GatewayAction::refuse || plan.action == GatewayAction::not_http;
+    if (refused) out += ": " + std::string(plan.why);
     return out;
   }
   // What becomes of a request on a chain: the cluster, or the status.

@@ -423,6 +423,13 @@ TEST_F(GatewayPolicy, AuthorizationPoliciesHoldAtTheGateway) {
   client.send(request("a.com", "", "/admin"));
   EXPECT_TRUE(client.read_head().starts_with("HTTP/1.1 403 Forbidden\r\n"));
   EXPECT_EQ(client.read_until("denied"), "RBAC: access denied");
+  client.close();
+  const auto log = log_text();
+  EXPECT_TRUE(
+      has(log, " 403 - rbac_access_denied_matched_policy[ns[default]-policy[deny]-rule[0]]"))
+      << log;
+  EXPECT_TRUE(has(log, " \"-\" outbound|" + std::to_string(dialled_port()) + "||app.test "))
+      << "where it would have gone, as Envoy has it: " << log;
 }
 
 }  // namespace
