@@ -114,7 +114,8 @@ TEST(StandardMetrics, ATagThatCanNotBeReadIsNamedWithItsTelemetry) {
   EXPECT_EQ(metric_warnings(*mesh::standard_metrics(input, none)),
             std::vector<std::string>{
                 "Telemetry foo/tags (t.yaml:6): spec.metrics[0].overrides[0].tagOverrides.mine"
-                ".value: ?; the label stays as it is"});
+                ".value: column 1: \"request.nothing\" is not a known attribute; did you mean "
+                "\"request.path\"?; the label stays as it is"});
 }
 
 }  // namespace
