@@ -167,8 +167,7 @@ Result<SslPtr> ServerContext::open(PreparedServerPtr server, std::string_view he
   if (auto set = set_session_context(*ssl, *server); !set) return set.error();
   if (auto set = set_client_verification(*ssl, settings); !set) return set.error();
   // Before parameters may lower the security level: our own certificates are held to the context's.
-  if (server != shown_) {
-    if (shown_) SSL_certs_clear(ssl.get());
+  if (!shown_) {
     if (auto set = set_certificates(*ssl, *server); !set) return set.error();
   }
   if (auto set = set_parameters(*ssl, settings, Side::downstream); !set) return set.error();

@@ -72,7 +72,7 @@ const OSSL_ALGORITHM* query(void*, int operation, int* no_store) {
                                             {0, nullptr}};
   // Both names, as the default provider has them: they have to stand for one algorithm.
   static const char* const names = "X25519:1.3.101.110";
-  static const char* const properties = "provider=sallyport";
+  static const char* const properties = "provider=sallyport,sallyport.x25519=yes";
   static const OSSL_ALGORITHM key_algorithms[] = {{names, properties, key_functions(), nullptr},
                                                   {nullptr, nullptr, nullptr, nullptr}};
   static const OSSL_ALGORITHM exchange_algorithms[] = {{names, properties, exchanges, nullptr},
@@ -131,7 +131,9 @@ OSSL_PROVIDER* load() {
 
 const char* x25519_properties() {
   static OSSL_PROVIDER* const loaded = x25519::load();
-  return loaded ? "?provider=sallyport" : nullptr;
+  // By a name of its own: "?provider=" would take the place of an installation's "provider=". Names
+  // without a dot are OpenSSL's.
+  return loaded ? "?sallyport.x25519=yes" : nullptr;
 }
 
 }  // namespace sallyport::tls

@@ -9,7 +9,7 @@ namespace sallyport::tls {
 
 // The property query with which an SSL_CTX (SSL_CTX_new_ex) takes what the provider has from it,
 // and the rest from where it came before. Loads the provider at the first call. An installation
-// whose default properties ask for more (fips=yes) goes on with OpenSSL's.
+// whose default properties ask for more (fips=yes, provider=fips) goes on with what they name.
 //
 // Returns nullptr when OpenSSL refuses the provider, which is a defect of the installation.
 const char* x25519_properties();

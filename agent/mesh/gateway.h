@@ -96,7 +96,7 @@ enum class GatewayAction : uint8_t {
 struct GatewayPlan {
   GatewayAction action = GatewayAction::refuse;
   const GatewayChainPtr* chain = nullptr;  // null: none matched; lives as long as the listener
-  std::string_view why;                    // for the log and explain; a constant
+  std::string_view why;                    // for the log and explain; a constant, or of the chain
 };
 // Whether bytes have to be seen before decide_gateway can tell.
 bool must_sniff(const GatewayListener& listener);

@@ -56,7 +56,7 @@ IoStep Pump::fill() {
   end_ = static_cast<uint32_t>(step.bytes);
   bulk_ = end_ == Buffers::size;
   // All there is before an end that was seen: both go on as one packet.
-  if (!bulk_ && from_.ended && from_.ssl() == nullptr) to_.end_follows = true;
+  if (!bulk_ && from_.ended && from_.ssl() == nullptr && !from_.is_broken()) to_.end_follows = true;
   return step;
 }
 

@@ -1,5 +1,6 @@
 #include "agent/net/socket.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -148,6 +149,11 @@ void Socket::trim() {
 void Socket::shutdown_write() {
   close_notify();
   ::shutdown(fd, SHUT_WR);
+}
+
+bool Socket::is_broken() const {
+  pollfd about{fd, 0, 0};
+  return poll(&about, 1, 0) != 0 && (about.revents & POLLERR) != 0;
 }
 
 Error Socket::failure(Side side) const {

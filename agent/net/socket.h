@@ -37,8 +37,9 @@ public:
   void drop_tls() { ssl_.reset(); }
   SSL* ssl() const { return ssl_.get(); }
   void shutdown_write();
-  void close_notify();  // says goodbye if that makes sense; never waits
-  void trim();          // gives back what OpenSSL holds for an idle connection
+  void close_notify();     // says goodbye if that makes sense; never waits
+  void trim();             // gives back what OpenSSL holds for an idle connection
+  bool is_broken() const;  // the kernel knows an error, of which a read tells behind what it has
   Error failure(Side side) const;
 
   void wait(Op& op, Want want);  // until an attempt is worth making

@@ -44,7 +44,8 @@ struct InboundSide {
   // Of the chain that took it: how TLS was ended, null: it wasn't; and whether by AUTO_PASSTHROUGH.
   mesh::TlsTerminationPtr terms = {};
   bool mesh_only = false;
-  std::string_view not_http = {};  // what the client speaks instead of HTTP; a constant
+  bool speaks_http = true;           // of a connection to an HTTP server
+  std::string instead_of_http = {};  // what it speaks, for the log
   // What the PROXY protocol says that the client dialled; set where Client::told_source is.
   SocketAddress told_destination = {};
 };

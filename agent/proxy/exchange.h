@@ -125,9 +125,11 @@ private:
   void follow(const mesh::RequestPlan& plan, mesh::Delivery delivery);
   std::optional<Refusal> check_upgrade();
   Refusal malformed(int status, std::string_view details, std::string_view why);
-  Refusal not_http();
-  // inbound_request.cpp
+  bool speaks_http() const;
+  Refusal refuse_other_protocol();
   void describe_connection();
+  // inbound_request.cpp
+  void describe_inbound();
   void describe_sender();
   std::optional<Refusal> authorize();
   // gateway_request.cpp

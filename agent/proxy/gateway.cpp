@@ -49,11 +49,14 @@ Expected expect_at(Worker& worker, const Client& client) {
 
 void log_no_chain(Worker& worker, const Client& client, const GatewayWay& way, int64_t start_us) {
   worker.metrics().no_filter_chain_match.add();
+  const bool broken = way.chain && way.chain->refused;
   log_refusal(worker, {.client = client,
                        .cluster = "-",
                        .sni = client.inbound->sni,
                        .flags = observe::NR,
                        .details = "filter_chain_not_found",
+                       // Envoy has no words for a broken one: said in the log's own.
+                       .termination_details = broken ? std::string_view(way.why) : "",
                        .downstream_failure_reason = way.why,
                        .start_us = start_us});
 }
@@ -82,7 +85,8 @@ GatewayWay decide_gateway(Worker& worker, Client& client, FirstBytes& first,
   side.terms = chain.tls;
   side.mesh_only = chain.mesh_only;
   if (chain.refused) way.why = reason_of(*chain.refused);
-  if (plan.action == GatewayAction::not_http) side.not_http = plan.why;
+  side.speaks_http = plan.action != GatewayAction::not_http;
+  if (!side.speaks_http) side.instead_of_http = plan.why;
   if (plan.action != GatewayAction::tcp) return way;
   const bool as_expected = opened && first.preface.protocol == sniff::Protocol::opaque &&
                            mesh::leads_to(*chain.tcp, *opened);

@@ -128,6 +128,7 @@ Result<GatewayTls::Ready*> GatewayTls::ready_for(const mesh::GatewayChain& chain
       return error;
     }
     known.server = std::move(*made);
+    if (known.context) contexts_--;  // give_context() makes one of the new server in its place
     known.context.reset();
   }
   known.tls = chain.tls;
@@ -136,28 +137,33 @@ Result<GatewayTls::Ready*> GatewayTls::ready_for(const mesh::GatewayChain& chain
 }
 
 Result<void> GatewayTls::give_context(Ready& ready) {
-  if (ready.context || ready_.size() > contexts_of_their_own) return {};
+  if (ready.context || contexts_ == contexts_of_their_own) return {};
   auto made = tls::ServerContext::showing(tls::ServerKind::gateway, ready.server);
   if (!made) return made.error();
   ready.context = std::move(*made);
+  contexts_++;
   return {};
 }
 
 Result<tls::SslPtr> GatewayTls::open(const mesh::GatewayChain& chain, std::string_view hello) {
   const auto ready = ready_for(chain);
   if (!ready) return ready.error();
-  auto& [tls, generation, server, context] = **ready;
-  if (auto given = give_context(**ready); !given) return given.error();
-  if (context) return context->open(server, hello);
+  Ready& known = **ready;
+  if (auto given = give_context(known); !given) return given.error();
+  if (known.context) return known.context->open(known.server, hello);
   if (!shared_) shared_ = std::make_unique<tls::ServerContext>(tls::ServerKind::gateway);
-  return shared_->open(server, hello);
+  return shared_->open(known.server, hello);
 }
 
 void GatewayTls::keep_only(const mesh::GatewayPorts& ports) {
   std::unordered_set<const mesh::TlsTermination*> listed;
   mesh::each_chain(ports,
                    [&](const mesh::GatewayChainPtr& chain) { listed.insert(chain->tls.get()); });
-  std::erase_if(ready_, [&](const auto& entry) { return !listed.contains(entry.first); });
+  std::erase_if(ready_, [&](const auto& entry) {
+    const bool gone = !listed.contains(entry.first);
+    if (gone && entry.second.context) contexts_--;
+    return gone;
+  });
 }
 
 }  // namespace sallyport::proxy

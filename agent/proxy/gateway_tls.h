@@ -39,6 +39,7 @@ private:
   std::shared_ptr<const certs::Vault> seen_;
   uint64_t generation_ = 0;                     // counts what was seen
   std::unique_ptr<tls::ServerContext> shared_;  // made for the first connection of those
+  std::size_t contexts_ = 0;                    // how many of ready_ have their own
   std::unordered_map<const mesh::TlsTermination*, Ready> ready_;
 };
 

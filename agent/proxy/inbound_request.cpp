@@ -1,6 +1,5 @@
 // Exchange, of what enters the pod: the one route to the application, and AuthorizationPolicy.
 #include "agent/mesh/decide.h"
-#include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/log_facts.h"
 #include "agent/proxy/reason.h"
@@ -8,14 +7,8 @@
 
 namespace sallyport::proxy {
 
-// What the log says of the connection that a request came on, also of one that can't be read.
-void Exchange::describe_connection() {
-  record_.start_us = wall_clock_us();
-  record_.downstream_local = client_.dialled();
-  record_.downstream_remote = record_.downstream_direct_remote = client_.stream.peer();
-  record_.connection_id = client_.id;
-  record_.protocol = "HTTP/1.1";
-  if (!client_.inbound) return;
+// Of a connection that came in.
+void Exchange::describe_inbound() {
   record_.sni = client_.inbound->sni;
   keep_side(record_, client_);
   keep_downstream_tls(worker_.log(), record_, client_.stream.ssl());

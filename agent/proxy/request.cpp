@@ -3,6 +3,7 @@
 #include "agent/http/message/normalize.h"
 #include "agent/mesh/decide.h"
 #include "agent/mesh/request_overrides.h"
+#include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/worker.h"
 
@@ -11,7 +12,7 @@ namespace sallyport::proxy {
 using http::Parse;
 
 Parse Exchange::take_head() {
-  if (client_.inbound && !client_.inbound->not_http.empty()) return Parse::bad;
+  if (!speaks_http()) return Parse::bad;  // Nothing of it is parsed.
   if (!client_.inbox.empty()) {
     const auto parsed = http::parse_request(client_.inbox.bytes(), request_);
     if (parsed != Parse::more) return parsed;
@@ -51,9 +52,13 @@ bool Exchange::normalize_path() {
   return http::normalize_path(request_, client_.inbox.front(), rules);
 }
 
-// Outsiders learn as much as Envoy tells them, this pod's application what it did wrong.
+bool Exchange::speaks_http() const { return !client_.inbound || client_.inbound->speaks_http; }
+
+// Outsiders learn as much as Envoy tells them, this pod's application what it did wrong; the log
+// has it in each case.
 Refusal Exchange::malformed(int status, std::string_view details, std::string_view why) {
   worker_.metrics().protocol_errors.add();
+  if (why != details) record_.termination_details = why;
   std::string body(http::reason_phrase(status));
   if (status == 400 && !client_.of_gateway()) (body = "malformed request: ") += why;
   return {.status = status,
@@ -63,13 +68,24 @@ Refusal Exchange::malformed(int status, std::string_view details, std::string_vi
           .close = true};
 }
 
-// TLS or HTTP/2 on a server of plain HTTP: nothing of it was read.
-Refusal Exchange::not_http() {
+// TLS or HTTP/2 on a server of plain HTTP.
+Refusal Exchange::refuse_other_protocol() {
   request_.count = 0;
   request_.minor = 1;
-  const auto why = client_.inbound->not_http;
-  record_.termination_details = record_.downstream_failure_reason = why;
+  const std::string& why = client_.inbound->instead_of_http;
+  record_.downstream_failure_reason = why;
   return malformed(400, "http1.codec_error", why);
+}
+
+// What the log says of the connection that a request came on, also of one that can't be read.
+void Exchange::describe_connection() {
+  record_.start_us = wall_clock_us();
+  record_.downstream_local = client_.dialled();
+  record_.downstream_remote = client_.source();
+  record_.downstream_direct_remote = client_.stream.peer();
+  record_.connection_id = client_.id;
+  record_.protocol = "HTTP/1.1";
+  if (client_.inbound) describe_inbound();
 }
 
 // What can't be read is refused, and the connection with it (hardening.md).
@@ -86,7 +102,7 @@ std::optional<Refusal> Exchange::refuse_head(Parse parsed) {
                    .body = {},
                    .close = true};
   }
-  if (client_.inbound && !client_.inbound->not_http.empty()) return not_http();
+  if (!speaks_http()) return refuse_other_protocol();
   if (parsed == Parse::bad || !normalize_path())
     return malformed(request_.refuse_status, request_.refuse_reason, request_.refuse_reason);
   record_.method = request_.method();

@@ -22,10 +22,12 @@ struct Relayed {
   RelayEnd end;
   bool over = false;
 
+  static constexpr std::chrono::milliseconds nobody_relays{0};
+
   explicit Relayed(std::chrono::milliseconds idle = 1h) {
     std::tie(client, one) = tcp_pair(loop);
     std::tie(other, server) = tcp_pair(loop);
-    loop.spawn(relay_it(*this, idle));
+    if (idle != nobody_relays) loop.spawn(relay_it(*this, idle));
   }
   ~Relayed() { client.close(), server.close(); }
   static Task<void> relay_it(Relayed& r, std::chrono::milliseconds idle) {
@@ -131,6 +133,28 @@ TEST(Relay, TheLastBytesBeforeAnEndThatIsKnownTakeItAlong) {
     EXPECT_EQ(segments_received(to) - before, 1u);
     EXPECT_FALSE(r.over) << "the other direction goes on";
   }
+}
+
+Task<void> relay_and_reset(Relayed& r, bool& over) {
+  r.end = co_await relay(r.one, r.other, r.counts, 1h);
+  if (r.end.error) r.one.abort();
+  r.one.close();
+  r.other.close();
+  over = true;
+}
+
+// Bytes that wait for their end would be lost with a reset in its place.
+TEST(Relay, WhatCameBeforeAResetIsPassedOnBeforeIt) {
+  Relayed r(Relayed::nobody_relays);
+  r.loop.spawn(relay_and_reset(r, r.over));
+  run(r.loop, sleep_for(r.loop, 1ms));
+  iovec bye{const_cast<char*>("bye"), 3};
+  ASSERT_EQ(r.server.try_write({&bye, 1}).bytes, 3);
+  r.server.abort();
+  std::string got;
+  run(r.loop, read_all_into(r.client, got));
+  EXPECT_EQ(got, "bye");
+  EXPECT_TRUE(r.end.error);
 }
 
 TEST(Relay, WhoStartsToTalkDoesNotMatter) {

@@ -20,7 +20,7 @@ protected:
   static constexpr const char* default_with_reasons =
       "%REQ(:METHOD)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% "
       "[%CONNECTION_TERMINATION_DETAILS%] [%DOWNSTREAM_TRANSPORT_FAILURE_REASON%] "
-      "%REQUESTED_SERVER_NAME%\n";
+      "%DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME%\n";
 };
 
 bool is_bad_request(const std::string& answer) {
@@ -64,6 +64,34 @@ TEST_F(GatewayRefusals, AMalformedRequestIsNotExplainedToOutsiders) {
       answer_to("GET / HTTP/1.1\r\nHost: a.com\r\nX: " + std::string(70'000, 'x') + "\r\n\r\n");
   EXPECT_TRUE(large.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n")) << large;
   EXPECT_TRUE(large.ends_with("\r\n\r\nRequest Header Fields Too Large")) << large;
+}
+
+TEST_F(GatewayRefusals, TheLogSaysWhatOutsidersAreNotTold) {
+  serve(server("HTTP", "a.com"), behind("a.com", http_to_app()));
+  answer_to("POST / HTTP/1.1\r\nHost: a.com\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n");
+  const auto log = log_text();
+  EXPECT_TRUE(has(log, "POST HTTP/1.1 400 DPE http1.codec_error [chunk_framing]")) << log;
+}
+
+TEST_F(GatewayRefusals, AClientBehindALoadBalancerIsLoggedByTheAddressThatIsTold) {
+  istio::MeshConfig mesh;
+  mesh.default_config.gateway_topology.proxy_protocol = true;
+  serve(server("HTTP", "a.com"), behind("a.com", http_to_app()), mesh);
+  const std::string header = "PROXY TCP4 203.0.113.7 198.51.100.1 4711 80\r\n";
+  answer_to(header + sniff::hello_for("a.com"));
+  answer_to(header + "G(T / HTTP/1.1\r\nHost: a.com\r\n\r\n");
+  const auto log = log_text();
+  EXPECT_TRUE(has(log, "] 203.0.113.7:4711 a.com\n")) << log;
+  EXPECT_TRUE(has(log, "] 203.0.113.7:4711 -\n")) << log;
+}
+
+TEST_F(GatewayRefusals, AServerThatAGatewayClosesIsNamedWithItsReason) {
+  serve(server("HTTPS", "a.com", "mode: SIMPLE, credentialName: elsewhere/a"),
+        behind("a.com", http_to_app()));
+  auto client = connect_by_tls("a.com");
+  EXPECT_FALSE(client.handshake());
+  const auto log = log_text();
+  EXPECT_TRUE(has(log, " 0 NR filter_chain_not_found [credentialName_'elsewhere/a'")) << log;
 }
 
 TEST_F(GatewayRefusals, AMalformedRequestOverTlsKeepsItsServerNameInTheLog) {

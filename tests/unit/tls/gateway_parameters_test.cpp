@@ -263,15 +263,6 @@ TEST(TwoCertificates, OfTwoKindsTheClientGetsTheOneThatItCanVerify) {
   }
 }
 
-TEST(ServerContext, ShowsTheCertificatesOfAnotherServerInPlaceOfThoseInIt) {
-  Meeting meeting(serving({rsa(), ecdsa()}), ServerKind::gateway);
-  for (const auto& [pair, name] : {std::pair(rsa(), "rsa"), std::pair(ecdsa(), "ecdsa")}) {
-    meeting.server = prepared(serving({pair}));
-    meeting.slot = SessionSlot();
-    EXPECT_EQ(shown(*meeting.meet(client_of(Version::tls_1_3))), name);
-  }
-}
-
 TEST(ServerContext, OfAServerWhoseCertificateOpenSslRefusesIsNotMade) {
   auto weak = root().issue({});
   weak.chain_pem = signed_with_sha1(weak, root());
