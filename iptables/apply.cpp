@@ -1,51 +1,14 @@
+// The order of things: what is there, whether it may be changed, the change, and giving back what
+// was there when a step fails.
 #include <algorithm>
 
-#include "iptables/backend.h"
 #include "iptables/loopback_source.h"
+#include "iptables/namespace_lock.h"
+#include "iptables/state.h"
+#include "iptables/undo.h"
 
 namespace sallyport::rules {
 namespace {
-
-// What was changed so far, and how it was before; gives it back when a later step fails.
-class Undo {
-public:
-  void remember(const Tool& tool, const Ruleset& before) { steps_.push_back({tool, before}); }
-  void remember_added_source() { source_added_ = true; }
-  std::size_t steps() const { return steps_.size(); }
-
-  // Takes back all but the first `keep` steps. Returns what could not be given back, as a sentence
-  // to append.
-  std::string roll_back(std::size_t keep = 0) {
-    std::string trouble;
-    for (; steps_.size() > keep; steps_.pop_back()) {
-      const auto& [tool, before] = steps_.back();
-      const auto now = read_rules(tool);
-      if (!now) {
-        trouble += "; " + now.error().context;
-        continue;
-      }
-      const std::string input = transition(*now, before);
-      if (input.empty()) continue;
-      if (const auto restored = restore(tool, input); !restored)
-        trouble += "; " + restored.error().context;
-    }
-    if (source_added_) {
-      const auto removed = remove_loopback_source();
-      if (!removed) trouble += "; " + removed.error().context;
-    }
-    source_added_ = false;
-    if (trouble.empty()) return {};
-    return ". The rules could not be given back as they were" + trouble;
-  }
-
-private:
-  struct Step {
-    Tool tool;
-    Ruleset before;
-  };
-  std::vector<Step> steps_;
-  bool source_added_ = false;
-};
 
 struct Installed {
   Backend backend = Backend::nft;
@@ -56,10 +19,6 @@ struct Installed {
 Error failed(Family family, Error error, const std::string& trouble) {
   error.context += trouble;
   return while_doing(name_of(family), std::move(error));
-}
-
-std::string label(const Tool& tool) {
-  return std::string(name_of(tool.family)) + " (" + std::string(name_of(tool.backend)) + ")";
 }
 
 // Makes our rules in one backend those of `wanted`. True when they were others before.
@@ -92,16 +51,22 @@ Result<Installed> fill(const std::vector<const Surveyed*>& tried, const Ruleset&
   return *failure;
 }
 
-Result<Installed> install(Family family, const Ruleset& wanted, std::optional<Backend> forced,
-                          Undo& undo) {
-  const auto found = survey(family);
-  if (!found) return found.error();
-  const auto tried = candidates(*found, family, forced);
+Result<bool> move_routes(Family family, const PolicyRoutes& from, const PolicyRoutes& to,
+                         Undo& undo) {
+  if (from == to) return false;
+  undo.remember(family, from);
+  if (const auto changed = change_policy_routes(family, from, to); !changed) return changed.error();
+  return true;
+}
+
+Result<Installed> install_rules(const FamilyState& found, const FamilyPlan& wanted,
+                                std::optional<Backend> forced, Undo& undo) {
+  const auto tried = candidates(found.survey, wanted.family, forced);
   if (!tried) return tried.error();
-  auto installed = fill(*tried, wanted, undo);
+  auto installed = fill(*tried, wanted.rules, undo);
   if (!installed) return installed;
   // Rules of ours in the other backend, left by another tool or another choice, would act too.
-  for (const auto& entry : found->usable) {
+  for (const auto& entry : found.survey.usable) {
     if (entry.tool.backend == installed->backend || !entry.ruleset.has_ours()) continue;
     if (const auto removed = move_to(entry, {}, undo); !removed) return removed.error();
     installed->changed = true;
@@ -110,8 +75,26 @@ Result<Installed> install(Family family, const Ruleset& wanted, std::optional<Ba
   return installed;
 }
 
-Result<Installed> install_v6(const Ruleset& wanted, std::optional<Backend> forced, Undo& undo) {
-  auto installed = install(Family::v6, wanted, forced, undo);
+// What a rule sends by a route finds it there: routes come before the rules, and go behind them.
+Result<Installed> install(const FamilyState& found, const FamilyPlan& wanted,
+                          std::optional<Backend> forced, Undo& undo) {
+  const PolicyRoutes meanwhile = joined(found.routes, wanted.routes);
+  const auto came = move_routes(wanted.family, found.routes, meanwhile, undo);
+  if (!came) return came.error();
+  auto installed = install_rules(found, wanted, forced, undo);
+  if (!installed) return installed;
+  const auto went = move_routes(wanted.family, meanwhile, wanted.routes, undo);
+  if (!went) return went.error();
+  if (*came || *went) {
+    installed->changed = true;
+    installed->report += std::string(name_of(wanted.family)) + ": routes of the mark set\n";
+  }
+  return installed;
+}
+
+Result<Installed> install_v6(const FamilyState& found, const FamilyPlan& wanted,
+                             std::optional<Backend> forced, Undo& undo) {
+  auto installed = install(found, wanted, forced, undo);
   if (!installed) return installed;
   const auto added = add_loopback_source();
   if (!added) return added.error();
@@ -123,75 +106,82 @@ Result<Installed> install_v6(const Ruleset& wanted, std::optional<Backend> force
   return installed;
 }
 
-Result<std::string> clear(Family family, Undo& undo) {
-  const auto found = survey(family);
-  if (!found) return found.error();
+Result<std::string> clear(Family family, const FamilyState& found, Undo& undo) {
   std::string report;
-  for (const auto& entry : found->usable) {
+  for (const auto& entry : found.survey.usable) {
     const auto removed = move_to(entry, {}, undo);
     if (!removed) return removed.error();
     if (*removed) report += label(entry.tool) + ": removed\n";
   }
+  const auto routes = move_routes(family, found.routes, {}, undo);
+  if (!routes) return routes.error();
+  if (*routes) report += std::string(name_of(family)) + ": routes of the mark removed\n";
   return report;
 }
 
-// Empty when the family's rules are as wanted, in one backend.
-Result<std::string> check_family(Family family, const Ruleset& wanted,
-                                 std::optional<Backend> forced) {
-  const auto found = survey(family);
+Result<std::string> clear_v6(Undo& undo) {
+  const auto found = look(Family::v6);
   if (!found) return found.error();
-  std::vector<const Surveyed*> holding;
-  for (const auto& entry : found->usable) {
-    if (entry.ruleset.has_ours()) holding.push_back(&entry);
-  }
-  const auto differs = [](std::string text) {
-    return Error{.fault = Fault::internal, .context = std::move(text)};
-  };
-  if (holding.empty()) return differs("there are no redirect rules");
-  if (holding.size() > 1)
-    return differs("there are redirect rules in both backends, legacy and nft");
-  const auto& tool = holding.front()->tool;
-  if (forced && tool.backend != *forced) {
-    return differs("the rules are in the " + std::string(name_of(tool.backend)) + " backend");
-  }
-  if (auto text = difference(holding.front()->ruleset, wanted)) return differs(std::move(*text));
-  return label(tool) + ": " + std::to_string(wanted.rule_count()) + " rules in place\n";
-}
-
-// Whether IPv6 is without any rule of ours, where it may be.
-bool may_be_without_v6(Ipv6 state) {
-  if (state != Ipv6::possible) return false;
-  const auto found = survey(Family::v6);
-  return !found || std::none_of(found->usable.begin(), found->usable.end(),
-                                [](const Surveyed& entry) { return entry.ruleset.has_ours(); });
+  auto report = clear(Family::v6, *found, undo);
+  if (!report) return report;
+  const auto source = remove_loopback_source();
+  if (!source) return source.error();
+  if (*source) *report += "IPv6: address ::6 removed from lo\n";
+  return report;
 }
 
 constexpr std::string_view v6_off = "IPv6: off in this network namespace, no rules\n";
 constexpr std::string_view v6_not_needed = "IPv6: no rules, and no address here that needs them";
 
+Error drifted(Family family, const std::string& what) {
+  return Error{.fault = Fault::denied,
+               .context = std::string(name_of(family)) + ": " + what +
+                          ". The rules that are there are not those of these flags, and stay as "
+                          "they are; --reconcile makes them so"};
+}
+
+// Both families, before either is touched.
+Result<void> refuse_drift(const FamilyState& v4, const Result<FamilyState>& v6,
+                          const BothPlans& plans, std::optional<Backend> forced) {
+  if (const auto what = drift(v4, plans.v4, forced)) return drifted(Family::v4, *what);
+  if (!v6) return {};
+  if (const auto what = drift(*v6, plans.v6, forced)) return drifted(Family::v6, *what);
+  return {};
+}
+
 }  // namespace
 
-Result<Applied> apply(const Options& options) {
-  const auto made = plan(options);
-  if (!made) return made.error();
+Result<Applied> apply(const Options& options, OnDrift on_drift) {
+  const auto plans = plans_of(options);
+  if (!plans) return plans.error();
   if (const auto allowed = require_net_admin(); !allowed) return allowed.error();
+  const auto lock = NamespaceLock::take();
+  if (!lock) return lock.error();
+  const auto found_v4 = look(Family::v4);
+  if (!found_v4) return failed(Family::v4, found_v4.error(), "");
+  const Ipv6 ipv6 = ipv6_state();
+  const Result<FamilyState> found_v6 =
+      ipv6 == Ipv6::off ? Result<FamilyState>(FamilyState{}) : look(Family::v6);
+  if (on_drift == OnDrift::refuse) {
+    const auto kept = refuse_drift(*found_v4, found_v6, *plans, options.backend);
+    if (!kept) return kept.error();
+  }
   Undo undo;
-  const auto v4 = install(Family::v4, planned(made->restore_v4), options.backend, undo);
+  const auto v4 = install(*found_v4, plans->v4, options.backend, undo);
   if (!v4) return failed(Family::v4, v4.error(), undo.roll_back());
   Applied out{.backend_v4 = v4->backend, .changed = v4->changed, .report = v4->report};
-  const Ipv6 state = ipv6_state();
-  if (state == Ipv6::off) {
+  if (ipv6 == Ipv6::off) {
     out.report += v6_off;
     return out;
   }
   const std::size_t keep = undo.steps();
-  const auto v6 = install_v6(planned(made->restore_v6), options.backend, undo);
+  const auto v6 = found_v6 ? install_v6(*found_v6, plans->v6, options.backend, undo)
+                           : Result<Installed>(found_v6.error());
   if (!v6) {
     const std::string trouble = undo.roll_back(keep);
     // Rules from an earlier run that can't be changed now would act with the old options.
-    if (!trouble.empty() || !may_be_without_v6(state)) {
+    if (!trouble.empty() || !may_be_without_v6(ipv6, found_v6))
       return failed(Family::v6, v6.error(), trouble + undo.roll_back());
-    }
     out.report += std::string(v6_not_needed) + " (" + v6.error().context + ")\n";
     return out;
   }
@@ -203,38 +193,50 @@ Result<Applied> apply(const Options& options) {
 
 Result<std::string> remove() {
   if (const auto allowed = require_net_admin(); !allowed) return allowed.error();
+  const auto lock = NamespaceLock::take();
+  if (!lock) return lock.error();
   Undo undo;
-  const auto v4 = clear(Family::v4, undo);
+  const auto found = look(Family::v4);
+  if (!found) return failed(Family::v4, found.error(), "");
+  const auto v4 = clear(Family::v4, *found, undo);
   if (!v4) return failed(Family::v4, v4.error(), undo.roll_back());
   std::string report = *v4;
-  if (const Ipv6 state = ipv6_state(); state != Ipv6::off) {
-    const auto v6 = clear(Family::v6, undo);
+  if (const Ipv6 ipv6 = ipv6_state(); ipv6 != Ipv6::off) {
+    const auto v6 = clear_v6(undo);
     if (v6) report += *v6;
     // Where apply() could do without IPv6, so can this.
-    if (!v6 && !may_be_without_v6(state)) {
+    if (!v6 && !may_be_without_v6(ipv6, look(Family::v6)))
       return failed(Family::v6, v6.error(), undo.roll_back());
-    }
-    const auto source = remove_loopback_source();
-    if (!source) return failed(Family::v6, source.error(), undo.roll_back());
-    if (*source) report += "IPv6: address ::6 removed from lo\n";
   }
   return report.empty() ? "there was nothing to remove\n" : report;
 }
 
 Result<std::string> verify(const Options& options) {
-  const auto made = plan(options);
-  if (!made) return made.error();
+  const auto plans = plans_of(options);
+  if (!plans) return plans.error();
   if (const auto allowed = require_net_admin(); !allowed) return allowed.error();
-  const auto v4 = check_family(Family::v4, planned(made->restore_v4), options.backend);
-  if (!v4) return failed(Family::v4, v4.error(), "");
-  const Ipv6 state = ipv6_state();
-  if (state == Ipv6::off) return *v4 + std::string(v6_off);
-  if (may_be_without_v6(state)) return *v4 + std::string(v6_not_needed) + "\n";
-  const auto v6 = check_family(Family::v6, planned(made->restore_v6), options.backend);
-  if (!v6) return failed(Family::v6, v6.error(), "");
-  if (!has_loopback_source()) {
-    return Error{.fault = Fault::internal, .context = "IPv6: the address ::6 is missing on lo"};
-  }
+  const auto check = [&](const FamilyState& found,
+                         const FamilyPlan& wanted) -> Result<std::string> {
+    if (auto what = difference(found, wanted, options.backend))
+      return failed(wanted.family, {.context = std::move(*what)}, "");
+    for (const auto& entry : found.survey.usable) {
+      if (entry.ruleset.has_ours())
+        return label(entry.tool) + ": " + std::to_string(wanted.rules.rule_count()) +
+               " rules in place\n";
+    }
+    return std::string();
+  };
+  const auto found_v4 = look(Family::v4);
+  if (!found_v4) return failed(Family::v4, found_v4.error(), "");
+  const auto v4 = check(*found_v4, plans->v4);
+  if (!v4) return v4;
+  const Ipv6 ipv6 = ipv6_state();
+  if (ipv6 == Ipv6::off) return *v4 + std::string(v6_off);
+  const auto found_v6 = look(Family::v6);
+  if (may_be_without_v6(ipv6, found_v6)) return *v4 + std::string(v6_not_needed) + "\n";
+  if (!found_v6) return failed(Family::v6, found_v6.error(), "");
+  const auto v6 = check(*found_v6, plans->v6);
+  if (!v6) return v6;
   return *v4 + *v6;
 }
 

@@ -186,6 +186,9 @@ Result<std::vector<const Surveyed*>> candidates(const Survey& survey, Family fam
   return out;
 }
 
+// The kernel has that setting in the first network namespace only.
+bool is_host_network() { return access("/proc/sys/net/core/netdev_max_backlog", F_OK) == 0; }
+
 Ipv6 ipv6_state() {
   // The kernel refuses this when it has no IPv6, built without it or switched off at boot.
   const int probe = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -11,41 +11,27 @@
 #include <memory>
 
 #include "iptables/hints.h"
+#include "iptables/netlink.h"
 
 namespace sallyport::rules {
 namespace {
 
-constexpr unsigned loopback_index = 1;  // The kernel's own constant, LOOPBACK_IFINDEX.
 constexpr in6_addr source = {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6}}};
 
-// Sends one address request and waits for the kernel's answer. Returns errno's value, 0 for done.
+// Returns errno's value, 0 for done.
 int request_address(uint16_t type, uint16_t flags) {
-  const std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> socket(mnl_socket_open(NETLINK_ROUTE),
-                                                                 mnl_socket_close);
-  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return errno;
-  alignas(nlmsghdr) char room[512];
-  nlmsghdr* const header = mnl_nlmsg_put_header(room);
-  header->nlmsg_type = type;
-  header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
+  RouteRequest request(type, flags);
   auto* const address =
-      static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifaddrmsg)));
+      static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(request.header, sizeof(ifaddrmsg)));
   address->ifa_family = AF_INET6;
   address->ifa_prefixlen = 128;
   // Without the (empty) duplicate detection on lo, which would leave it unusable for a moment.
   address->ifa_flags = IFA_F_PERMANENT | IFA_F_NODAD;
   address->ifa_scope = RT_SCOPE_UNIVERSE;
   address->ifa_index = loopback_index;
-  mnl_attr_put(header, IFA_LOCAL, sizeof source, &source);
-  mnl_attr_put(header, IFA_ADDRESS, sizeof source, &source);
-  if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) return errno;
-  alignas(nlmsghdr) char answer[4096];
-  const ssize_t got = mnl_socket_recvfrom(socket.get(), answer, sizeof answer);
-  if (got < 0) return errno;
-  // MNL_CB_STOP (0) is the acknowledgement.
-  return mnl_cb_run(answer, static_cast<std::size_t>(got), 0, mnl_socket_get_portid(socket.get()),
-                    nullptr, nullptr) < 0
-             ? errno
-             : 0;
+  mnl_attr_put(request.header, IFA_LOCAL, sizeof source, &source);
+  mnl_attr_put(request.header, IFA_ADDRESS, sizeof source, &source);
+  return change_routing(request);
 }
 
 Error address_error(const char* what, int number) {

@@ -43,6 +43,33 @@ Result<void> check_interfaces(const std::vector<std::string>& names, std::string
   return {};
 }
 
+constexpr std::size_t most_groups = 64;  // Istio's limit
+
+Result<void> check_tproxy(const Options& options) {
+  if (options.interception != Interception::tproxy) return {};
+  const uint32_t mark = options.tproxy_mark, table = options.tproxy_route_table;
+  if (mark == 0 || mark == outbound_mark)
+    return bad_option(
+        "--istio-inbound-tproxy-mark",
+        std::to_string(mark) + " can't be told from no mark, or from Istio's own 1338");
+  // Of the tables default, main and local a local default route would be the end of all traffic.
+  if (table == 0 || (table >= 253 && table <= 255))
+    return bad_option("--istio-inbound-tproxy-route-table",
+                      std::to_string(table) + " is a table of the system");
+  return {};
+}
+
+Result<void> check_groups(const Options& options) {
+  if (options.owner_groups.size() > most_groups)
+    return bad_option("ISTIO_OUTBOUND_OWNER_GROUPS",
+                      std::to_string(options.owner_groups.size()) + " groups, at most " +
+                          std::to_string(most_groups) + " are possible");
+  if (!options.owner_groups.empty() && !options.exclude_owner_groups.empty())
+    return bad_option("ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE",
+                      "has a meaning only where ISTIO_OUTBOUND_OWNER_GROUPS is *");
+  return {};
+}
+
 Result<void> check_numbers(const Options& options) {
   const std::pair<uint16_t, std::string_view> single[] = {
       {options.outbound_port, "--envoy-port"},
@@ -103,6 +130,12 @@ Result<std::vector<uint16_t>> parse_ports(std::string_view list, std::string_vie
   return ports;
 }
 
+Result<uint32_t> parse_number(std::string_view text, std::string_view flag) {
+  const auto number = parse_decimal(text);
+  if (!number) return bad_option(flag, "\"" + std::string(text) + "\" is not a decimal number");
+  return *number;
+}
+
 Result<std::vector<Cidr>> parse_cidrs(std::string_view list, std::string_view flag) {
   std::vector<Cidr> cidrs;
   for (const auto& item : split_list(list)) {
@@ -126,7 +159,9 @@ Result<std::vector<uint32_t>> parse_ids(std::string_view list, std::string_view 
 }
 
 Result<CheckedOptions> check(const Options& options) {
-  if (const auto checked = check_numbers(options); !checked) return checked.error();
+  for (const auto one : {check_numbers, check_tproxy, check_groups}) {
+    if (const auto checked = one(options); !checked) return checked.error();
+  }
   const auto excluded = check_interfaces(options.exclude_interfaces, "--istio-exclude-interfaces");
   if (!excluded) return excluded.error();
   const auto guests = check_interfaces(options.guest_interfaces, "--kube-virt-interfaces");

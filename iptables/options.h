@@ -4,6 +4,9 @@
 
 namespace sallyport::rules {
 
+// Of TPROXY's rules: the mark of the proxy's calls to its own pod, Istio's constant.
+inline constexpr uint32_t outbound_mark = 1338;
+
 struct CheckedOptions {
   Options options;
   bool all_inbound = false;  // -b "*"; otherwise the list:

@@ -1,49 +1,15 @@
-// Istio's rules in Istio's order, written as iptables-save prints them.
+// Istio's rules in Istio's order, written as iptables-save prints them: the nat table, and how the
+// tables come together.
 #include <algorithm>
 
-#include "iptables/options.h"
+#include "iptables/plan_writer.h"
 #include "iptables/ruleset.h"
 
 namespace sallyport::rules {
 namespace {
 
-// The part of the plan that differs between IPv4 and IPv6.
-struct FamilyFacts {
-  Family family;
-  std::string loopback;        // traffic of the application to itself, never captured
-  std::string inbound_source;  // where the inbound side's connections to the application come from
-};
-
-class Writer {
-public:
-  Writer(const CheckedOptions& checked, FamilyFacts facts)
-      : checked_(checked), options_(checked.options), facts_(std::move(facts)) {}
-  std::string write();
-
-private:
-  void rule(std::string_view chain, const std::string& specification) {
-    ((text_ += "-A ") += chain) += " " + specification + "\n";
-  }
-  void write_prerouting();
-  void write_inbound();
-  void write_output();
-  void write_owner(const std::string& kind, uint32_t id);
-  void write_captured();
-  bool is_loopback_captured() const;
-  bool concerns(const Cidr& cidr) const {
-    return cidr.network().is_v4() == (facts_.family == Family::v4);
-  }
-
-  const CheckedOptions& checked_;
-  const Options& options_;
-  FamilyFacts facts_;
-  std::string text_;
-};
-
-std::string port_match(std::string_view protocol, uint16_t port) {
-  const std::string name(protocol);
-  return "-p " + name + " -m " + name + " --dport " + std::to_string(port);
-}
+// iptables-restore takes 255 words a line, and a group needs five of them.
+constexpr std::size_t groups_of_one_rule = 48;
 
 // An empty string for a whole family: iptables-save leaves that match out, and verify compares with
 // what it prints.
@@ -51,71 +17,77 @@ std::string destination(const Cidr& cidr) {
   return cidr.prefix() == 0 ? "" : "-d " + cidr.text() + " ";
 }
 
-// RETURN rules in the built-in chains carry our name, since nothing else tells them from other
-// people's.
-std::string marked_return(std::string_view direction, const std::string& interface) {
-  return std::string(direction) + " " + interface + " -m comment --comment " +
-         std::string(rule_comment) + " -j RETURN";
-}
+class NatWriter {
+public:
+  NatWriter(const PlanInput& in, TableWriter& to)
+      : in_(in), options_(in.options()), facts_(in.facts), to_(to) {}
+  void write();
 
-std::string Writer::write() {
-  if (options_.drop_invalid) {
-    // A packet outside the window is not un-NATed: the pod would answer it with RST and kill a live
-    // connection.
-    text_ += "*mangle\n:ISTIO_DROP - [0:0]\n";
-    rule("PREROUTING", "-m conntrack --ctstate INVALID -j ISTIO_DROP");
-    rule("ISTIO_DROP", "-j DROP");
-    text_ += "COMMIT\n";
+private:
+  void rule(std::string_view chain, const std::string& specification) {
+    to_.rule(chain, specification);
   }
-  text_ += "*nat\n";
-  for (const auto chain :
-       {"ISTIO_INBOUND", "ISTIO_IN_REDIRECT", "ISTIO_OUTPUT", "ISTIO_REDIRECT"}) {
-    text_ += ":" + std::string(chain) + " - [0:0]\n";
-  }
+  void write_prerouting();
+  void write_inbound();
+  void write_inbound_ports();
+  void write_output();
+  void write_owner(const std::string& kind, uint32_t id);
+  std::string_view write_groups();
+  void write_captured(std::string_view chain);
+  bool is_loopback_captured() const;
+
+  const PlanInput& in_;
+  const Options& options_;
+  const FamilyFacts& facts_;
+  TableWriter& to_;
+};
+
+void NatWriter::write() {
+  for (const auto chain : {"ISTIO_INBOUND", "ISTIO_IN_REDIRECT", "ISTIO_OUTPUT", "ISTIO_REDIRECT"})
+    to_.chain(chain);
   write_prerouting();
   for (const auto& interface : options_.exclude_interfaces)
-    rule("OUTPUT", marked_return("-o", interface));
+    rule("OUTPUT", marked("-o " + interface, "-j RETURN"));
   rule("OUTPUT", "-j ISTIO_OUTPUT");
   write_inbound();
   write_output();
   rule("ISTIO_REDIRECT", "-p tcp -j REDIRECT --to-ports " + std::to_string(options_.outbound_port));
-  return text_ += "COMMIT\n";
 }
 
-void Writer::write_prerouting() {
+void NatWriter::write_prerouting() {
   for (const auto& interface : options_.guest_interfaces) {
-    if (checked_.all_outbound) rule("PREROUTING", "-i " + interface + " -j ISTIO_REDIRECT");
-    for (const auto& cidr : checked_.outbound_cidrs) {
-      if (concerns(cidr))
+    if (in_.checked.all_outbound) rule("PREROUTING", "-i " + interface + " -j ISTIO_REDIRECT");
+    for (const auto& cidr : in_.checked.outbound_cidrs) {
+      if (in_.concerns(cidr.network()))
         rule("PREROUTING", destination(cidr) + "-i " + interface + " -j ISTIO_REDIRECT");
     }
-    rule("PREROUTING", marked_return("-i", interface));
+    rule("PREROUTING", marked("-i " + interface, "-j RETURN"));
   }
-  for (const auto& interface : options_.exclude_interfaces) {
-    rule("PREROUTING", marked_return("-i", interface));
-  }
-  if (checked_.all_inbound || !checked_.inbound_ports.empty()) {
-    rule("PREROUTING", "-p tcp -j ISTIO_INBOUND");
-  }
+  for (const auto& interface : options_.exclude_interfaces)
+    rule("PREROUTING", marked("-i " + interface, "-j RETURN"));
+  if (in_.captures_inbound() && !in_.tproxy()) rule("PREROUTING", "-p tcp -j ISTIO_INBOUND");
 }
 
-void Writer::write_inbound() {
+void NatWriter::write_inbound() {
   // The tunnel's listener takes its connections straight.
   rule("ISTIO_INBOUND", port_match("tcp", options_.tunnel_port) + " -j RETURN");
-  if (checked_.all_inbound) {
-    for (const uint16_t port : options_.exclude_inbound_ports) {
-      rule("ISTIO_INBOUND", port_match("tcp", port) + " -j RETURN");
-    }
-    rule("ISTIO_INBOUND", "-p tcp -j ISTIO_IN_REDIRECT");
-  }
-  for (const uint16_t port : checked_.inbound_ports) {
-    rule("ISTIO_INBOUND", port_match("tcp", port) + " -j ISTIO_IN_REDIRECT");
-  }
+  if (!in_.tproxy()) write_inbound_ports();
+  // In each mode: the proxy's calls to its own pod come here.
   rule("ISTIO_IN_REDIRECT",
        "-p tcp -j REDIRECT --to-ports " + std::to_string(options_.inbound_port));
 }
 
-void Writer::write_output() {
+void NatWriter::write_inbound_ports() {
+  if (in_.checked.all_inbound) {
+    for (const uint16_t port : options_.exclude_inbound_ports)
+      rule("ISTIO_INBOUND", port_match("tcp", port) + " -j RETURN");
+    rule("ISTIO_INBOUND", "-p tcp -j ISTIO_IN_REDIRECT");
+  }
+  for (const uint16_t port : in_.checked.inbound_ports)
+    rule("ISTIO_INBOUND", port_match("tcp", port) + " -j ISTIO_IN_REDIRECT");
+}
+
+void NatWriter::write_output() {
   for (const uint16_t port : options_.exclude_outbound_ports) {
     rule("ISTIO_OUTPUT", port_match("tcp", port) + " -j RETURN");
     rule("ISTIO_OUTPUT", port_match("udp", port) + " -j RETURN");
@@ -124,39 +96,77 @@ void Writer::write_output() {
   rule("ISTIO_OUTPUT", "-s " + facts_.inbound_source + " -o lo -j RETURN");
   for (const uint32_t uid : options_.proxy_uids) write_owner("--uid-owner", uid);
   for (const uint32_t gid : options_.proxy_gids) write_owner("--gid-owner", gid);
-  rule("ISTIO_OUTPUT", "-d " + facts_.loopback + " -j RETURN");
-  write_captured();
+  write_captured(write_groups());
 }
 
-void Writer::write_owner(const std::string& kind, uint32_t id) {
+void NatWriter::write_owner(const std::string& kind, uint32_t id) {
   const std::string owner = kind + " " + std::to_string(id);
-  // The proxy's call to an endpoint of its own pod passes the inbound side, as a peer's would.
-  rule("ISTIO_OUTPUT", "! -d " + facts_.loopback + " -o lo -p tcp -m tcp ! --dport " +
-                           std::to_string(options_.tunnel_port) + " -m owner " + owner +
+  const bool dns = options_.dns.has_value();
+  const std::string tunnel = std::to_string(options_.tunnel_port);
+  // The proxy's call to an endpoint of its own pod passes the inbound side, as a peer's would. Its
+  // query to a resolver of its own pod does not (by uid alone, as in Istio).
+  const std::string ports = dns && kind == "--uid-owner" ? "-m multiport ! --dports 53," + tunnel
+                                                         : "-m tcp ! --dport " + tunnel;
+  rule("ISTIO_OUTPUT", "! -d " + facts_.loopback + " -o lo -p tcp " + ports + " -m owner " + owner +
                            " -j ISTIO_IN_REDIRECT");
-  // The application's calls to itself stay as they are, unless -i asks for loopback.
-  if (!is_loopback_captured()) rule("ISTIO_OUTPUT", "-o lo -m owner ! " + owner + " -j RETURN");
+  // The application's calls to itself stay as they are, unless -i asks for loopback; its queries to
+  // a resolver on loopback are for the DNS proxy.
+  const std::string queries = dns ? "-p tcp -m tcp ! --dport 53 " : "";
+  if (!is_loopback_captured())
+    rule("ISTIO_OUTPUT", "-o lo " + queries + "-m owner ! " + owner + " -j RETURN");
   // Everything else of the proxy goes out: no loops.
   rule("ISTIO_OUTPUT", "-m owner " + owner + " -j RETURN");
 }
 
-bool Writer::is_loopback_captured() const {
-  const auto& cidrs = checked_.outbound_cidrs;  // Of either family, as in Istio.
+bool NatWriter::is_loopback_captured() const {
+  const auto& cidrs = in_.checked.outbound_cidrs;  // Of either family, as in Istio.
   return std::any_of(cidrs.begin(), cidrs.end(),
                      [](const Cidr& cidr) { return cidr.network().is_loopback(); });
 }
 
-void Writer::write_captured() {
+// Lets those go whose group is not captured. Returns the chain that goes on for the others.
+std::string_view NatWriter::write_groups() {
+  for (const uint32_t gid : options_.exclude_owner_groups)
+    rule("ISTIO_OUTPUT", "-m owner --gid-owner " + std::to_string(gid) + " -j RETURN");
+  const auto& groups = options_.owner_groups;
+  if (groups.empty()) return "ISTIO_OUTPUT";
+  if (groups.size() <= groups_of_one_rule) {
+    std::string none_of;
+    for (const uint32_t gid : groups)
+      none_of += "-m owner ! --gid-owner " + std::to_string(gid) + " ";
+    rule("ISTIO_OUTPUT", none_of + "-j RETURN");
+    return "ISTIO_OUTPUT";
+  }
+  to_.chain("ISTIO_OUTPUT_GROUPS");
+  for (const uint32_t gid : groups)
+    rule("ISTIO_OUTPUT", "-m owner --gid-owner " + std::to_string(gid) + " -g ISTIO_OUTPUT_GROUPS");
+  return "ISTIO_OUTPUT_GROUPS";
+}
+
+void NatWriter::write_captured(std::string_view chain) {
+  if (in_.captures_dns()) {
+    rule(chain, "-j ISTIO_OUTPUT_DNS");
+    write_dns_nat(in_, to_);
+  }
+  rule(chain, "-d " + facts_.loopback + " -j RETURN");
   for (const auto& cidr : options_.exclude_outbound_cidrs) {
-    if (concerns(cidr)) rule("ISTIO_OUTPUT", destination(cidr) + "-j RETURN");
+    if (in_.concerns(cidr.network())) rule(chain, destination(cidr) + "-j RETURN");
   }
-  for (const uint16_t port : options_.outbound_ports) {
-    rule("ISTIO_OUTPUT", port_match("tcp", port) + " -j ISTIO_REDIRECT");
+  for (const uint16_t port : options_.outbound_ports)
+    rule(chain, port_match("tcp", port) + " -j ISTIO_REDIRECT");
+  if (in_.checked.all_outbound) rule(chain, "-j ISTIO_REDIRECT");
+  for (const auto& cidr : in_.checked.outbound_cidrs) {
+    if (in_.concerns(cidr.network())) rule(chain, destination(cidr) + "-j ISTIO_REDIRECT");
   }
-  if (checked_.all_outbound) rule("ISTIO_OUTPUT", "-j ISTIO_REDIRECT");
-  for (const auto& cidr : checked_.outbound_cidrs) {
-    if (concerns(cidr)) rule("ISTIO_OUTPUT", destination(cidr) + "-j ISTIO_REDIRECT");
-  }
+}
+
+std::string write_family(const CheckedOptions& checked, const FamilyFacts& facts) {
+  const PlanInput in{checked, facts};
+  TableWriter raw, mangle, nat;
+  if (checked.options.dns) write_dns_raw(in, raw);
+  write_mangle(in, mangle);
+  NatWriter(in, nat).write();
+  return raw.text("raw") + mangle.text("mangle") + nat.text("nat");
 }
 
 }  // namespace
@@ -166,8 +176,9 @@ Result<Plan> plan(const Options& options) {
   if (!checked) return checked.error();
   const std::string loopback_v4 =
       options.loopback_v4 ? options.loopback_v4->text() : "127.0.0.1/32";
-  return Plan{.restore_v4 = Writer(*checked, {Family::v4, loopback_v4, "127.0.0.6/32"}).write(),
-              .restore_v6 = Writer(*checked, {Family::v6, "::1/128", "::6/128"}).write()};
+  return Plan{
+      .restore_v4 = write_family(*checked, {Family::v4, loopback_v4, "127.0.0.6/32", "0.0.0.0"}),
+      .restore_v6 = write_family(*checked, {Family::v6, "::1/128", "::6/128", "::"})};
 }
 
 }  // namespace sallyport::rules

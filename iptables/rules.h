@@ -19,6 +19,13 @@ namespace sallyport::rules {
 
 enum class Family : uint8_t { v4, v6 };
 enum class Backend : uint8_t { legacy, nft };
+enum class Interception : uint8_t { redirect, tproxy };  // of what arrives; what leaves: REDIRECT
+
+// The resolvers whose port 53 leads to the DNS proxy.
+struct DnsCapture {
+  bool all = false;                // --capture-all-dns: port 53 of every address
+  std::vector<IpAddress> servers;  // else these: of the pod's resolv.conf
+};
 
 struct Options {                                // istio-iptables' flags, same meaning and defaults
   uint16_t outbound_port = 15001;               // -p --envoy-port
@@ -35,6 +42,13 @@ struct Options {                                // istio-iptables' flags, same m
   std::vector<std::string> exclude_interfaces;   // -c
   std::vector<std::string> guest_interfaces;     // -k: what arrives there is treated as outbound
   bool drop_invalid = false;                     // --drop-invalid
+  Interception interception = Interception::redirect;  // -m
+  uint32_t tproxy_mark = 1337;                         // -t; of packets and connections
+  uint32_t tproxy_route_table = 133;                   // -r; where packets with the mark are local
+  // Whose traffic leaving the pod is captured: everybody's; these groups'; everybody's but theirs.
+  std::vector<uint32_t> owner_groups;          // ISTIO_OUTBOUND_OWNER_GROUPS, if not "*"
+  std::vector<uint32_t> exclude_owner_groups;  // ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE; only with "*"
+  std::optional<DnsCapture> dns;               // --redirect-dns
   std::optional<Cidr> loopback_v4;  // ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR; default 127.0.0.1/32
   std::optional<Backend> backend;   // --force-iptables-binary; default: detected
 };
@@ -44,6 +58,7 @@ struct Options {                                // istio-iptables' flags, same m
 Result<std::vector<uint16_t>> parse_ports(std::string_view list, std::string_view flag);
 Result<std::vector<Cidr>> parse_cidrs(std::string_view list, std::string_view flag);
 Result<std::vector<uint32_t>> parse_ids(std::string_view list, std::string_view flag);
+Result<uint32_t> parse_number(std::string_view text, std::string_view flag);
 std::vector<std::string> split_list(std::string_view list);
 
 struct Plan {
@@ -52,7 +67,8 @@ struct Plan {
   std::string restore_v4, restore_v6;
 };
 
-// Pure. Errors: a port, CIDR, interface or list that is not valid, named with its flag.
+// Pure. Errors: a port, CIDR, interface, group, mark or list that is not valid, named with its
+// flag.
 Result<Plan> plan(const Options& options);
 
 struct Applied {
@@ -62,16 +78,25 @@ struct Applied {
   std::string report;                 // what was done, a line each, for the user
 };
 
-// Makes the rules of this network namespace those of `options`, in one commit a table; what is
-// there already is not touched. IPv6 gets its rules wherever the kernel has IPv6 on; that they
-// can't be made is an error only when the namespace has an IPv6 address beyond loopback and
-// link-local. Also gives `lo` the address ::6, the source of the inbound side's connections to the
-// application (127.0.0.6 needs no such help). Needs CAP_NET_ADMIN. Detects the backend without
-// creating tables in the other one. On failure the rules are as before.
-Result<Applied> apply(const Options& options);
+// What to do where rules of ours are there that are not those of the options: refuse, with the
+// first difference, or make them so. Tables and families without any rule of ours are no drift.
+enum class OnDrift : uint8_t { refuse, mend };
 
-// Removes our chains, jumps and the address ::6 in both backends and families, whatever flags made
-// them. Returns what was done, a line each. On failure the rules are as before.
+// Makes the rules of this network namespace those of `options`, in one commit a table; what is
+// there already is not touched, and what is captured stays so meanwhile. IPv6 gets its rules
+// wherever the kernel has IPv6 on; that they can't be made is an error only when the namespace has
+// an IPv6 address beyond loopback and link-local. Also gives `lo` the address ::6, the source of
+// the inbound side's connections to the application (127.0.0.6 needs no such help), and for TPROXY
+// the route of its mark. Needs CAP_NET_ADMIN. Detects the backend without creating tables in the
+// other one. Waits while another run changes this namespace. On failure the rules are as before.
+Result<Applied> apply(const Options& options, OnDrift on_drift = OnDrift::mend);
+
+// Whether the calling thread is in the machine's first network namespace, a node's or a VM's: no
+// pod's but one with hostNetwork.
+bool is_host_network();
+
+// Removes our chains, jumps, routes and the address ::6 in both backends and families, whatever
+// flags made them. Returns what was done, a line each. On failure the rules are as before.
 Result<std::string> remove();
 
 // Says whether the rules are in place and in order, and changes nothing. The error names the first

@@ -10,8 +10,9 @@ namespace {
 // versions' are found too.
 bool is_our_chain(std::string_view name) {
   static constexpr std::string_view names[] = {
-      "ISTIO_INBOUND",    "ISTIO_IN_REDIRECT", "ISTIO_OUTPUT", "ISTIO_REDIRECT",
-      "ISTIO_OUTPUT_DNS", "ISTIO_DROP",        "ISTIO_DIVERT", "ISTIO_TPROXY"};
+      "ISTIO_INBOUND",  "ISTIO_IN_REDIRECT", "ISTIO_OUTPUT",
+      "ISTIO_REDIRECT", "ISTIO_OUTPUT_DNS",  "ISTIO_OUTPUT_GROUPS",
+      "ISTIO_DROP",     "ISTIO_DIVERT",      "ISTIO_TPROXY"};
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
@@ -49,10 +50,21 @@ std::string_view argument_of(const std::vector<std::string>& words,
   return {};
 }
 
+// What Istio's installer adds to OUTPUT and PREROUTING of mangle in TPROXY mode, without a name:
+// packets and connections of its default mark, and its mark of calls to the own pod.
+bool is_istios_mark_rule(const std::vector<std::string>& words) {
+  const auto target = argument_of(words, {"-j"});
+  const bool of_mark = argument_of(words, {"--mark"}) == "0x539";
+  const bool of_loopback = argument_of(words, {"-o"}) == "lo";
+  return (of_mark && target == "CONNMARK") || (of_mark && of_loopback && target == "RETURN") ||
+         (of_loopback && target == "MARK" &&
+          argument_of(words, {"--set-xmark"}) == "0x53a/0xffffffff");
+}
+
 bool is_our_rule(const std::string& specification) {
   const auto words = split_words(specification);
   return is_our_chain(argument_of(words, {"-j", "-g"})) ||
-         argument_of(words, {"--comment"}) == rule_comment;
+         argument_of(words, {"--comment"}) == rule_comment || is_istios_mark_rule(words);
 }
 
 // Versions and backends of iptables print the same matches in other orders, and leave out "-m tcp"
@@ -116,12 +128,16 @@ bool Ruleset::has_ours() const {
                      [](const auto& entry) { return entry.second.has_ours(); });
 }
 
+std::size_t Table::rule_count() const {
+  std::size_t count = 0;
+  for (const auto& [chain, rules] : chains) count += rules.size();
+  for (const auto& [chain, rules] : jumps) count += rules.size();
+  return count;
+}
+
 std::size_t Ruleset::rule_count() const {
   std::size_t count = 0;
-  for (const auto& [name, table] : tables) {
-    for (const auto& [chain, rules] : table.chains) count += rules.size();
-    for (const auto& [chain, jumps] : table.jumps) count += jumps.size();
-  }
+  for (const auto& [name, table] : tables) count += table.rule_count();
   return count;
 }
 

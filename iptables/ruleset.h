@@ -24,6 +24,7 @@ struct Table {
   std::map<std::string, std::vector<Jump>> jumps;  // by the chain they stand in
   std::map<std::string, std::size_t> others;       // number of other people's rules, by chain
   bool has_ours() const { return !chains.empty() || !jumps.empty(); }
+  std::size_t rule_count() const;  // of ours
 };
 
 struct Ruleset {
@@ -44,9 +45,13 @@ bool same_rule(const std::string& one, const std::string& other);
 
 // The input for `iptables-restore --noflush` that makes `from`'s rules those of `to`: a block a
 // table, each committed as a whole; chains that are right already are not touched. Empty when
-// nothing differs. On the way in nat comes last, on the way out first, so that nothing is captured
-// by half of the rules.
+// nothing differs. Tables that get rules come before nat, those that lose some behind it, so that
+// nothing is captured by half of the rules, and nothing that was captured is let through meanwhile.
 std::string transition(const Ruleset& from, const Ruleset& to);
+
+// `wanted` without the tables of which `found` has nothing of ours yet: what a run that was ended
+// in the middle left, or one that never was, has no difference to the rest.
+Ruleset without_missing_tables(const Ruleset& wanted, const Ruleset& found);
 
 // The first difference as a sentence ("nat ISTIO_OUTPUT: rule 3 is missing: -o lo ..."), none when
 // they are equal.

@@ -114,12 +114,23 @@ std::optional<std::string> table_difference(const Table& found, const Table& wan
 }  // namespace
 
 std::string transition(const Ruleset& from, const Ruleset& to) {
-  std::string nat, rest;
+  std::string first, nat, last;
   for (const auto& name : keys_of_both(from.tables, to.tables)) {
-    TableChange change(at_or_empty(from.tables, name), at_or_empty(to.tables, name));
-    (name == "nat" ? nat : rest) += change.write(name);
+    const Table& before = at_or_empty(from.tables, name);
+    const Table& after = at_or_empty(to.tables, name);
+    const bool grows =
+        before.chains.size() + before.rule_count() <= after.chains.size() + after.rule_count();
+    (name == "nat" ? nat : grows ? first : last) += TableChange(before, after).write(name);
   }
-  return to.has_ours() ? rest + nat : nat + rest;
+  return first + nat + last;
+}
+
+Ruleset without_missing_tables(const Ruleset& wanted, const Ruleset& found) {
+  Ruleset out = wanted;
+  std::erase_if(out.tables, [&](const auto& entry) {
+    return !at_or_empty(found.tables, entry.first).has_ours();
+  });
+  return out;
 }
 
 std::optional<std::string> difference(const Ruleset& found, const Ruleset& wanted) {

@@ -218,7 +218,9 @@ inline constexpr auto workload_certificate = 24h;           // DEFAULT_WORKLOAD_
 // iptables programs (legacy waits up to 30 s for the lock, as istio-iptables asks it to)
 inline constexpr auto iptables_time = 60s;
 inline constexpr auto iptables_retry_delay = 100ms;
-inline constexpr int iptables_tries = 3;  // when the kernel answers "busy"
+inline constexpr auto iptables_lock_delay = 10ms;    // between looks at who else runs
+inline constexpr auto iptables_probe_interval = 1s;  // between tries, as istio-iptables
+inline constexpr int iptables_tries = 3;             // when the kernel answers "busy"
 inline constexpr std::size_t iptables_output_bytes = 16 * 1024 * 1024;
 
 }  // namespace sallyport::limits

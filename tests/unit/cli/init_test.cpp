@@ -3,6 +3,9 @@
 #include "agent/cli/init.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <csignal>
 
 #include "tests/support/iptables_namespace.h"
 
@@ -128,8 +131,29 @@ const FlagCase flag_cases[] = {
      {},
      {"ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "127.0.0.0/8"},
      [](auto& o) { o.loopback_v4 = Cidr::parse("127.0.0.0/8"); }},
-    // Taken, without effect.
-    {{"-t", "1337", "-r", "133"},
+    {{"-m", "TPROXY", "-t", "7"},
+     {"--istio-inbound-interception-mode", "TPROXY", "--istio-inbound-tproxy-mark", "7"},
+     {},
+     [](auto& o) {
+       o.interception = rules::Interception::tproxy;
+       o.tproxy_mark = 7;
+     }},
+    {{"-m", "TPROXY"},
+     {},
+     {"ISTIO_INBOUND_INTERCEPTION_MODE", "TPROXY"},
+     [](auto& o) { o.interception = rules::Interception::tproxy; }},
+    {{},
+     {},
+     {"ISTIO_OUTBOUND_OWNER_GROUPS", "7,root"},
+     [](auto& o) {
+       o.owner_groups = {7, 0};
+     }},
+    {{},
+     {},
+     {"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "202"},
+     [](auto& o) { o.exclude_owner_groups = {202}; }},
+    // Without effect on the plan.
+    {{"-t", "7", "-r", "9"},
      {"--dual-stack", "--reconcile", "--force-apply", "--log_output_level=default:info"},
      {"ISTIO_DUAL_STACK", "true"},
      [](auto&) {}},
@@ -208,7 +232,11 @@ const WrongCase wrong_cases[] = {
     {{"-e", "65536"}, "--inbound-tunnel-port: \"65536\""},
     {{"-u", "root"}, "--proxy-uid: \"root\""},
     {{"-g", "-1"}, "--proxy-gid"},
-    {{"-m", "TPROXY"}, "--istio-inbound-interception-mode: \"TPROXY\""},
+    {{"-m", "tproxy"}, "--istio-inbound-interception-mode: \"tproxy\""},
+    {{"-m", "TPROXY", "-t", "0x539"}, "--istio-inbound-tproxy-mark: \"0x539\""},
+    {{"-m", "TPROXY", "-r", "main"}, "--istio-inbound-tproxy-route-table: \"main\""},
+    {{"-m", "TPROXY", "-r", "255"}, "--istio-inbound-tproxy-route-table: 255"},
+    {{"--cni-mode"}, "--cni-mode: needs --network-namespace"},
     {{"-b", "80,http"}, "--istio-inbound-ports: \"http\""},
     {{"-d", "80:90"}, "--istio-local-exclude-ports: \"80:90\""},
     {{"-i", "10.0.0.1"}, "--istio-service-cidr: \"10.0.0.1\""},
@@ -220,8 +248,8 @@ const WrongCase wrong_cases[] = {
     {{"--force-iptables-binary", "nftables"}, "--force-iptables-binary: \"nftables\""},
     {{"--redirect-dns"}, "--redirect-dns"},
     {{"--native-nftables"}, "--native-nftables"},
-    {{"--run-validation"}, "--run-validation"},
-    {{"--network-namespace", "/proc/1/ns/net"}, "--network-namespace"},
+    {{"--run-validation", "--probe-timeout", "5"}, "--probe-timeout: \"5\""},
+    {{"--run-validation", "--iptables-probe-port", "x"}, "--iptables-probe-port: \"x\""},
     {{"--dry-run", "--verify"}, "--verify"},
     {{"--cleanup-only", "--verify"}, "--verify"},
 };
@@ -236,11 +264,11 @@ TEST(Init, AWrongFlagEndsWithTwoAndIsNamed) {
   }
 }
 
-TEST(Init, WhatIsNotSupportedIsNotIgnoredInTheEnvironmentEither) {
+TEST(Init, WhatIsWrongOrNotSupportedIsNotIgnoredInTheEnvironmentEither) {
   for (const auto& [name, value] : {std::pair{"ISTIO_META_DNS_CAPTURE", "true"},
                                     {"REDIRECT_DNS", "true"},
-                                    {"ISTIO_OUTBOUND_OWNER_GROUPS", "web"},
-                                    {"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "202"},
+                                    {"ISTIO_OUTBOUND_OWNER_GROUPS", "no-such-group"},
+                                    {"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "no-such-group"},
                                     {"ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "10.0.0.0/8"}}) {
     const Environment environment(name, value);
     const auto outcome = run_command({"-n"});
@@ -281,6 +309,108 @@ TEST_F(InitInNamespace, InstallsVerifiesFindsDamageAndRemoves) {
   const auto removed = run_command({"--cleanup-only"});
   EXPECT_EQ(removed.exit_code, 0) << removed.errors;
   EXPECT_EQ(all_rules().find("ISTIO"), std::string::npos);
+}
+
+TEST_F(InitInNamespace, DriftIsToldAndStaysUntilItIsReconciled) {
+  const Arguments flags = {"-u", "1337", "-i", "*", "-b", "*"};
+  ASSERT_EQ(run_command(flags).exit_code, 0);
+  rules::run("iptables-nft -t nat -I ISTIO_INBOUND 1 -j RETURN");
+  const auto before = all_rules();
+  const auto told = run_command(flags);
+  EXPECT_EQ(told.exit_code, 1);
+  EXPECT_EQ(told.errors,
+            "sallyport init: IPv4: nat ISTIO_INBOUND: rule 1 does not belong there: -j RETURN. The "
+            "rules that are there are not those of these flags, and stay as they are; --reconcile "
+            "makes them so\n");
+  EXPECT_EQ(all_rules(), before);
+  Arguments mend = flags;
+  mend.push_back("--reconcile");
+  EXPECT_EQ(run_command(mend).exit_code, 0);
+  EXPECT_EQ(run_command(flags).exit_code, 0);
+}
+
+TEST_F(InitInNamespace, OtherFlagsThanBeforeAreDriftInEitherFamily) {
+  ASSERT_EQ(run_command({"-i", "*", "-x", "2001:db8::/32"}).exit_code, 0);
+  const auto told = run_command({"-i", "*"});
+  EXPECT_EQ(told.exit_code, 1);
+  EXPECT_NE(told.errors.find("IPv6: nat ISTIO_OUTPUT: rule"), std::string::npos) << told.errors;
+  EXPECT_EQ(run_command({"-i", "*", "--force-apply"}).exit_code, 0);
+}
+
+// What is not there at all is no drift: a run that was cut short is completed by the next.
+TEST_F(InitInNamespace, AFamilyOrTableThatIsMissingIsCompleted) {
+  const Arguments flags = {"-i", "*", "-b", "*", "--drop-invalid"};
+  ASSERT_EQ(run_command(flags).exit_code, 0);
+  const auto whole = all_rules();
+  rules::run(
+      "ip6tables-nft -t nat -F; ip6tables-nft -t nat -X; iptables-nft -t mangle -F; "
+      "iptables-nft -t mangle -X");
+  EXPECT_EQ(run_command(flags).exit_code, 0);
+  EXPECT_EQ(all_rules(), whole);
+}
+
+TEST_F(InitInNamespace, WorksOnTheNamespaceThatIsNamed) {
+  const pid_t other = fork();
+  if (other == 0) {
+    unshare(CLONE_NEWNET);
+    pause();
+    _exit(0);
+  }
+  const std::string path = "/proc/" + std::to_string(other) + "/ns/net";
+  std::string own, there;
+  for (int i = 0; i < 1000 && (own == there); i++) {
+    own = std::filesystem::read_symlink("/proc/thread-self/ns/net");
+    there = std::filesystem::read_symlink(path);
+    usleep(1000);
+  }
+  const auto outcome = run_command({"-i", "*", "--cni-mode", "--network-namespace", path});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(all_rules().find("ISTIO"), std::string::npos) << "here nothing changes";
+  EXPECT_EQ(run_command({"-i", "*", "--verify", "--network-namespace", "/nonexistent"}).exit_code,
+            126);
+  kill(other, SIGKILL);
+  waitpid(other, nullptr, 0);
+}
+
+// The machine's own network namespace, which these tests run in, is left alone.
+TEST(Init, RefusesTheNetworkNamespaceOfAHost) {
+  if (!rules::is_host_network()) return;  // a container has none to show
+  const auto outcome = run_command({"-i", "*"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_NE(outcome.errors.find("hostNetwork"), std::string::npos) << outcome.errors;
+}
+
+TEST_F(InitInNamespace, ValidationSeesWhetherAConnectionIsCapturedInBothFamilies) {
+  add_addresses();
+  const Arguments validate = {"--skip-rule-apply", "--run-validation", "--probe-timeout", "100ms"};
+  const auto without = run_command(validate);
+  EXPECT_EQ(without.exit_code, 126);
+  EXPECT_NE(without.errors.find("IPv4: a connection of uid 1337 to 127.0.0.6 port 15002 came to "
+                                "neither capture port"),
+            std::string::npos)
+      << without.errors;
+  EXPECT_EQ(all_rules().find("ISTIO"), std::string::npos);
+  const auto whole = run_command({"-i", "*", "-b", "*", "--run-validation"});
+  EXPECT_EQ(whole.exit_code, 0) << whole.errors;
+  EXPECT_EQ(run_command(validate).exit_code, 0);
+  rules::run("ip6tables-nft -t nat -F ISTIO_OUTPUT");
+  const auto half = run_command(validate);
+  EXPECT_EQ(half.exit_code, 126);
+  EXPECT_NE(half.errors.find("IPv6: a connection of uid 1337 to ::6"), std::string::npos)
+      << half.errors;
+}
+
+TEST_F(InitInNamespace, ValidationSaysThatTheAgentRunsAlready) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_storage storage;
+  const socklen_t size = SocketAddress::parse("0.0.0.0:15006")->fill(storage);
+  ASSERT_EQ(bind(fd, reinterpret_cast<const sockaddr*>(&storage), size), 0);
+  ASSERT_EQ(listen(fd, 1), 0);
+  const auto outcome = run_command({"--skip-rule-apply", "--run-validation"});
+  EXPECT_EQ(outcome.exit_code, 126);
+  EXPECT_NE(outcome.errors.find("IPv4: port 15006 can't be listened at"), std::string::npos)
+      << outcome.errors;
+  close(fd);
 }
 
 TEST_F(InitInNamespace, ForcesTheBackendThatIsNamed) {

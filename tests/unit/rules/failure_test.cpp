@@ -152,6 +152,20 @@ TEST_F(Failure, OfTheIpv6HalfGivesBackTheOldIpv4RulesAndTheirPlaces) {
   EXPECT_TRUE(verify(old));
 }
 
+TEST_F(Failure, OfTheRulesTakesTheirRoutesBack) {
+  add_addresses();
+  Options options = capture_all();
+  options.interception = Interception::tproxy;
+  const auto before = run("ip rule; ip -6 rule; ip route show table all");
+  link_real("iptables-nft");
+  link_program("ip6tables-nft-save", "/usr/sbin/ip6tables-nft-save");
+  write_program("ip6tables-nft-restore", "exit 1");
+  expect_error(apply(options), {"IPv6: "});
+  give_path_back();
+  EXPECT_EQ(run("ip rule; ip -6 rule; ip route show table all"), before);
+  EXPECT_EQ(all_rules().find("ISTIO"), std::string::npos);
+}
+
 TEST_F(Failure, OfASecondTableUndoesTheFirst) {
   Options options = capture_all();
   options.backend = Backend::nft;

@@ -156,6 +156,27 @@ TEST(Transition, OpensWithTheOtherTablesAndClosesWithNat) {
   EXPECT_LT(out.find("*nat"), out.find("*mangle"));
 }
 
+// From TPROXY to REDIRECT and back: the one way is there before the other goes.
+TEST(Transition, PutsTablesThatLoseRulesBehindNatAndThoseThatGainBeforeIt) {
+  const auto tproxy = planned(
+      "*mangle\n:ISTIO_INBOUND - [0:0]\n-A PREROUTING -p tcp -j ISTIO_INBOUND\nCOMMIT\n"
+      "*nat\n:ISTIO_OUTPUT - [0:0]\nCOMMIT\n");
+  const auto redirect = planned(
+      "*nat\n:ISTIO_INBOUND - [0:0]\n:ISTIO_OUTPUT - [0:0]\n-A PREROUTING -p tcp -j "
+      "ISTIO_INBOUND\nCOMMIT\n");
+  const auto to_redirect = transition(tproxy, redirect), back = transition(redirect, tproxy);
+  EXPECT_LT(to_redirect.find("*nat"), to_redirect.find("*mangle")) << to_redirect;
+  EXPECT_LT(back.find("*mangle"), back.find("*nat")) << back;
+}
+
+TEST(Ruleset, WithoutTheTablesOfWhichNothingIsThereHasNoDifferenceToTheRest) {
+  const auto wanted =
+      planned("*mangle\n:ISTIO_DROP - [0:0]\nCOMMIT\n*nat\n:ISTIO_OUTPUT - [0:0]\nCOMMIT\n");
+  const auto found = planned("*mangle\n:ISTIO_DROP - [0:0]\nCOMMIT\n*nat\n-A X -j Y\nCOMMIT\n");
+  EXPECT_EQ(difference(found, wanted), "nat ISTIO_OUTPUT: the chain is missing");
+  EXPECT_EQ(difference(found, without_missing_tables(wanted, found)), std::nullopt);
+}
+
 struct DifferenceCase {
   const char *name, *from, *to, *expected;
 };
