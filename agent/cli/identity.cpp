@@ -101,6 +101,7 @@ Result<istio::Proxy> find_identity(const IdentityFlags& flags, const Environment
       first_of(flags.service_account, environment, "SERVICE_ACCOUNT", "default");
   proxy.workload_name = first_of("", environment, "ISTIO_META_WORKLOAD_NAME", "");
   proxy.cluster_id = first_of("", environment, "ISTIO_META_CLUSTER_ID", "");
+  proxy.tproxy = first_of("", environment, "ISTIO_META_INTERCEPTION_MODE", "") == "TPROXY";
   proxy.addresses = flags.addresses;
   if (proxy.addresses.empty())
     proxy.addresses = split(first_of("", environment, "INSTANCE_IPS", ""), ',');

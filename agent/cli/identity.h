@@ -17,7 +17,8 @@ struct IdentityFlags {  // empty: take it from the environment
   std::vector<std::string> labels;  // key=value
 };
 
-// POD_NAME, POD_NAMESPACE, SERVICE_ACCOUNT, INSTANCE_IP (and INSTANCE_IPS, comma separated).
+// POD_NAME, POD_NAMESPACE, SERVICE_ACCOUNT, INSTANCE_IP (and INSTANCE_IPS, comma separated),
+// ISTIO_META_INTERCEPTION_MODE, ISTIO_META_WORKLOAD_NAME, ISTIO_META_CLUSTER_ID.
 // `environment` returns nullptr for what is not set. Errors (Fault::internal): an address that is
 // none, a label without `=`, a labels file that can't be read or parsed; a missing file at the
 // default path is no error.

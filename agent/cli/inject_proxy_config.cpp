@@ -43,8 +43,8 @@ PodProxyConfig proxy_config(const TemplateFacts& facts) {
   }
   config.mode = annotation(facts, "sidecar.istio.io/interceptionMode",
                            config.mode.empty() ? "REDIRECT" : config.mode);
-  if (config.mode != "REDIRECT" && config.mode != "NONE") {
-    throw BadAnnotation{"interceptionMode " + config.mode + " isn't supported: REDIRECT or NONE"};
+  if (config.mode != "REDIRECT" && config.mode != "TPROXY" && config.mode != "NONE") {
+    throw BadAnnotation{"interceptionMode " + config.mode + " is none of REDIRECT, TPROXY, NONE"};
   }
   return config;
 }

@@ -87,6 +87,21 @@ std::string workload_name(const TemplateFacts& facts) {
   return own.empty() ? facts.workload : own;
 }
 
+// With TPROXY its sockets carry marks and the clients' addresses, which takes NET_ADMIN; rules know
+// it by its group then (Istio's template).
+std::string security_context(const TemplateFacts& facts, const PodProxyConfig& config) {
+  std::vector<std::string> added;
+  if (config.mode == "TPROXY") added.push_back("NET_ADMIN");
+  if (annotation(facts, "sidecar.istio.io/capNetBindService", "") == "true")
+    added.push_back("NET_BIND_SERVICE");
+  const bool root = !added.empty();
+  return std::string(R"({"allowPrivilegeEscalation": false, "privileged": false,)") +
+         R"( "capabilities": {)" + (root ? R"("add": )" + array(added) + ", " : "") +
+         R"("drop": ["ALL"]}, "readOnlyRootFilesystem": true, "runAsGroup": 1337,)" +
+         R"( "runAsNonRoot": )" + (root ? "false" : "true") + R"(, "runAsUser": )" +
+         (root ? "0" : "1337") + "}";
+}
+
 std::string sidecar_environment(const TemplateFacts& facts, const PodProxyConfig& config) {
   std::string names;
   for (const std::string& name : facts.container_names) names += (names.empty() ? "" : ",") + name;
@@ -225,10 +240,8 @@ std::string sidecar(const TemplateFacts& facts, const PodProxyConfig& config, bo
          (native ? R"(, "restartPolicy": "Always")" : "") + R"(, "args": )" + array(args) +
          R"(, "env": )" + sidecar_environment(facts, config) + lifecycle(config, port, native) +
          own_probes(facts, port) + R"(, "resources": )" + resources_of(facts) +
-         R"(, "securityContext": {"allowPrivilegeEscalation": false, "privileged": false,)"
-         R"( "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": true,)"
-         R"( "runAsGroup": 1337, "runAsNonRoot": true, "runAsUser": 1337})" +
-         R"(, "volumeMounts": [)" + mounts + "]}";
+         R"(, "securityContext": )" + security_context(facts, config) + R"(, "volumeMounts": [)" +
+         mounts + "]}";
 }
 
 // A workload's name may be longer than a label, and end in the middle of a word.

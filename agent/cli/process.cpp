@@ -182,9 +182,10 @@ bool Process::has_certificate() const { return !identity_ || identity_->ready();
 Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
   for (int i = 0; i < options_.concurrency; i++) {
     proxy::Worker::Sockets sockets;
-    const auto open = [](uint16_t port, std::vector<int>& into) -> Result<void> {
+    const auto open = [](uint16_t port, std::vector<int>& into,
+                         bool transparent = false) -> Result<void> {
       for (const auto& address : everywhere(port)) {
-        auto fd = net::open_listening_socket(address);
+        auto fd = net::open_listening_socket(address, {.transparent = transparent});
         if (!fd) return fd.error();
         into.push_back(*fd);
       }
@@ -192,7 +193,7 @@ Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
     };
     if (!of_gateway()) {
       if (auto opened = open(mesh.proxy_listen_port, sockets.outbound); !opened) return opened;
-      auto opened = open(mesh.proxy_inbound_listen_port, sockets.inbound);
+      auto opened = open(mesh.proxy_inbound_listen_port, sockets.inbound, options_.proxy.tproxy);
       if (!opened) return opened;
     }
     metrics_.push_back(std::make_unique<observe::WorkerMetrics>());

@@ -217,6 +217,9 @@ struct Proxy {
   std::vector<std::string> addresses;  // the pod's own IPs
   // Of metrics: ISTIO_META_WORKLOAD_NAME and ISTIO_META_CLUSTER_ID; empty: not known.
   std::string workload_name, cluster_id;
+  // ISTIO_META_INTERCEPTION_MODE is TPROXY: what arrives is taken without NAT, and the application
+  // sees its clients' own addresses.
+  bool tproxy = false;
 };
 
 }  // namespace sallyport::istio

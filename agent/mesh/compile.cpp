@@ -285,7 +285,7 @@ void Compiler::add_gateway(const RouteCompiler& routes) {
 // A gateway passes nothing on that nobody declares: it has none of their names.
 void Compiler::add_catch_alls() {
   auto out = passthrough_cluster("PassthroughCluster", input_.mesh);
-  auto in = inbound_passthrough_cluster(input_.mesh);
+  auto in = inbound_passthrough_cluster(input_.mesh, input_.proxy);
   if (of_gateway()) {
     next_->passthrough = std::make_shared<const Cluster>(std::move(out));
     next_->inbound_passthrough = std::make_shared<const Cluster>(std::move(in));

@@ -300,13 +300,15 @@ Cluster passthrough_cluster(std::string_view name, const istio::MeshConfig& mesh
 }
 
 // From 127.0.0.6 and ::6, which the redirect rules let pass: from the pod's own address it would be
-// captured again. What limits upstreams of the mesh does not limit the pod's own server.
-Cluster inbound_passthrough_cluster(const istio::MeshConfig& mesh) {
+// captured again. With TPROXY from the client's own address. What limits upstreams of the mesh does
+// not limit the pod's own server.
+Cluster inbound_passthrough_cluster(const istio::MeshConfig& mesh, const istio::Proxy& proxy) {
   istio::MeshConfig own;
   own.connect_timeout = mesh.connect_timeout;
   Cluster out = passthrough_cluster("InboundPassthroughCluster", own);
   out.source_v4 = *IpAddress::parse("127.0.0.6");
   out.source_v6 = *IpAddress::parse("::6");
+  out.client_source = proxy.tproxy;
   return out;
 }
 

@@ -26,7 +26,7 @@ Cluster closed_cluster(std::string_view host, uint16_t port, const istio::Refuse
 ClusterPtr missing_cluster(std::string_view name, const ResourceRefPtr& named_by);
 
 Cluster passthrough_cluster(std::string_view name, const istio::MeshConfig& mesh);
-Cluster inbound_passthrough_cluster(const istio::MeshConfig& mesh);
+Cluster inbound_passthrough_cluster(const istio::MeshConfig& mesh, const istio::Proxy& proxy);
 // Of what no service declares: closed by the Sidecar, or by the mesh.
 Cluster black_hole_cluster(const SidecarScope& scope);
 

@@ -66,7 +66,7 @@ std::vector<Declared> Builder::declared() {
 // To the application: where the connection was going, from 127.0.0.6, or to the endpoint that was
 // asked for.
 ClusterPtr Builder::cluster_of(const Declared& declared) const {
-  Cluster out = inbound_passthrough_cluster(parts_.input.mesh);
+  Cluster out = inbound_passthrough_cluster(parts_.input.mesh, proxy_);
   out.name = inbound_name(declared.port);
   out.port = declared.port;
   out.http_idle = limits::http_idle;
@@ -83,6 +83,7 @@ ClusterPtr Builder::cluster_of(const Declared& declared) const {
   }
   out.discovery = Discovery::static_;
   out.source_v4 = out.source_v6 = {};
+  out.client_source = false;
   if (address) {
     to.ip = address->ip();
     to.port = address->port();

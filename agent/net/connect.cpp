@@ -3,10 +3,12 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "agent/net/errors.h"
 #include "agent/net/stream.h"
 #include "agent/net/timers.h"
+#include "agent/net/transparent.h"
 
 namespace sallyport::net {
 namespace {
@@ -48,16 +50,48 @@ std::string written(std::chrono::milliseconds time) {
                                   : std::to_string(time.count()) + " ms";
 }
 
+int bind_to(int fd, const SocketAddress& address) {
+  sockaddr_storage storage;
+  const socklen_t size = address.fill(storage);
+  return ::bind(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0 ? 0 : errno;
+}
+
+// Below those that clients choose theirs from: a connection of the client's from the same port to
+// the same server is there, which is the one that was taken, would get our packets, and a reset.
+constexpr uint32_t lowest_client_port = 10'240, client_ports = 32'768 - lowest_client_port;
+constexpr int port_tries = 16;
+
+// From the address of a client, with a mark. Returns an errno.
+int bind_as_client(int fd, const Source& source) {
+  const int yes = 1;
+  if (setsockopt(fd, SOL_SOCKET, SO_MARK, &source.mark, sizeof source.mark) != 0) return errno;
+  if (const int number = set_transparent(fd, source.address.is_v6())) return number;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  int number = 0;
+  for (int i = 0; i < port_tries; i++) {
+    const auto port = static_cast<uint16_t>(lowest_client_port + arc4random_uniform(client_ports));
+    number = bind_to(fd, SocketAddress(source.address, port));
+    if (number != EADDRINUSE) break;
+  }
+  return number;
+}
+
 // Returns an errno.
-int begin(int fd, const SocketAddress& to, const IpAddress& source) {
+int bind_to_source(int fd, const Source& source) {
+  if (source.mark != 0) return bind_as_client(fd, source);
+  // A port is chosen at connect(), by the whole tuple: 28,000 a peer, not in all.
+  const int yes = 1;
+  setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
+  return bind_to(fd, SocketAddress(source.address, 0));
+}
+
+// Returns an errno.
+int begin(int fd, const SocketAddress& to, const Source& source) {
   sockaddr_storage storage;
   const int yes = 1;
   if (!to.is_unix()) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-  if (source.is_set() && !to.is_unix()) {
-    // A port is chosen at connect(), by the whole tuple: 28,000 a peer, not in all.
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
-    const socklen_t bound = SocketAddress(source, 0).fill(storage);
-    if (::bind(fd, reinterpret_cast<const sockaddr*>(&storage), bound) != 0) return errno;
+  if (source.address.is_set() && !to.is_unix()) {
+    if (const int number = bind_to_source(fd, source)) return number;
   }
   const socklen_t size = to.fill(storage);
   return ::connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0 ? 0 : errno;
@@ -93,7 +127,7 @@ Error failed(const SocketAddress& to, int number) {
 }  // namespace
 
 Task<Result<Stream>> connect(Loop& loop, SocketAddress to, std::chrono::milliseconds timeout,
-                             IpAddress source) {
+                             Source source) {
   const int fd = ::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) co_return failed(to, errno);
   const int begun = begin(fd, to, source);

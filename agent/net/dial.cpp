@@ -45,7 +45,7 @@ void Dialling::begin() {
   // Upwards: an attempt that has used up its time has used up all of it.
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - loop_.now());
   attempts_.push_back({to, connect(loop_, to, std::max(left, std::chrono::milliseconds(1)),
-                                   to.ip().is_v4() ? source_v4_ : source_v6_)});
+                                   Source{to.ip().is_v4() ? source_v4_ : source_v6_})});
   attempts_.back().task.start({});
   turn_ends_ = loop_.now() + limits::connect_attempt_delay;
 }

@@ -11,6 +11,7 @@
 
 #include "agent/net/errors.h"
 #include "agent/net/timers.h"
+#include "agent/net/transparent.h"
 
 namespace sallyport::net {
 namespace {
@@ -31,11 +32,14 @@ int share_port(int fd, bool v6, bool v6_only) {
   return 0;
 }
 
-int bind_and_listen(int fd, const SocketAddress& at, bool v6_only) {
+int bind_and_listen(int fd, const SocketAddress& at, const ListenOptions& options) {
   if (at.is_unix()) {
     remove_socket_file(at);
-  } else if (const int number = share_port(fd, at.ip().is_v6(), v6_only)) {
+  } else if (const int number = share_port(fd, at.ip().is_v6(), options.v6_only)) {
     return number;
+  }
+  if (options.transparent) {
+    if (const int number = set_transparent(fd, at.ip().is_v6())) return number;
   }
   sockaddr_storage storage;
   const socklen_t size = at.fill(storage);
@@ -45,12 +49,14 @@ int bind_and_listen(int fd, const SocketAddress& at, bool v6_only) {
 
 }  // namespace
 
-Result<int> open_listening_socket(SocketAddress at, bool v6_only) {
+Result<int> open_listening_socket(SocketAddress at, ListenOptions options) {
   const int fd = socket(at.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  const int number = fd < 0 ? errno : bind_and_listen(fd, at, v6_only);
+  const int number = fd < 0 ? errno : bind_and_listen(fd, at, options);
   if (number == 0) return fd;
   if (fd >= 0) ::close(fd);
   Error error = error_of(number, "listen on " + at.text() + ": ", Side::local);
+  if (options.transparent && number == EPERM)
+    error.context += ": TPROXY takes the capability NET_ADMIN";
   error.fault = Fault::internal;
   return error;
 }

@@ -9,11 +9,16 @@
 
 namespace sallyport::net {
 
+struct ListenOptions {
+  bool v6_only = true;       // else an unspecified IPv6 address is dual-stack
+  bool transparent = false;  // for TPROXY: takes what is for other addresses and ports
+};
+
 // Opens a listening socket without accepting: binding errors show at start, before threads are
-// made. For an unspecified IPv6 address it is dual-stack unless `v6_only`. The file of a unix
-// socket that is there already counts as left behind, and is replaced (Envoy does the same); any
-// other file is an error. Unlike a port it can't be opened twice: threads share it by dup().
-Result<int> open_listening_socket(SocketAddress at, bool v6_only = true);
+// made. The file of a unix socket that is there already counts as left behind, and is replaced
+// (Envoy does the same); any other file is an error. Unlike a port it can't be opened twice:
+// threads share it by dup().
+Result<int> open_listening_socket(SocketAddress at, ListenOptions options = {});
 
 // The file of a unix socket, when nobody listens any more. Nothing else is ever removed.
 void remove_socket_file(const SocketAddress& at);

@@ -98,10 +98,15 @@ auto read_unless_ended(Stream& from, Into& into, Stream& other);
 // are Fault::denied.
 Result<SocketAddress> original_destination(const Stream& stream);
 
-// Connects; errors carry the address. `timeout` covers the TCP handshake only. `source`: the local
-// address to come from; unset: the kernel chooses.
+// Where a connection comes from.
+struct Source {
+  IpAddress address = {};  // unset: the kernel chooses
+  uint32_t mark = 0;       // not 0: of its packets, and the address need not be this machine's
+};
+
+// Connects; errors carry the address. `timeout` covers the TCP handshake only.
 Task<Result<Stream>> connect(Loop& loop, SocketAddress to, std::chrono::milliseconds timeout,
-                             IpAddress source = {});
+                             Source source = {});
 
 }  // namespace sallyport::net
 

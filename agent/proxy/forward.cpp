@@ -67,7 +67,7 @@ upstream::Need Exchange::need() {
   }
   if (!client_.of_gateway()) need.original_destination = client_.destination;
   if (cluster_->load) need.hash = hash();
-  if (cluster_->proxy_protocol != mesh::ProxyProtocol::none) need.client = addresses_of(client_);
+  if (cluster_->of_clients()) need.client = addresses_of(client_);
   return need;
 }
 

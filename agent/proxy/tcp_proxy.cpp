@@ -160,7 +160,7 @@ upstream::Need tcp_need(Client& client, const mesh::Cluster& cluster) {
   if (cluster.load && cluster.load->hash) {
     need.hash = mesh::connection_hash(*cluster.load->hash, client.source().ip());
   }
-  if (cluster.proxy_protocol != mesh::ProxyProtocol::none) need.client = addresses_of(client);
+  if (cluster.of_clients()) need.client = addresses_of(client);
   return need;
 }
 

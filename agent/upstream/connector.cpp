@@ -11,6 +11,8 @@
 namespace sallyport::upstream {
 namespace {
 
+constexpr uint32_t tproxy_mark = 1337;  // what the rules know the agent's own packets by
+
 std::chrono::milliseconds left_until(Clock::time_point deadline, Clock::time_point now) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now);
   return std::max(left, std::chrono::milliseconds(1));
@@ -90,8 +92,7 @@ bool Runtime::has_room(const Pool& pool) const {
 // Where connections are each of one client, those that are idle now are others': this one would
 // wait for them in vain.
 bool Runtime::make_room(Pool& pool) {
-  const bool of_clients = cluster_->proxy_protocol != mesh::ProxyProtocol::none;
-  if (of_clients && !has_room(pool)) pool.close_oldest();
+  if (cluster_->of_clients() && !has_room(pool)) pool.close_oldest();
   return has_room(pool);
 }
 
@@ -199,13 +200,21 @@ net::Task<Result<Runtime::Dialled>> Runtime::dial(const Chosen& chosen, const Ne
       co_return co_await any;
     }
   }
-  const IpAddress source = address.ip().is_v4() ? cluster_->source_v4 : cluster_->source_v6;
-  auto stream = co_await net::connect(shared_->loop, address, cluster_->connect_timeout, source);
+  auto stream = co_await net::connect(shared_->loop, address, cluster_->connect_timeout,
+                                      source_for(address, need));
   if (!stream) co_return stream.error();
   Dialled dialled;
   dialled.stream = std::move(*stream);
   dialled.address = address;
   co_return std::move(dialled);
+}
+
+net::Source Runtime::source_for(const SocketAddress& to, const Need& need) const {
+  if (cluster_->client_source && need.client) {
+    const IpAddress& client = need.client->source.ip();
+    if (client.is_set() && client.is_v4() == to.ip().is_v4()) return {client, tproxy_mark};
+  }
+  return {to.ip().is_v4() ? cluster_->source_v4 : cluster_->source_v6};
 }
 
 // Whose connection it is when another address answered than the one chosen.
@@ -222,9 +231,7 @@ Runtime::Chosen Runtime::taken_over(Chosen chosen, const SocketAddress& used) {
 std::shared_ptr<Place> Runtime::make_place(const Chosen& chosen, const Need& need) {
   auto place =
       std::make_shared<Place>(chosen.endpoint, chosen.pool, load_, shared_->metrics, need.http);
-  if (cluster_->proxy_protocol != mesh::ProxyProtocol::none && need.client) {
-    place->client = *need.client;
-  }
+  if (cluster_->of_clients() && need.client) place->client = *need.client;
   return place;
 }
 

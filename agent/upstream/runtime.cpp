@@ -71,9 +71,7 @@ Connection Runtime::take_idle(const Need& need) {
 // One that the request may go on: where servers are told of the client, one of that client.
 Connection Runtime::take_from(Pool& pool, const Need& need) {
   const auto now = shared_->loop.now();
-  Connection connection = cluster_->proxy_protocol == mesh::ProxyProtocol::none
-                              ? pool.take(now)
-                              : pool.take_of(need.client, now);
+  Connection connection = cluster_->of_clients() ? pool.take_of(need.client, now) : pool.take(now);
   if (connection) shared_->metrics.upstream_cx_reused.add();
   return connection;
 }

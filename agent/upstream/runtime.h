@@ -74,6 +74,7 @@ private:
   std::shared_ptr<Place> make_place(const Chosen& chosen, const Need& need);
   net::Task<Acquired> connect(Chosen chosen, const Need& need);
   net::Task<Result<Dialled>> dial(const Chosen& chosen, const Need& need);
+  net::Source source_for(const SocketAddress& to, const Need& need) const;
   net::Task<Result<Dialled>> dial_any(const Chosen& chosen, const Need& need,
                                       std::vector<SocketAddress> addresses);
   bool stands_in(const SocketAddress& other, const Endpoint& chosen, const Need& need) const;

@@ -43,7 +43,7 @@ struct Need {
   // Of the request, for a cluster with consistent hashing (mesh/request_hash.h); unset: any
   // endpoint.
   std::optional<uint64_t> hash = {};
-  // For a cluster with proxy_protocol: whom its connections are opened for. They serve nobody else.
+  // For a cluster of_clients(): whom its connections are opened for. They serve nobody else.
   // Null: nobody, as where a request is mirrored.
   const ClientAddresses* client = nullptr;
 };

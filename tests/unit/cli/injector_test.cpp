@@ -293,6 +293,32 @@ TEST(InjectAnnotations, InterceptionModeNoneMeansNoRules) {
   EXPECT_FALSE(YAML::Load(text)["spec"]["initContainers"].IsDefined());
 }
 
+// Istio's template: marks and other people's addresses take NET_ADMIN, and the rules know the proxy
+// by its group then.
+TEST(InjectAnnotations, TproxyRunsTheProxyAsRootOfItsGroup) {
+  const YAML::Node spec = YAML::Load(
+      injected(POD_WITH(", annotations: {sidecar.istio.io/interceptionMode: TPROXY}", "")))["spec"];
+  EXPECT_NE(
+      arguments(container(spec["initContainers"], "istio-init")["args"]).find("-u 1337 -m TPROXY"),
+      std::string::npos);
+  const YAML::Node proxy = container(spec["containers"], "istio-proxy"),
+                   security = proxy["securityContext"];
+  EXPECT_EQ(container(proxy["env"], "ISTIO_META_INTERCEPTION_MODE")["value"].as<std::string>(),
+            "TPROXY");
+  EXPECT_EQ(arguments(security["capabilities"]["add"]), "NET_ADMIN");
+  EXPECT_EQ(security["runAsUser"].as<int>(), 0);
+  EXPECT_EQ(security["runAsGroup"].as<int>(), 1337);
+  EXPECT_FALSE(security["runAsNonRoot"].as<bool>());
+}
+
+TEST(InjectAnnotations, CapNetBindServiceGivesTheCapabilityAndRoot) {
+  const YAML::Node spec = YAML::Load(injected(
+      POD_WITH(", annotations: {sidecar.istio.io/capNetBindService: 'true'}", "")))["spec"];
+  const YAML::Node security = container(spec["containers"], "istio-proxy")["securityContext"];
+  EXPECT_EQ(arguments(security["capabilities"]["add"]), "NET_BIND_SERVICE");
+  EXPECT_EQ(security["runAsUser"].as<int>(), 0);
+}
+
 TEST(InjectAnnotations, ANativeSidecarIsAnInitContainerThatStays) {
   const YAML::Node spec = YAML::Load(
       injected(POD_WITH(", annotations: {sidecar.istio.io/nativeSidecar: 'true'}", "")))["spec"];
@@ -316,7 +342,7 @@ INSTANTIATE_TEST_SUITE_P(
         Layout{"no containers", "kind: Pod\nmetadata: {name: p}\nspec: {containers: []}\n"},
         Layout{"no spec", "kind: Pod\nmetadata: {name: p}\n"},
         Layout{"a mode that isn't there",
-               POD_WITH(", annotations: {sidecar.istio.io/interceptionMode: TPROXY}", "")},
+               POD_WITH(", annotations: {sidecar.istio.io/interceptionMode: TRANSPARENT}", "")},
         Layout{"broken proxy config", POD_WITH(", annotations: {proxy.istio.io/config: '{'}", "")},
         Layout{"a proxy already",
                "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: istio-proxy}]}\n"},

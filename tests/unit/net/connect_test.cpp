@@ -42,7 +42,7 @@ TEST(Connect, GivesAConnectedStream) {
   }
 }
 
-Task<void> connect_from(Loop& loop, SocketAddress to, IpAddress source,
+Task<void> connect_from(Loop& loop, SocketAddress to, Source source,
                         std::optional<Result<Stream>>& into) {
   into.emplace(co_await connect(loop, to, 10s, source));
 }
@@ -52,14 +52,40 @@ TEST(Connect, ComesFromTheAddressAskedFor) {
   const int listening = *open_listening_socket(*SocketAddress::parse("127.0.0.1:0"));
   const auto to = address_of(listening);
   std::optional<Result<Stream>> stream;
-  run(loop, connect_from(loop, to, *IpAddress::parse("127.0.0.9"), stream));
+  run(loop, connect_from(loop, to, {*IpAddress::parse("127.0.0.9")}, stream));
   ASSERT_TRUE(*stream) << stream->error().context;
   EXPECT_EQ((*stream)->local().ip().text(), "127.0.0.9");
-  run(loop, connect_from(loop, to, *IpAddress::parse("192.0.2.1"), stream));
+  run(loop, connect_from(loop, to, {*IpAddress::parse("192.0.2.1")}, stream));
   ASSERT_FALSE(*stream) << "not an address of this machine";
   EXPECT_EQ(stream->error().context, "connect " + to.text() + ": Cannot assign requested address");
   EXPECT_EQ(stream->error().side, Side::local);
   ::close(listening);
+}
+
+// TPROXY's (tests/unit/rules/capture_tproxy_test.cpp): a client's connection from the same port to
+// the same server may be there.
+TEST(Connect, FromAClientsAddressTakesAPortThatClientsDoNotChooseAndCarriesTheMark) {
+  Loop loop;
+  for (const char* at : {"127.0.0.1:0", "[::1]:0"}) {
+    const int listening = *open_listening_socket(*SocketAddress::parse(at));
+    const auto to = address_of(listening);
+    std::optional<Result<Stream>> first, second;
+    run(loop, connect_from(loop, to, {to.ip(), 77}, first));
+    run(loop, connect_from(loop, to, {to.ip(), 77}, second));
+    ASSERT_TRUE(*first) << first->error().context;
+    ASSERT_TRUE(*second) << second->error().context;
+    EXPECT_NE((*first)->local(), (*second)->local());
+    for (const auto* one : {&**first, &**second}) {
+      EXPECT_EQ(one->local().ip(), to.ip());
+      EXPECT_GE(one->local().port(), 10'240);
+      EXPECT_LT(one->local().port(), 32'768);
+      int mark = 0;
+      socklen_t size = sizeof mark;
+      getsockopt(one->fd(), SOL_SOCKET, SO_MARK, &mark, &size);
+      EXPECT_EQ(mark, 77);
+    }
+    ::close(listening);
+  }
 }
 
 TEST(Connect, ARefusalNamesTheAddress) {

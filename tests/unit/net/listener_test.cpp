@@ -93,7 +93,7 @@ TEST(Listener, AnAddressThatIsNotOursIsNamedAtTheStart) {
 TEST(Listener, UnspecifiedIPv6TakesIPv4OnlyWhenAsked) {
   Loop loop;
   std::vector<SocketAddress> peers;
-  Listener dual(loop, *open_listening_socket(*SocketAddress::parse("[::]:0"), false),
+  Listener dual(loop, *open_listening_socket(*SocketAddress::parse("[::]:0"), {.v6_only = false}),
                 [&](Stream stream) {
                   peers.push_back(stream.peer());
                   loop.stop();

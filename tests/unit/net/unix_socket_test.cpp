@@ -57,7 +57,7 @@ protected:
 
 private:
   Task<void> connect_into(SocketAddress to, IpAddress source, std::optional<Result<Stream>>& into) {
-    into.emplace(co_await connect(loop, to, 10s, source));
+    into.emplace(co_await connect(loop, to, 10s, Source{source}));
   }
   std::vector<int> open_;
 };
