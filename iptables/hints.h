@@ -16,7 +16,8 @@ inline constexpr std::string_view module_hint =
     "xt_REDIRECT xt_owner "
     "xt_conntrack xt_tcpudp xt_comment, and nft_compat nft_chain_nat (nft) or iptable_nat and, for "
     "IPv6, ip6table_nat "
-    "(legacy)";
+    "(legacy); for TPROXY also xt_TPROXY nf_tproxy_ipv4 nf_tproxy_ipv6 xt_mark xt_connmark and, "
+    "legacy, iptable_mangle ip6table_mangle";
 inline constexpr std::string_view lock_hint =
     ". Hint: another program holds the lock of xtables; run again when it is done";
 inline constexpr std::string_view lock_file_hint =

@@ -43,15 +43,16 @@ Result<void> check_interfaces(const std::vector<std::string>& names, std::string
   return {};
 }
 
-constexpr std::size_t most_groups = 64;  // Istio's limit
+constexpr uint32_t sidecars_mark = 1337;  // agent/upstream/connector.cpp; Istio's, too
+constexpr std::size_t most_groups = 64;   // Istio's limit
 
 Result<void> check_tproxy(const Options& options) {
   if (options.interception != Interception::tproxy) return {};
   const uint32_t mark = options.tproxy_mark, table = options.tproxy_route_table;
-  if (mark == 0 || mark == outbound_mark)
-    return bad_option(
-        "--istio-inbound-tproxy-mark",
-        std::to_string(mark) + " can't be told from no mark, or from Istio's own 1338");
+  if (mark != sidecars_mark)
+    return bad_option("--istio-inbound-tproxy-mark",
+                      std::to_string(mark) + " is not the mark of the sidecar's packets, " +
+                          std::to_string(sidecars_mark) + ": they would come back to it");
   // Of the tables default, main and local a local default route would be the end of all traffic.
   if (table == 0 || (table >= 253 && table <= 255))
     return bad_option("--istio-inbound-tproxy-route-table",

@@ -35,6 +35,9 @@ private:
 };
 
 void TproxyWriter::write_prerouting() {
+  // What guests send is outbound: nat takes it. Istio's rules would take it for inbound here.
+  for (const auto& interface : options_.guest_interfaces)
+    to_.rule("PREROUTING", marked("-i " + interface, "-j RETURN"));
   if (in_.captures_inbound()) to_.rule("PREROUTING", "-p tcp -j ISTIO_INBOUND");
   // What the agent marked on its way to the application is remembered for the answers.
   to_.rule("PREROUTING", marked("-p tcp -m mark --mark " + mark_,

@@ -96,7 +96,7 @@ int change_rule(Family family, const PolicyRule& rule, bool add) {
 }
 
 int change_route(Family family, uint32_t table, bool add) {
-  RouteRequest request(add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_REPLACE : 0);
+  RouteRequest request(add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0);
   auto& header = *static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(request.header, sizeof(rtmsg)));
   header.rtm_family = number_of(family);
   header.rtm_table = RT_TABLE_UNSPEC;
@@ -157,8 +157,12 @@ Result<PolicyRoutes> read_policy_routes(Family family) {
 
 Result<void> change_policy_routes(Family family, const PolicyRoutes& from, const PolicyRoutes& to) {
   for (const uint32_t table : missing_in(to.tables, from.tables)) {
-    if (const int number = change_route(family, table, true); number != 0)
-      return routing_error(family, route_text(table), number);
+    const int number = change_route(family, table, true);
+    if (number == EEXIST)
+      return Error{.context = "table " + std::to_string(table) +
+                              " has a default route of somebody else's; choose another with "
+                              "--istio-inbound-tproxy-route-table"};
+    if (number != 0) return routing_error(family, route_text(table), number);
   }
   for (const auto& rule : missing_in(to.rules, from.rules)) {
     if (const int number = change_rule(family, rule, true); number != 0 && number != EEXIST)

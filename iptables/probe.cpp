@@ -109,6 +109,8 @@ Result<void> probe_family(const FamilyProbe& probe, const Options& rules,
 
 }  // namespace
 
+IpAddress probed_v4() { return IpAddress::v4(0x7f000006); }
+
 Result<void> probe_capture(const Options& rules, const ProbeOptions& options) {
   const auto end = Clock::now() + options.timeout;
   const auto v4 =

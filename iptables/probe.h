@@ -13,6 +13,8 @@ struct ProbeOptions {
   std::chrono::milliseconds timeout{5'000};  // --probe-timeout, of both families
 };
 
+IpAddress probed_v4();  // 127.0.0.6: within options.loopback_v4 nothing can be told
+
 // Dials 127.0.0.6 (::6 where IPv6 has rules to be asked for) at options.port, as the first of the
 // proxy's uids, which rule 3a sends to the inbound side, and listens at the capture ports
 // meanwhile. Errors: a capture port that can't be listened at (the agent runs), an answer from

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -39,8 +40,8 @@ shown at it. Also from there:
   DRY_RUN_FILE_PATH  --dry-run writes there too
 
 IPv6 rules are made wherever the kernel has IPv6 on. Applying is one commit a table, undone in both
-families when one fails, and goes on to its end when this program is killed. Nothing changes when
-the rules are there already; others of ours are told and stay, or are mended with --reconcile, in
+families when one fails, and goes on to its end when this program is killed (as PID 1 it can't:
+the next run completes it). Nothing changes when the rules are there already; others of ours are told and stay, or are mended with --reconcile, in
 no moment of which traffic is let through; rules of others stay. Runs wait for each other. Needs
 iptables, and root with NET_ADMIN and NET_RAW (--dry-run needs neither).
 
@@ -74,6 +75,15 @@ int print_plan(const rules::Plan& plan) {
   return exit_init_failed;
 }
 
+// Legacy tables are the namespace's own, and runs on it wait for each other by its lock: with the
+// node's lock of xtables pods would wait for each other. The file is in memory and stays open.
+void use_own_lock() {
+  static const int lock = memfd_create("xtables.lock", MFD_CLOEXEC);
+  if (lock < 0) return;  // the node's, then
+  const auto path = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(lock);
+  setenv("XTABLES_LOCKFILE", path.c_str(), 0);
+}
+
 // Where the rules are to be: --network-namespace, else here.
 Result<void> enter_namespace(const InitFlags& flags) {
   const auto& path = flags.network_namespace;
@@ -84,8 +94,7 @@ Result<void> enter_namespace(const InitFlags& flags) {
   if (fd >= 0) close(fd);
   if (!entered)
     return Error{.context = "--network-namespace: " + path + ": " + std::strerror(number)};
-  // The namespace's own lock: with the node's, pods would wait for each other.
-  if (flags.cni) setenv("XTABLES_LOCKFILE", path.c_str(), 0);
+  if (flags.cni) use_own_lock();
   return {};
 }
 
@@ -145,6 +154,9 @@ int run_with(const CLI::App& app, const InitFlags& flags) {
   const int changed =
       flags.skip_apply ? 0 : change(flags, [&] { return install(flags, *options); });
   if (changed != 0 || !flags.run_validation) return changed;
+  if (const auto& own = options->loopback_v4; own && own->contains(rules::probed_v4()))
+    return wrong_usage(app, "--run-validation: dials " + rules::probed_v4().text() +
+                                ", which ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR lets pass");
   return validate(flags, *options, *probe);
 }
 

@@ -83,7 +83,7 @@ void add_action_options(CLI::App& app, InitFlags& f) {
                  "path of the network namespace to work on; else the own one")
       ->envname("NETWORK_NAMESPACE");
   app.add_flag("--cni-mode", f.cni,
-               "as a CNI plugin on the node: the lock of xtables is --network-namespace's")
+               "as a CNI plugin on the node: not with the node's lock of xtables")
       ->envname("CNI_MODE");
   app.add_flag("--host-network", f.host_network,
                "on a machine's own network namespace, too, all of whose traffic is captured then");

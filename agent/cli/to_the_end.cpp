@@ -22,6 +22,7 @@ namespace {
 
 int run_to_the_end(const std::function<int()>& work) {
   std::fflush(nullptr);
+  std::signal(SIGCHLD, SIG_DFL);  // ignored, as some launcher may leave it, nobody's end is told
   const pid_t child = fork();
   if (child < 0) return work();  // no process to be had: as well as it goes
   if (child == 0) work_alone(work);

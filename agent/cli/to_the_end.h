@@ -1,5 +1,5 @@
 // Work that nobody's impatience leaves half done: it goes on in a process and session of its own
-// when its caller is killed.
+// when its caller is killed, unless the whole PID namespace ends with that.
 #pragma once
 #include <functional>
 

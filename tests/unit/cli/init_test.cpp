@@ -131,13 +131,10 @@ const FlagCase flag_cases[] = {
      {},
      {"ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "127.0.0.0/8"},
      [](auto& o) { o.loopback_v4 = Cidr::parse("127.0.0.0/8"); }},
-    {{"-m", "TPROXY", "-t", "7"},
-     {"--istio-inbound-interception-mode", "TPROXY", "--istio-inbound-tproxy-mark", "7"},
+    {{"-m", "TPROXY", "-t", "1337"},
+     {"--istio-inbound-interception-mode", "TPROXY", "--istio-inbound-tproxy-mark", "1337"},
      {},
-     [](auto& o) {
-       o.interception = rules::Interception::tproxy;
-       o.tproxy_mark = 7;
-     }},
+     [](auto& o) { o.interception = rules::Interception::tproxy; }},
     {{"-m", "TPROXY"},
      {},
      {"ISTIO_INBOUND_INTERCEPTION_MODE", "TPROXY"},
@@ -233,6 +230,7 @@ const WrongCase wrong_cases[] = {
     {{"-u", "root"}, "--proxy-uid: \"root\""},
     {{"-g", "-1"}, "--proxy-gid"},
     {{"-m", "tproxy"}, "--istio-inbound-interception-mode: \"tproxy\""},
+    {{"-m", "TPROXY", "-t", "7"}, "--istio-inbound-tproxy-mark: 7 is not the mark"},
     {{"-m", "TPROXY", "-t", "0x539"}, "--istio-inbound-tproxy-mark: \"0x539\""},
     {{"-m", "TPROXY", "-r", "main"}, "--istio-inbound-tproxy-route-table: \"main\""},
     {{"-m", "TPROXY", "-r", "255"}, "--istio-inbound-tproxy-route-table: 255"},
@@ -363,7 +361,9 @@ TEST_F(InitInNamespace, WorksOnTheNamespaceThatIsNamed) {
     there = std::filesystem::read_symlink(path);
     usleep(1000);
   }
-  const auto outcome = run_command({"-i", "*", "--cni-mode", "--network-namespace", path});
+  const auto outcome = run_command(
+      {"-i", "*", "--cni-mode", "--network-namespace", path, "--force-iptables-binary", "legacy"});
+  unsetenv("XTABLES_LOCKFILE");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_EQ(all_rules().find("ISTIO"), std::string::npos) << "here nothing changes";
   EXPECT_EQ(run_command({"-i", "*", "--verify", "--network-namespace", "/nonexistent"}).exit_code,
@@ -398,6 +398,21 @@ TEST_F(InitInNamespace, ValidationSeesWhetherAConnectionIsCapturedInBothFamilies
   EXPECT_EQ(half.exit_code, 126);
   EXPECT_NE(half.errors.find("IPv6: a connection of uid 1337 to ::6"), std::string::npos)
       << half.errors;
+}
+
+TEST_F(InitInNamespace, ValidationCanNotTellWithinTheRangeOfLoopback) {
+  const Environment environment("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "127.0.0.0/8");
+  const auto outcome = run_command({"--skip-rule-apply", "--run-validation"});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_NE(outcome.errors.find("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR"), std::string::npos);
+}
+
+// As some launchers leave it: the end of a child is told nobody then.
+TEST_F(InitInNamespace, WorksWhereSigchldIsIgnored) {
+  std::signal(SIGCHLD, SIG_IGN);
+  const auto outcome = run_command({"-i", "*"});
+  std::signal(SIGCHLD, SIG_DFL);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
 }
 
 TEST_F(InitInNamespace, ValidationSaysThatTheAgentRunsAlready) {

@@ -60,12 +60,32 @@ TEST_P(Tproxy, PortsAndInterfacesAreExcluded) {
   EXPECT_EQ(connect(From::peer, local(8080)), "application") << "-c";
 }
 
-TEST_P(Tproxy, OtherMarksAndTablesWorkToo) {
-  options_.tproxy_mark = 77;
+TEST_P(Tproxy, OtherTablesWorkToo) {
   options_.tproxy_route_table = 78;
   must_apply();
   EXPECT_EQ(connect(From::peer, local(8080)), "15006 for " + local(8080));
-  EXPECT_NE(run("ip rule").find("fwmark 0x4d lookup 78"), std::string::npos);
+  EXPECT_EQ(connect(From::proxy_client_source, local(8080)), "application");
+  EXPECT_NE(run("ip rule").find("fwmark 0x539 lookup 78"), std::string::npos);
+}
+
+TEST_P(Tproxy, ATableWithARouteOfSomebodyElsesIsRefusedAndStays) {
+  options_.tproxy_route_table = 78;
+  run("ip route add default via 198.18.0.2 table 78; ip -6 route add default via 2001:db8::2 table "
+      "78");
+  const auto before = run("ip route show table 78; ip -6 route show table 78; ip rule; ip -6 rule");
+  const auto refused = apply(options_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().context,
+            "IPv4: table 78 has a default route of somebody else's; choose another with "
+            "--istio-inbound-tproxy-route-table");
+  EXPECT_EQ(run("ip route show table 78; ip -6 route show table 78; ip rule; ip -6 rule"), before);
+  EXPECT_EQ(all_rules().find("ISTIO"), std::string::npos);
+}
+
+TEST_P(Tproxy, GuestsOfAVirtualMachineInterfaceAreOutbound) {
+  options_.guest_interfaces = {"eth0"};
+  must_apply();
+  EXPECT_EQ(connect(From::peer, local(8080)), "15001 for " + local(8080));
 }
 
 // Changing between the modes, new connections are captured in one way or the other at each moment.

@@ -122,17 +122,24 @@ TEST(Tproxy, WithNothingInboundOnlyMarksAreKept) {
   EXPECT_NE(mangle.find("--save-mark"), mangle.npos);
 }
 
-TEST(Tproxy, MarkTableAndPortAreThoseOfTheFlags) {
+TEST(Tproxy, TableAndPortAreThoseOfTheFlags) {
   Options options = tproxy();
-  options.tproxy_mark = 7;
   options.tproxy_route_table = 9;
   options.inbound_port = 16006;
-  const auto mangle = table_of(text_of(options), "mangle");
-  EXPECT_EQ(mangle.find("0x539"), mangle.npos) << mangle;
-  EXPECT_NE(mangle.find("--on-port 16006 --on-ip 0.0.0.0 --tproxy-mark 0x7/0xffffffff"),
-            mangle.npos);
-  EXPECT_EQ(planned_routes(options), (PolicyRoutes{{{7, 9}}, {9}}));
+  EXPECT_NE(table_of(text_of(options), "mangle").find("--on-port 16006 --on-ip 0.0.0.0"),
+            std::string::npos);
+  EXPECT_EQ(planned_routes(options), (PolicyRoutes{{{1337, 9}}, {9}}));
   EXPECT_EQ(planned_routes(all()), PolicyRoutes{}) << "REDIRECT needs none";
+}
+
+// Istio's rules take it for inbound, since mangle comes before nat.
+TEST(Tproxy, WhatGuestsSendStaysOutbound) {
+  Options options = tproxy();
+  options.guest_interfaces = {"virt0"};
+  const auto mangle = table_of(text_of(options), "mangle");
+  EXPECT_LT(mangle.find("PREROUTING -i virt0 -m comment --comment sallyport -j RETURN"),
+            mangle.find("PREROUTING -p tcp -j ISTIO_INBOUND"))
+      << mangle;
 }
 
 TEST(Tproxy, InvalidPacketsAreDroppedBeforeTheyAreTaken) {
@@ -243,9 +250,8 @@ struct WrongCase {
 void PrintTo(const WrongCase& c, std::ostream* out) { *out << c.name; }
 
 const WrongCase wrong_cases[] = {
-    {"no mark", [](Options& o) { o.tproxy_mark = 0; }, "--istio-inbound-tproxy-mark: 0 "},
-    {"the mark of calls to the own pod", [](Options& o) { o.tproxy_mark = 1338; },
-     "--istio-inbound-tproxy-mark: 1338 "},
+    {"another mark than the sidecar's", [](Options& o) { o.tproxy_mark = 77; },
+     "--istio-inbound-tproxy-mark: 77 is not the mark of the sidecar's packets"},
     {"no table", [](Options& o) { o.tproxy_route_table = 0; },
      "--istio-inbound-tproxy-route-table: 0 "},
     {"the table main", [](Options& o) { o.tproxy_route_table = 254; },
