@@ -43,16 +43,15 @@ Result<void> check_interfaces(const std::vector<std::string>& names, std::string
   return {};
 }
 
-constexpr uint32_t sidecars_mark = 1337;  // agent/upstream/connector.cpp; Istio's, too
-constexpr std::size_t most_groups = 64;   // Istio's limit
+constexpr std::size_t most_groups = 64;  // Istio's limit
 
 Result<void> check_tproxy(const Options& options) {
   if (options.interception != Interception::tproxy) return {};
   const uint32_t mark = options.tproxy_mark, table = options.tproxy_route_table;
-  if (mark != sidecars_mark)
+  if (mark == 0 || mark == outbound_mark)
     return bad_option("--istio-inbound-tproxy-mark",
-                      std::to_string(mark) + " is not the mark of the sidecar's packets, " +
-                          std::to_string(sidecars_mark) + ": they would come back to it");
+                      std::to_string(mark) + (mark == 0 ? " is the mark of all other packets"
+                                                        : " marks what the sidecar sends itself"));
   // Of the tables default, main and local a local default route would be the end of all traffic.
   if (table == 0 || (table >= 253 && table <= 255))
     return bad_option("--istio-inbound-tproxy-route-table",

@@ -43,7 +43,7 @@ struct Options {                                // istio-iptables' flags, same m
   std::vector<std::string> guest_interfaces;     // -k: what arrives there is treated as outbound
   bool drop_invalid = false;                     // --drop-invalid
   Interception interception = Interception::redirect;  // -m
-  uint32_t tproxy_mark = 1337;                         // -t; the sidecar's own, no other works
+  uint32_t tproxy_mark = 1337;                         // -t; the sidecar's, too
   uint32_t tproxy_route_table = 133;                   // -r; where packets with the mark are local
   // Whose traffic leaving the pod is captured: everybody's; these groups'; everybody's but theirs.
   std::vector<uint32_t> owner_groups;          // ISTIO_OUTBOUND_OWNER_GROUPS, if not "*"

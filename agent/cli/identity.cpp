@@ -76,6 +76,17 @@ Result<istio::Labels> read_labels(const std::string& flag) {
   return labels;
 }
 
+// As `init` reads it: the rules know the agent's packets by it.
+Result<uint32_t> read_tproxy_mark(const Environment& environment) {
+  if (first_of("", environment, "ISTIO_META_INTERCEPTION_MODE", "") != "TPROXY") return 0u;
+  const std::string text = first_of("", environment, "ISTIO_INBOUND_TPROXY_MARK", "1337");
+  uint32_t mark = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mark);
+  if (error != std::errc() || end != text.data() + text.size() || mark == 0)
+    return invalid("ISTIO_INBOUND_TPROXY_MARK \"" + text + "\" is not a mark");
+  return mark;
+}
+
 }  // namespace
 
 Result<istio::Labels> parse_labels_file(std::string_view text) {
@@ -101,7 +112,9 @@ Result<istio::Proxy> find_identity(const IdentityFlags& flags, const Environment
       first_of(flags.service_account, environment, "SERVICE_ACCOUNT", "default");
   proxy.workload_name = first_of("", environment, "ISTIO_META_WORKLOAD_NAME", "");
   proxy.cluster_id = first_of("", environment, "ISTIO_META_CLUSTER_ID", "");
-  proxy.tproxy = first_of("", environment, "ISTIO_META_INTERCEPTION_MODE", "") == "TPROXY";
+  auto mark = read_tproxy_mark(environment);
+  if (!mark) return mark.error();
+  proxy.tproxy_mark = *mark;
   proxy.addresses = flags.addresses;
   if (proxy.addresses.empty())
     proxy.addresses = split(first_of("", environment, "INSTANCE_IPS", ""), ',');

@@ -193,7 +193,8 @@ Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
     };
     if (!of_gateway()) {
       if (auto opened = open(mesh.proxy_listen_port, sockets.outbound); !opened) return opened;
-      auto opened = open(mesh.proxy_inbound_listen_port, sockets.inbound, options_.proxy.tproxy);
+      auto opened =
+          open(mesh.proxy_inbound_listen_port, sockets.inbound, options_.proxy.tproxy_mark != 0);
       if (!opened) return opened;
     }
     metrics_.push_back(std::make_unique<observe::WorkerMetrics>());

@@ -218,8 +218,8 @@ struct Proxy {
   // Of metrics: ISTIO_META_WORKLOAD_NAME and ISTIO_META_CLUSTER_ID; empty: not known.
   std::string workload_name, cluster_id;
   // ISTIO_META_INTERCEPTION_MODE is TPROXY: what arrives is taken without NAT, and the application
-  // sees its clients' own addresses.
-  bool tproxy = false;
+  // sees its clients' own addresses: with this mark (ISTIO_INBOUND_TPROXY_MARK). 0: REDIRECT.
+  uint32_t tproxy_mark = 0;
 };
 
 }  // namespace sallyport::istio

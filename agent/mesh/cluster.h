@@ -96,14 +96,17 @@ struct Cluster {
   // Connections come from this address of ours (Envoy's upstreamBindConfig); unset: the kernel's
   // choice.
   IpAddress source_v4, source_v6;
-  // They come from their client's own address, with TPROXY's mark (Envoy's original_src).
-  bool client_source = false;
+  // Not 0: they come from their client's own address, with this mark (TPROXY; Envoy's
+  // original_src).
+  uint32_t client_source_mark = 0;
   // Of resolution NONE with targetPort: replaces the dialled port; 0: keep that.
   uint16_t original_dst_port = 0;
   TlsOrigination tls;
   ProxyProtocol proxy_protocol = ProxyProtocol::none;  // what connections to it begin with
   // Whether each of its connections is for one client alone.
-  bool of_clients() const { return client_source || proxy_protocol != ProxyProtocol::none; }
+  bool of_clients() const {
+    return client_source_mark != 0 || proxy_protocol != ProxyProtocol::none;
+  }
   std::chrono::milliseconds connect_timeout = limits::connect_timeout;
   // How soon a name is asked for again when the DNS servers failed (meshConfig.dnsRefreshRate).
   std::chrono::milliseconds dns_refresh_rate = limits::dns_refresh_on_error;

@@ -308,7 +308,7 @@ Cluster inbound_passthrough_cluster(const istio::MeshConfig& mesh, const istio::
   Cluster out = passthrough_cluster("InboundPassthroughCluster", own);
   out.source_v4 = *IpAddress::parse("127.0.0.6");
   out.source_v6 = *IpAddress::parse("::6");
-  out.client_source = proxy.tproxy;
+  out.client_source_mark = proxy.tproxy_mark;
   return out;
 }
 

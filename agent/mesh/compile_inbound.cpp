@@ -83,7 +83,7 @@ ClusterPtr Builder::cluster_of(const Declared& declared) const {
   }
   out.discovery = Discovery::static_;
   out.source_v4 = out.source_v6 = {};
-  out.client_source = false;
+  out.client_source_mark = 0;
   if (address) {
     to.ip = address->ip();
     to.port = address->port();

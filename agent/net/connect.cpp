@@ -1,11 +1,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 
 #include "agent/net/errors.h"
+#include "agent/net/socket_owner.h"
 #include "agent/net/stream.h"
 #include "agent/net/timers.h"
 #include "agent/net/transparent.h"
@@ -56,29 +58,28 @@ int bind_to(int fd, const SocketAddress& address) {
   return ::bind(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0 ? 0 : errno;
 }
 
-// Below those that clients choose theirs from: a connection of the client's from the same port to
-// the same server is there, which is the one that was taken, would get our packets, and a reset.
+// Below those that most clients choose theirs from.
 constexpr uint32_t lowest_client_port = 10'240, client_ports = 32'768 - lowest_client_port;
 constexpr int port_tries = 16;
 
-// From the address of a client, with a mark. Returns an errno.
-int bind_as_client(int fd, const Source& source) {
+// From the address of a client, with a mark. EADDRINUSE: try again, with another port. Returns an
+// errno.
+int bind_as_client(int fd, const SocketAddress& to, const Source& source) {
   const int yes = 1;
   if (setsockopt(fd, SOL_SOCKET, SO_MARK, &source.mark, sizeof source.mark) != 0) return errno;
   if (const int number = set_transparent(fd, source.address.is_v6())) return number;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  int number = 0;
-  for (int i = 0; i < port_tries; i++) {
-    const auto port = static_cast<uint16_t>(lowest_client_port + arc4random_uniform(client_ports));
-    number = bind_to(fd, SocketAddress(source.address, port));
-    if (number != EADDRINUSE) break;
-  }
-  return number;
+  const auto port = static_cast<uint16_t>(lowest_client_port + arc4random_uniform(client_ports));
+  const SocketAddress from(source.address, port);
+  // Behind a translator clients have any port. The client's own connection from this one, which we
+  // hold, would get our packets, and the kernel's conntrack would take both for one.
+  if (owner_of(to, from) == SocketOwner::process) return EADDRINUSE;
+  return bind_to(fd, from);
 }
 
 // Returns an errno.
-int bind_to_source(int fd, const Source& source) {
-  if (source.mark != 0) return bind_as_client(fd, source);
+int bind_to_source(int fd, const SocketAddress& to, const Source& source) {
+  if (source.mark != 0) return bind_as_client(fd, to, source);
   // A port is chosen at connect(), by the whole tuple: 28,000 a peer, not in all.
   const int yes = 1;
   setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
@@ -91,10 +92,27 @@ int begin(int fd, const SocketAddress& to, const Source& source) {
   const int yes = 1;
   if (!to.is_unix()) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
   if (source.address.is_set() && !to.is_unix()) {
-    if (const int number = bind_to_source(fd, source)) return number;
+    if (const int number = bind_to_source(fd, to, source)) return number;
   }
   const socklen_t size = to.fill(storage);
   return ::connect(fd, reinterpret_cast<const sockaddr*>(&storage), size) == 0 ? 0 : errno;
+}
+
+struct Begun {
+  int fd;
+  int number;  // an errno: of socket(), or of what began the connection
+};
+
+// With a client's address the port is chosen before connect() can tell whether the whole tuple is
+// free (EADDRNOTAVAIL): another one then.
+Begun begin_with_socket(const SocketAddress& to, const Source& source) {
+  for (int tries = source.mark != 0 ? port_tries : 1;; tries--) {
+    const int fd = ::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return {fd, errno};
+    const int number = begin(fd, to, source);
+    if (tries == 1 || (number != EADDRNOTAVAIL && number != EADDRINUSE)) return {fd, number};
+    ::close(fd);
+  }
 }
 
 // What connect() says of a unix socket that can't be reached now, and error_of() takes for other
@@ -128,9 +146,8 @@ Error failed(const SocketAddress& to, int number) {
 
 Task<Result<Stream>> connect(Loop& loop, SocketAddress to, std::chrono::milliseconds timeout,
                              Source source) {
-  const int fd = ::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) co_return failed(to, errno);
-  const int begun = begin(fd, to, source);
+  const auto [fd, begun] = begin_with_socket(to, source);
+  if (fd < 0) co_return failed(to, begun);
   Stream stream(loop, fd);  // After connect(): an idle socket in epoll says that it is broken.
   if (begun != 0 && begun != EINPROGRESS) co_return failed(to, begun);
   if (begun != 0) {

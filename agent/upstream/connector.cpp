@@ -11,8 +11,6 @@
 namespace sallyport::upstream {
 namespace {
 
-constexpr uint32_t tproxy_mark = 1337;  // what the rules know the agent's own packets by
-
 std::chrono::milliseconds left_until(Clock::time_point deadline, Clock::time_point now) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now);
   return std::max(left, std::chrono::milliseconds(1));
@@ -210,9 +208,10 @@ net::Task<Result<Runtime::Dialled>> Runtime::dial(const Chosen& chosen, const Ne
 }
 
 net::Source Runtime::source_for(const SocketAddress& to, const Need& need) const {
-  if (cluster_->client_source && need.client) {
+  if (cluster_->client_source_mark != 0 && need.client) {
     const IpAddress& client = need.client->source.ip();
-    if (client.is_set() && client.is_v4() == to.ip().is_v4()) return {client, tproxy_mark};
+    if (client.is_set() && client.is_v4() == to.ip().is_v4())
+      return {client, cluster_->client_source_mark};
   }
   return {to.ip().is_v4() ? cluster_->source_v4 : cluster_->source_v6};
 }
@@ -231,7 +230,7 @@ Runtime::Chosen Runtime::taken_over(Chosen chosen, const SocketAddress& used) {
 std::shared_ptr<Place> Runtime::make_place(const Chosen& chosen, const Need& need) {
   auto place =
       std::make_shared<Place>(chosen.endpoint, chosen.pool, load_, shared_->metrics, need.http);
-  if (cluster_->of_clients() && need.client) place->client = *need.client;
+  if (need.client) place->client = served_alone(*need.client);
   return place;
 }
 

@@ -1,6 +1,6 @@
 // Idle connections to one endpoint with one TLS identity, and the endpoint that has such pools.
-// Where servers are told of the client by the PROXY protocol, each of them serves that client
-// alone.
+// Where servers learn who the client is, by the PROXY protocol or by TPROXY's addresses, each
+// serves that client alone.
 //
 // Threading: its worker's. Ownership: an idle connection's Place refers back to its pool; retire()
 // ends that ring, so whoever owns an Endpoint retires it before letting go of it. Limits:
@@ -51,8 +51,7 @@ public:
   // The one given back last that is still alive; dead ones on the way are closed. Empty: none. No
   // allocation.
   Connection take(Clock::time_point now);
-  // The same of those that were opened for `client` (null: for nobody), where their servers were
-  // told so by the PROXY protocol.
+  // The same of those that serve `client` alone (null: nobody in particular).
   Connection take_of(const ClientAddresses* client, Clock::time_point now);
   void close_oldest();                                      // that is idle; nothing where none is
   void keep(Connection connection, Clock::time_point now);  // one more request was served on it
@@ -136,7 +135,7 @@ struct Place {
   observe::WorkerMetrics& metrics;
   const Clock::time_point opened;
   const std::size_t requests;     // of Load::out: 0 or 1
-  Boxed<ClientAddresses> client;  // whom its PROXY protocol header named; none: nobody
+  Boxed<ClientAddresses> client;  // whom alone it serves (Runtime::served_alone); none: anybody
   Clock::time_point idle_since{};
   bool buffers_released = false;
   bool out = true;

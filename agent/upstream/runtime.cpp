@@ -68,10 +68,26 @@ Connection Runtime::take_idle(const Need& need) {
   return connection;
 }
 
-// One that the request may go on: where servers are told of the client, one of that client.
+// Who alone may go on its connections: one connection of a client's, where a header names it to the
+// server; whoever has a client's address, where the server sees nothing else of it.
+std::optional<ClientAddresses> Runtime::served_alone(const ClientAddresses& client) const {
+  if (cluster_->proxy_protocol != mesh::ProxyProtocol::none) return client;
+  if (cluster_->client_source_mark != 0) {
+    return ClientAddresses{SocketAddress(client.source.ip(), 0), {}};
+  }
+  return std::nullopt;
+}
+
+// One that the request may go on.
 Connection Runtime::take_from(Pool& pool, const Need& need) {
   const auto now = shared_->loop.now();
-  Connection connection = cluster_->of_clients() ? pool.take_of(need.client, now) : pool.take(now);
+  Connection connection;
+  if (cluster_->of_clients()) {
+    const auto client = need.client ? served_alone(*need.client) : std::nullopt;
+    connection = pool.take_of(client ? &*client : nullptr, now);
+  } else {
+    connection = pool.take(now);
+  }
   if (connection) shared_->metrics.upstream_cx_reused.add();
   return connection;
 }

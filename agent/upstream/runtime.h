@@ -62,6 +62,7 @@ private:
   Result<Chosen> place_for(const Need& need);
   bool has_room(const Pool& pool) const;
   bool make_room(Pool& pool);
+  std::optional<ClientAddresses> served_alone(const ClientAddresses& client) const;
   Connection take_from(Pool& pool, const Need& need);
   Error overflow(std::string_view limit) const;
   static net::Task<Acquired> open_dynamic(std::shared_ptr<Runtime> self, Need need);

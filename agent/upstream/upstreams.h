@@ -24,7 +24,8 @@ namespace sallyport::upstream {
 struct Load;   // a cluster's connections and requests; upstream/pool.h
 struct Place;  // a connection's pool and its endpoint's active count; upstream/pool.h
 
-// The client's connection, as a PROXY protocol header names it.
+// The client's connection, as a PROXY protocol header names it; of TPROXY's the source alone,
+// without a port.
 struct ClientAddresses {
   SocketAddress source, destination;
   bool operator==(const ClientAddresses&) const = default;

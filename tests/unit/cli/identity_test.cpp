@@ -38,6 +38,25 @@ TEST(Identity, SeveralAddressesWinOverTheOne) {
   EXPECT_EQ(proxy->addresses, (std::vector<std::string>{"10.1.2.3", "2001:db8::3"}));
 }
 
+TEST(Identity, TproxysMarkIsTheOneThatInitGetsToo) {
+  const auto mark = [](const Environment& environment) {
+    return find_identity({}, environment).value().tproxy_mark;
+  };
+  EXPECT_EQ(mark(environment({})), 0u);
+  EXPECT_EQ(mark(environment({{"ISTIO_INBOUND_TPROXY_MARK", "7"}})), 0u) << "REDIRECT";
+  EXPECT_EQ(mark(environment({{"ISTIO_META_INTERCEPTION_MODE", "TPROXY"}})), 1337u);
+  EXPECT_EQ(mark(environment(
+                {{"ISTIO_META_INTERCEPTION_MODE", "TPROXY"}, {"ISTIO_INBOUND_TPROXY_MARK", "7"}})),
+            7u);
+  for (const char* wrong : {"0", "0x7", "-1", "4294967296"}) {
+    const auto proxy = find_identity({}, environment({{"ISTIO_META_INTERCEPTION_MODE", "TPROXY"},
+                                                      {"ISTIO_INBOUND_TPROXY_MARK", wrong}}));
+    ASSERT_FALSE(proxy) << wrong;
+    EXPECT_EQ(proxy.error().context,
+              std::string("ISTIO_INBOUND_TPROXY_MARK \"") + wrong + "\" is not a mark");
+  }
+}
+
 TEST(Identity, WithoutAnythingItIsTheDefaultNamespace) {
   const auto proxy = find_identity({}, environment({}));
   ASSERT_TRUE(proxy);

@@ -122,13 +122,17 @@ TEST(Tproxy, WithNothingInboundOnlyMarksAreKept) {
   EXPECT_NE(mangle.find("--save-mark"), mangle.npos);
 }
 
-TEST(Tproxy, TableAndPortAreThoseOfTheFlags) {
+TEST(Tproxy, TableMarkAndPortAreThoseOfTheFlags) {
   Options options = tproxy();
   options.tproxy_route_table = 9;
+  options.tproxy_mark = 77;
   options.inbound_port = 16006;
   EXPECT_NE(table_of(text_of(options), "mangle").find("--on-port 16006 --on-ip 0.0.0.0"),
             std::string::npos);
-  EXPECT_EQ(planned_routes(options), (PolicyRoutes{{{1337, 9}}, {9}}));
+  const auto mangle = table_of(text_of(options), "mangle");
+  EXPECT_NE(mangle.find("--tproxy-mark 0x4d/0xffffffff"), mangle.npos) << mangle;
+  EXPECT_EQ(mangle.find("0x539"), mangle.npos) << mangle;
+  EXPECT_EQ(planned_routes(options), (PolicyRoutes{{{77, 9}}, {9}}));
   EXPECT_EQ(planned_routes(all()), PolicyRoutes{}) << "REDIRECT needs none";
 }
 
@@ -250,8 +254,10 @@ struct WrongCase {
 void PrintTo(const WrongCase& c, std::ostream* out) { *out << c.name; }
 
 const WrongCase wrong_cases[] = {
-    {"another mark than the sidecar's", [](Options& o) { o.tproxy_mark = 77; },
-     "--istio-inbound-tproxy-mark: 77 is not the mark of the sidecar's packets"},
+    {"no mark", [](Options& o) { o.tproxy_mark = 0; },
+     "--istio-inbound-tproxy-mark: 0 is the mark of all other packets"},
+    {"the mark of what is sent", [](Options& o) { o.tproxy_mark = 1338; },
+     "--istio-inbound-tproxy-mark: 1338 marks what the sidecar sends itself"},
     {"no table", [](Options& o) { o.tproxy_route_table = 0; },
      "--istio-inbound-tproxy-route-table: 0 "},
     {"the table main", [](Options& o) { o.tproxy_route_table = 254; },

@@ -133,6 +133,22 @@ TEST_F(ProxyProtocol, WhereThereIsNoRoomAnotherClientsIdleConnectionMakesIt) {
   EXPECT_EQ(metrics.upstream_cx_active.get(), 1u);
 }
 
+// TPROXY: of a client the server sees the address only.
+TEST_F(ProxyProtocol, AConnectionWithAClientsAddressServesAllOfThatAddress) {
+  const auto server = test::TestSocket::listening();  // says nothing: its connections stay idle
+  const auto to = cluster({server.local()});
+  to->client_source_mark = 77;
+  const auto first = at("127.0.0.7:4711"), second = at("127.0.0.7:4712"), other = at("127.0.0.8:1");
+  const ClientAddresses one{first, at("198.18.0.9:80")}, same{second, at("198.18.0.10:81")},
+      another{other, at("198.18.0.9:80")};
+  auto connection = acquired(to, need(one));
+  EXPECT_EQ(connection.local.ip(), one.source.ip());
+  upstreams->give_back(std::move(connection));
+  EXPECT_FALSE(upstreams->take_idle(*to, need(another)));
+  EXPECT_FALSE(upstreams->take_idle(*to, {})) << "nor for nobody";
+  EXPECT_TRUE(upstreams->take_idle(*to, need(same)));
+}
+
 TEST_F(ProxyProtocol, WithoutItNobodyAsksWhoTheClientIs) {
   TlsServer server({});
   const auto to = told(server.address(), mesh::ProxyProtocol::none);
