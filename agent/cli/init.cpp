@@ -41,9 +41,10 @@ shown at it. Also from there:
 
 IPv6 rules are made wherever the kernel has IPv6 on. Applying is one commit a table, undone in both
 families when one fails, and goes on to its end when this program is killed (as PID 1 it can't:
-the next run completes it). Nothing changes when the rules are there already; others of ours are told and stay, or are mended with --reconcile, in
-no moment of which traffic is let through; rules of others stay. Runs wait for each other. Needs
-iptables, and root with NET_ADMIN and NET_RAW (--dry-run needs neither).
+the next run completes it). Nothing changes when the rules are there already; others of ours are
+told and stay, or are mended with --reconcile, in no moment of which traffic is let through; rules
+of others stay. Runs wait for each other. Needs iptables, and root with NET_ADMIN and NET_RAW
+(--dry-run needs neither).
 
 Exit codes:
   0    done, or there was nothing to do

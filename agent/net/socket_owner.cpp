@@ -65,6 +65,8 @@ SocketOwner owner_of(const SocketAddress& local, const SocketAddress& remote) {
   }
   if (header->nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) return SocketOwner::unknown;
   const auto* found = static_cast<const inet_diag_msg*>(NLMSG_DATA(header));
+  // Where none is connected so, the kernel names who listens there.
+  if (found->id.idiag_dport != request.question.id.idiag_dport) return SocketOwner::nobody;
   return found->idiag_inode ? SocketOwner::process : SocketOwner::nobody;
 }
 

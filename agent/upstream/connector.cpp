@@ -230,7 +230,9 @@ Runtime::Chosen Runtime::taken_over(Chosen chosen, const SocketAddress& used) {
 std::shared_ptr<Place> Runtime::make_place(const Chosen& chosen, const Need& need) {
   auto place =
       std::make_shared<Place>(chosen.endpoint, chosen.pool, load_, shared_->metrics, need.http);
-  if (need.client) place->client = served_alone(*need.client);
+  if (need.client) {
+    if (auto client = served_alone(*need.client)) place->client = std::move(*client);
+  }
   return place;
 }
 

@@ -57,6 +57,10 @@ TEST_P(SocketOwnerTest, AClosedClientHasNobody) {
   EXPECT_EQ(owner_of(from_, to_), SocketOwner::nobody);
 }
 
+TEST_P(SocketOwnerTest, WhoListensThereIsNotConnected) {
+  EXPECT_EQ(owner_of(to_, SocketAddress(from_.ip(), 1)), SocketOwner::nobody);
+}
+
 TEST_P(SocketOwnerTest, ASocketThatNeverWasHasNobody) {
   EXPECT_EQ(owner_of(SocketAddress(from_.ip(), 1), to_), SocketOwner::nobody);
 }
