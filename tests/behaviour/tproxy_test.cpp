@@ -74,10 +74,7 @@ for port in range(10240, 11240):
 bad = 0
 for round in range(2):
     for s in held:
-        s.sendall(b'GET / HTTP/1.1
-Host: server
-
-')
+        s.sendall(b'GET / HTTP/1.1\r\nHost: server\r\n\r\n')
     for s in held:
         answer = b''
         while b'hello' not in answer:
