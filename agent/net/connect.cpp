@@ -71,9 +71,9 @@ int bind_as_client(int fd, const SocketAddress& to, const Source& source) {
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   const auto port = static_cast<uint16_t>(lowest_client_port + arc4random_uniform(client_ports));
   const SocketAddress from(source.address, port);
-  // Behind a translator clients have any port. The client's own connection from this one, which we
-  // hold, would get our packets, and the kernel's conntrack would take both for one.
-  if (owner_of(to, from) == SocketOwner::process) return EADDRINUSE;
+  // Behind a translator clients have any port. The client's own connection from this one would get
+  // our packets, and conntrack would take both for one.
+  if (has_connection(to, from)) return EADDRINUSE;
   return bind_to(fd, from);
 }
 

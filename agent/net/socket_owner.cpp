@@ -44,30 +44,48 @@ Request question_about(const SocketAddress& local, const SocketAddress& remote) 
   return request;
 }
 
-}  // namespace
+enum class Known : uint8_t { connection_of_process, connection_of_nobody, no_connection, unknown };
 
-SocketOwner owner_of(const SocketAddress& local, const SocketAddress& remote) {
+Known ask_kernel(const SocketAddress& local, const SocketAddress& remote) {
   const Descriptor diag{
       ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG)};
-  if (diag.fd < 0) return SocketOwner::unknown;
+  if (diag.fd < 0) return Known::unknown;
   const Request request = question_about(local, remote);
   if (::send(diag.fd, &request, sizeof request, 0) != ssize_t(sizeof request))
-    return SocketOwner::unknown;
+    return Known::unknown;
   // The kernel answers within send(), so there is nothing to wait for.
   alignas(nlmsghdr) char answer[1024];
   const ssize_t size = ::recv(diag.fd, answer, sizeof answer, 0);
   const auto* header = reinterpret_cast<const nlmsghdr*>(answer);
   if (size < ssize_t(NLMSG_LENGTH(sizeof(nlmsgerr))) || header->nlmsg_len > std::size_t(size))
-    return SocketOwner::unknown;
+    return Known::unknown;
   if (header->nlmsg_type == NLMSG_ERROR) {
     const auto* error = static_cast<const nlmsgerr*>(NLMSG_DATA(header));
-    return error->error == -ENOENT ? SocketOwner::nobody : SocketOwner::unknown;
+    return error->error == -ENOENT ? Known::no_connection : Known::unknown;
   }
-  if (header->nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) return SocketOwner::unknown;
+  if (header->nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg))) return Known::unknown;
   const auto* found = static_cast<const inet_diag_msg*>(NLMSG_DATA(header));
   // Where none is connected so, the kernel names who listens there.
-  if (found->id.idiag_dport != request.question.id.idiag_dport) return SocketOwner::nobody;
-  return found->idiag_inode ? SocketOwner::process : SocketOwner::nobody;
+  if (found->id.idiag_dport != request.question.id.idiag_dport) return Known::no_connection;
+  return found->idiag_inode ? Known::connection_of_process : Known::connection_of_nobody;
+}
+
+}  // namespace
+
+SocketOwner owner_of(const SocketAddress& local, const SocketAddress& remote) {
+  switch (ask_kernel(local, remote)) {
+    case Known::connection_of_process:
+      return SocketOwner::process;
+    case Known::unknown:
+      return SocketOwner::unknown;
+    default:
+      return SocketOwner::nobody;
+  }
+}
+
+bool has_connection(const SocketAddress& local, const SocketAddress& remote) {
+  const Known known = ask_kernel(local, remote);
+  return known == Known::connection_of_process || known == Known::connection_of_nobody;
 }
 
 }  // namespace sallyport::net

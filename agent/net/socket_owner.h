@@ -18,4 +18,8 @@ enum class SocketOwner : uint8_t {
 // The socket that is bound to `local` and connected to `remote`.
 SocketOwner owner_of(const SocketAddress& local, const SocketAddress& remote);
 
+// Whether there is such a connection, that nobody has accepted yet or that has ended a short time
+// ago (TIME_WAIT) included. False where the kernel could not be asked.
+bool has_connection(const SocketAddress& local, const SocketAddress& remote);
+
 }  // namespace sallyport::net

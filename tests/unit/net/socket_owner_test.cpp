@@ -57,6 +57,19 @@ TEST_P(SocketOwnerTest, AClosedClientHasNobody) {
   EXPECT_EQ(owner_of(from_, to_), SocketOwner::nobody);
 }
 
+TEST_P(SocketOwnerTest, AConnectionIsThereBeforeItIsAccepted) {
+  EXPECT_TRUE(has_connection(to_, from_));
+  close(server_);
+  server_ = socket(to_.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_storage storage{};
+  const socklen_t size = to_.fill(storage);
+  ASSERT_EQ(connect(server_, reinterpret_cast<sockaddr*>(&storage), size), 0);
+  const auto waiting = name_of(server_, false);
+  EXPECT_EQ(owner_of(to_, waiting), SocketOwner::nobody);
+  EXPECT_TRUE(has_connection(to_, waiting));
+  EXPECT_FALSE(has_connection(to_, SocketAddress(from_.ip(), 1))) << "the listener is none";
+}
+
 TEST_P(SocketOwnerTest, WhoListensThereIsNotConnected) {
   EXPECT_EQ(owner_of(to_, SocketAddress(from_.ip(), 1)), SocketOwner::nobody);
 }
