@@ -228,14 +228,14 @@ Result<std::string> verify(const Options& options) {
   };
   const auto found_v4 = look(Family::v4);
   if (!found_v4) return failed(Family::v4, found_v4.error(), "");
-  const auto v4 = check(*found_v4, plans->v4);
+  auto v4 = check(*found_v4, plans->v4);
   if (!v4) return v4;
   const Ipv6 ipv6 = ipv6_state();
   if (ipv6 == Ipv6::off) return *v4 + std::string(v6_off);
   const auto found_v6 = look(Family::v6);
   if (may_be_without_v6(ipv6, found_v6)) return *v4 + std::string(v6_not_needed) + "\n";
   if (!found_v6) return failed(Family::v6, found_v6.error(), "");
-  const auto v6 = check(*found_v6, plans->v6);
+  auto v6 = check(*found_v6, plans->v6);
   if (!v6) return v6;
   return *v4 + *v6;
 }

@@ -78,9 +78,10 @@ bool try_once(const FamilyProbe& probe, const Options& rules, uint16_t port,
   sockaddr_storage storage;
   // Not the address that is dialled, which the kernel would take: from there nothing is captured.
   socklen_t size = SocketAddress(*IpAddress::parse(probe.source), 0).fill(storage);
-  bind(client.get(), reinterpret_cast<const sockaddr*>(&storage), size);
+  (void)bind(client.get(), reinterpret_cast<const sockaddr*>(&storage), size);
   size = SocketAddress(*IpAddress::parse(probe.dialled), port).fill(storage);
-  connect(client.get(), reinterpret_cast<const sockaddr*>(&storage), size);
+  // It does not wait; whether it was captured the listeners say.
+  (void)connect(client.get(), reinterpret_cast<const sockaddr*>(&storage), size);
   pollfd polled[2] = {{listeners[0].get(), POLLIN, 0}, {listeners[1].get(), POLLIN, 0}};
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
   const auto wait = std::min(left, std::chrono::milliseconds(limits::iptables_probe_interval));
@@ -113,8 +114,7 @@ IpAddress probed_v4() { return IpAddress::v4(0x7f000006); }
 
 Result<void> probe_capture(const Options& rules, const ProbeOptions& options) {
   const auto end = Clock::now() + options.timeout;
-  const auto v4 =
-      probe_family({Family::v4, "0.0.0.0", "127.0.0.1", "127.0.0.6"}, rules, options, end);
+  auto v4 = probe_family({Family::v4, "0.0.0.0", "127.0.0.1", "127.0.0.6"}, rules, options, end);
   if (!v4 || ipv6_state() != Ipv6::needed) return v4;
   return probe_family({Family::v6, "::", "::1", "::6"}, rules, options, end);
 }
