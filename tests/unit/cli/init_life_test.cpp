@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <fstream>
 
 #include "agent/cli/init.h"
 #include "iptables/namespace_lock.h"
@@ -71,7 +72,15 @@ TEST_F(InitLife, KilledAtAnyMomentItLeavesTheRulesCompleteOrAsTheyWere) {
 
 TEST_F(InitLife, AnInterruptDoesNotStopIt) {
   const pid_t child = begin(flags_);
-  usleep(20'000);
+  // Before there is somebody at work it is too early: nothing has begun then.
+  const std::string process = std::to_string(child);
+  const auto children = "/proc/" + process + "/task/" + process + "/children";
+  std::string at_work;
+  for (int i = 0; i < 20'000 && at_work.empty(); i++, usleep(1'000)) {
+    std::ifstream file(children);
+    std::getline(file, at_work);
+  }
+  ASSERT_NE(at_work, "");
   kill(child, SIGINT);
   end_of(child);
   bool done = false;
