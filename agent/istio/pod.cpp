@@ -1,6 +1,7 @@
 // Kubernetes' Pod and EndpointSlice, as far as endpoints are made of them. The many fields that
 // Kubernetes has beside these are taken without a word.
 #include "agent/istio/kinds.h"
+#include "agent/istio/names.h"
 #include "agent/istio/scalar.h"
 
 namespace sallyport::istio {
@@ -22,6 +23,9 @@ void decode_pod_spec(Pod& pod, Fields& spec) {
   const std::string account = spec.text("serviceAccountName");
   if (!account.empty()) pod.service_account = account;
   pod.host_network = spec.boolean("hostNetwork").value_or(false);
+  pod.host_name = lower_case(spec.text("hostname"));
+  pod.subdomain = lower_case(spec.text("subdomain"));
+  if (pod.host_name.empty()) pod.host_name = pod.metadata.name();
   const auto read = [&](Fields& container) { decode_ports(pod, container); };
   spec.each("containers", read, Unknown::ignore);
   spec.each(

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/core/address.h"
 #include "agent/core/boxed.h"
 #include "agent/istio/gateway.h"
 #include "agent/istio/load_policies.h"
@@ -62,6 +63,8 @@ struct ServiceEntry {
   std::optional<Labels> workload_selector;
   std::vector<std::string> export_to;
   std::vector<std::string> subject_alt_names;
+  // status.addresses, by host: what Istio's controller has given hosts that name none.
+  std::vector<std::pair<std::string, IpAddress>> status_addresses;
 };
 
 // Whether Istio gives its hosts an address of their own where it names none.
@@ -118,6 +121,7 @@ struct Service {
   Metadata metadata;
   std::vector<ServicePort> ports;  // protocol from appProtocol, else from the name; upper case
   std::vector<std::string> cluster_ips;  // empty or "None": headless
+  bool publish_not_ready = false;        // publishNotReadyAddresses
   Labels selector;
   std::string external_name;
 };
@@ -220,6 +224,9 @@ struct Proxy {
   // ISTIO_META_INTERCEPTION_MODE is TPROXY: what arrives is taken without NAT, and the application
   // sees its clients' own addresses: with this mark (ISTIO_INBOUND_TPROXY_MARK). 0: REDIRECT.
   uint32_t tproxy_mark = 0;
+  // ISTIO_META_DNS_CAPTURE: the application's DNS questions are answered here, and hosts that name
+  // no address have one of their own.
+  bool dns_capture = false;
 };
 
 }  // namespace sallyport::istio

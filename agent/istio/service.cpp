@@ -90,6 +90,7 @@ void decode_spec(Service& service, Fields& spec) {
   service.cluster_ips = spec.texts("clusterIPs");
   const std::string cluster_ip = spec.text("clusterIP");
   if (service.cluster_ips.empty() && !cluster_ip.empty()) service.cluster_ips.push_back(cluster_ip);
+  service.publish_not_ready = spec.boolean("publishNotReadyAddresses").value_or(false);
   const std::string type = spec.text("type");
   if (type == "ExternalName") {
     if (auto problem = fqdn_problem(service.external_name)) spec.error("externalName", *problem);
@@ -101,7 +102,7 @@ void decode_spec(Service& service, Fields& spec) {
   spec.ignore({"sessionAffinity", "sessionAffinityConfig", "ipFamilies", "ipFamilyPolicy",
                "internalTrafficPolicy", "externalTrafficPolicy", "externalIPs", "loadBalancerIP",
                "loadBalancerClass", "loadBalancerSourceRanges", "allocateLoadBalancerNodePorts",
-               "publishNotReadyAddresses", "healthCheckNodePort", "trafficDistribution"});
+               "healthCheckNodePort", "trafficDistribution"});
 }
 
 }  // namespace

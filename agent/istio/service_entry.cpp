@@ -46,6 +46,18 @@ void decode_spec(ServiceEntry& entry, Fields& spec) {
   check_service_entry(entry, spec);
 }
 
+// Written by a controller, not by the author of the resource: what can't be read is passed over.
+void read_status(ServiceEntry& entry, const Node& status) {
+  const Node* const addresses = status.find("addresses");
+  if (!addresses) return;
+  for (const auto& item : addresses->entries) {
+    const Node* const value = item.value->find("value");
+    const Node* const host = item.value->find("host");
+    const auto ip = value ? IpAddress::parse(value->text) : std::nullopt;
+    if (ip && host) entry.status_addresses.emplace_back(lower_case(host->text), *ip);
+  }
+}
+
 }  // namespace
 
 void check_labels(Fields& fields, std::string_view name, const Labels& labels) {
@@ -77,7 +89,7 @@ ServiceEntry decode_service_entry(Metadata metadata, Fields& document) {
   if (!document.object("spec", [&](Fields& spec) { decode_spec(entry, spec); })) {
     document.error("spec", "required");
   }
-  document.ignore({"status"});
+  if (const Node* const status = document.find("status")) read_status(entry, *status);
   return entry;
 }
 

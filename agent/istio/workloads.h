@@ -19,6 +19,8 @@ struct Pod {
   // What manages it: the Deployment of a ReplicaSet, a StatefulSet, ...; empty: nobody that is
   // known.
   std::string owner;
+  // Its name in DNS below a headless Service's: spec.hostname, else its own; spec.subdomain.
+  std::string host_name, subdomain;
   struct Port {
     std::string name;
     uint16_t number = 0;

@@ -10,6 +10,7 @@
 #include "agent/mesh/compile_termination.h"
 #include "agent/mesh/compile_tls.h"
 #include "agent/mesh/host_names.h"
+#include "agent/mesh/name_table.h"
 #include "agent/mesh/reuse.h"
 #include "agent/mesh/sidecar_scope.h"
 #include "agent/mesh/telemetry.h"
@@ -316,6 +317,10 @@ Compiled Compiler::run(uint64_t version) {
   ServiceScope seen{scope, {}};
   if (!scope.sees_all()) seen.routed_to = virtual_services.destinations();
   services_ = known_services(input_, seen, findings_);
+  if (input_.proxy.dns_capture) {
+    next_->names =
+        compile_names(input_, services_, workloads_, previous_ ? previous_->names : nullptr);
+  }
   find_pods_of_headless();
   for (const auto& service : services_) add_clusters(service, rules);
   const auto broken = virtual_services.broken();

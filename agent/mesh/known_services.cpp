@@ -4,6 +4,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "agent/mesh/auto_allocation.h"
 #include "agent/mesh/host_names.h"
 
 namespace sallyport::mesh {
@@ -28,7 +29,8 @@ void add_ports(KnownService& known, const std::vector<istio::ServicePort>& ports
   for (const auto& port : ports) known.ports.push_back({&port, kind_of(port, known.service)});
 }
 
-void add_entry(const istio::ServiceEntry& entry, std::vector<KnownService>& out,
+void add_entry(const istio::ServiceEntry& entry, const CompileInput& input,
+               const AutoAllocation* allocated, std::vector<KnownService>& out,
                std::vector<istio::Finding>& findings) {
   for (const auto& host : entry.hosts) {
     KnownService known;
@@ -47,6 +49,8 @@ void add_entry(const istio::ServiceEntry& entry, std::vector<KnownService>& out,
         known.blocks.push_back(*cidr);
       }
     }
+    if (allocated && entry.addresses.empty())
+      known.addresses = allocated->of(entry, known.host, input.proxy);
     add_ports(known, entry.ports);
     out.push_back(std::move(known));
   }
@@ -100,11 +104,14 @@ std::vector<KnownService> visible(const CompileInput& input, const ServiceScope&
   const auto& here = input.proxy.namespace_name;
   const auto& usual = input.mesh.default_service_export_to;
   out.reserve(input.resources.size());
+  std::optional<AutoAllocation> allocated;
+  if (input.proxy.dns_capture) allocated.emplace(input.resources, findings);
   for (const auto& resource : input.resources) {
     const auto& from = istio::metadata_of(*resource).namespace_name();
     const auto first = out.size();
     if (const auto* entry = std::get_if<istio::ServiceEntry>(resource.get())) {
-      if (exported(entry->export_to, usual, from, here)) add_entry(*entry, out, findings);
+      if (exported(entry->export_to, usual, from, here))
+        add_entry(*entry, input, allocated ? &*allocated : nullptr, out, findings);
     } else if (const auto* service = std::get_if<istio::Service>(resource.get())) {
       if (exported(service_export_to(*service), usual, from, here))
         add_service(*service, input, out);
@@ -123,14 +130,21 @@ int rank(const KnownService& known, const CompileInput& input) {
 
 // Whose ports count for a host: the namespace (and kind) that won, each port's first teller in it.
 struct Winner {
+  struct Taken {
+    uint16_t port;
+    std::size_t by;  // the service's index
+  };
   int rank = 0;
   std::string_view namespace_name;
-  std::vector<uint16_t> taken;
+  std::vector<Taken> taken;
   std::optional<std::size_t> place;  // of its first service in the result
-  bool take(uint16_t port) {         // false: it is taken
-    if (std::find(taken.begin(), taken.end(), port) != taken.end()) return false;
-    taken.push_back(port);
-    return true;
+  // Who has taken it before; nobody: now it is `by`'s.
+  std::optional<std::size_t> take(uint16_t port, std::size_t by) {
+    const auto at = std::find_if(taken.begin(), taken.end(),
+                                 [port](const Taken& one) { return one.port == port; });
+    if (at != taken.end()) return at->by;
+    taken.push_back({port, by});
+    return std::nullopt;
   }
 };
 using Winners = std::unordered_map<std::string_view, Winner>;  // by host
@@ -157,10 +171,23 @@ void warn_of_http2(const KnownService& known, std::vector<istio::Finding>& findi
   }
 }
 
+// The name has these addresses, too: the port must be there.
+void share_addresses(const KnownService& known, KnownService& owner) {
+  if (owner.addresses.empty()) return;  // it has the port at all addresses
+  for (const auto& ip : known.addresses) {
+    auto& all = owner.addresses;
+    if (std::find(all.begin(), all.end(), ip) == all.end()) all.push_back(ip);
+  }
+}
+
 // Leaves the ports that nobody told before.
-void claim_ports(KnownService& known, Winner& winner, std::vector<istio::Finding>& findings) {
+void claim_ports(std::vector<KnownService>& all, std::size_t index, Winner& winner,
+                 bool dns_capture, std::vector<istio::Finding>& findings) {
+  auto& known = all[index];
   std::erase_if(known.ports, [&](const KnownPort& port) {
-    if (winner.take(port.port->number)) return false;
+    const auto owner = winner.take(port.port->number, index);
+    if (!owner) return false;
+    if (dns_capture) share_addresses(known, all[*owner]);
     findings.push_back(finding(istio::Severity::warning, *known.metadata, "spec.ports",
                                "port " + std::to_string(port.port->number) + " of " + known.host +
                                    " is defined by an earlier resource, which is used",
@@ -172,11 +199,12 @@ void claim_ports(KnownService& known, Winner& winner, std::vector<istio::Finding
 // A ServiceEntry of a Kubernetes Service's host adds its names, and the ports that the Service does
 // not have: Istio's task "Egress TLS Origination" tells port 80 of a Service that has only 443 so.
 // False: it adds no port.
-bool decorate(KnownService& entry, Winner& winner, KnownService& decorated) {
+bool decorate(KnownService& entry, std::size_t index, Winner& winner, KnownService& decorated) {
   decorated.names.insert(decorated.names.end(), entry.names.begin(), entry.names.end());
   decorated.decorated = true;
-  std::erase_if(entry.ports,
-                [&](const KnownPort& port) { return !winner.take(port.port->number); });
+  std::erase_if(entry.ports, [&](const KnownPort& port) {
+    return winner.take(port.port->number, index).has_value();
+  });
   return !entry.ports.empty();
 }
 
@@ -240,14 +268,14 @@ std::vector<KnownService> known_services(const CompileInput& input, const Servic
                                      "; this one is not used"));
       continue;
     }
-    claim_ports(known, winner, findings);
+    claim_ports(all, i, winner, input.proxy.dns_capture, findings);
     warn_of_http2(known, findings);
     if (!winner.place) winner.place = i;
   }
   std::vector<KnownService> last;
   for (const auto i : decorations) {
     Winner& winner = winners.find(all[i].host)->second;
-    if (decorate(all[i], winner, all[*winner.place])) last.push_back(all[i]);
+    if (decorate(all[i], i, winner, all[*winner.place])) last.push_back(all[i]);
   }
   std::size_t at = 0;
   std::erase_if(all, [&](const KnownService&) { return dropped[at++]; });

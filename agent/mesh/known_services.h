@@ -24,6 +24,7 @@ struct KnownService {
   const istio::Metadata* metadata = nullptr;
   const istio::ServiceEntry* entry = nullptr;  // exactly one of entry and service is set
   const istio::Service* service = nullptr;
+  // Where DNS is captured, of a ServiceEntry that names none, those that it is given.
   std::vector<IpAddress> addresses;
   std::vector<IpAddress> pods;     // of a headless Service whose bytes only addresses tell apart
   std::vector<Cidr> blocks;        // addresses that are wider than one IP

@@ -35,6 +35,8 @@ ServiceWorkload from_pod(const istio::Pod& pod, const std::string& address) {
   out.entry.labels = pod.metadata.labels;
   out.entry.service_account = pod.service_account;
   out.owner = pod.owner;
+  out.host_name = pod.host_name;
+  out.subdomain = pod.subdomain;
   for (const auto& port : pod.ports)
     if (!port.name.empty()) out.entry.ports.try_emplace(port.name, port.number);
   out.speaks_mesh_tls = labelled_for_tls(pod.metadata.labels);

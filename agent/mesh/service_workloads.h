@@ -22,6 +22,7 @@ struct ServiceWorkload {
   istio::WorkloadEntry entry;
   const istio::Metadata* metadata = nullptr;  // of the resource that it stands in
   std::string_view owner;                     // of a Pod: what manages it; empty: not known
+  std::string_view host_name, subdomain;      // of a Pod: in DNS; subdomain empty: it has no name
   enum class From : uint8_t { entry, pod, slice } from = From::entry;
   bool speaks_mesh_tls = false;  // label security.istio.io/tlsMode: istio, or what stands for it
   bool ready = true;

@@ -64,6 +64,7 @@ struct Listener {
 using Clusters = std::unordered_map<std::string_view, ClusterPtr>;  // by their own `name`
 
 struct AccessLogging;
+class NameTable;
 struct StandardMetricsConfig;
 
 struct Snapshot {
@@ -87,6 +88,7 @@ struct Snapshot {
   std::shared_ptr<const RouteTable>
       unlisted;  // HTTP requests on a port that declares none (any more)
   Clusters clusters;
+  std::shared_ptr<const NameTable> names;  // name_table.h; null: DNS is not captured
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

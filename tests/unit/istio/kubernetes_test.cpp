@@ -60,6 +60,8 @@ TEST(ServiceDecoding, KnowsExternalNameAndHeadless) {
   EXPECT_EQ(external.external_name, "a.example.com");
   const auto headless = only<Service>(service("[{port: 80}]", "  clusterIP: None\n"));
   EXPECT_EQ(headless.cluster_ips, std::vector<std::string>{"None"});
+  EXPECT_FALSE(headless.publish_not_ready);
+  EXPECT_TRUE(only<Service>(service("[]", "  publishNotReadyAddresses: true\n")).publish_not_ready);
 }
 
 TEST(ServiceDecoding, NamesWhatIsWrong) {

@@ -250,5 +250,29 @@ TEST_P(ServiceEntryAddress, IsGivenByIstioWhere) {
 }
 INSTANTIATE_TEST_SUITE_P(Spec, ServiceEntryAddress, testing::ValuesIn(address_cases));
 
+TEST(ServiceEntryDecoding, TakesTheAddressesOfItsStatusAndPassesOverWhatIsNone) {
+  const std::string text = document("ServiceEntry", "hosts: [a.b]\n" + http);
+  const std::string status = R"(status:
+  addresses:
+  - {value: 240.240.1.7, host: A.b}
+  - {value: '2001:2::107', host: a.b}
+  - {value: nonsense, host: a.b}
+  - {value: 240.240.1.8}
+  - {host: a.b}
+  - {value: [240.240.1.9], host: a.b}
+  - 7
+  -
+  conditions: []
+)";
+  using Addresses = std::vector<std::pair<std::string, IpAddress>>;
+  const Addresses read = {{"a.b", *IpAddress::parse("240.240.1.7")},
+                          {"a.b", *IpAddress::parse("2001:2::107")}};
+  EXPECT_EQ(only<ServiceEntry>(text + status).status_addresses, read);
+  EXPECT_EQ(complaints(text + status), std::vector<std::string>());
+  for (const char* odd : {"7", "[7]", "{addresses: 7}", "{addresses: {value: 1.2.3.4}}", ""})
+    EXPECT_EQ(only<ServiceEntry>(text + "status: " + odd + "\n").status_addresses, Addresses())
+        << odd;
+}
+
 }  // namespace
 }  // namespace sallyport::istio

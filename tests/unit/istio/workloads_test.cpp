@@ -81,6 +81,16 @@ TEST_P(PodState, IsReadFromSpecAndStatus) {
 }
 INSTANTIATE_TEST_SUITE_P(Spec, PodState, testing::ValuesIn(pod_cases));
 
+TEST(PodDecoding, ItsNameBelowAHeadlessServiceIsItsHostnameElseItsOwn) {
+  const std::string pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: db-0}\n";
+  const auto named = only<Pod>(pod + "spec: {hostname: Primary, subdomain: DB}\n");
+  EXPECT_EQ(named.host_name, "primary");
+  EXPECT_EQ(named.subdomain, "db");
+  const auto unnamed = only<Pod>(pod + "spec: {subdomain: db}\n");
+  EXPECT_EQ(unnamed.host_name, "db-0");
+  EXPECT_EQ(only<Pod>(pod + "spec: {}\n").subdomain, "");
+}
+
 std::string slice(const std::string& body) {
   return "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-x, labels: "
          "{kubernetes.io/service-name: web}}\n" +
