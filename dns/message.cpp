@@ -9,13 +9,13 @@
 #include <string>
 
 #include "agent/core/limits.h"
+#include "dns/codes.h"
+#include "dns/message_walk.h"
 #include "dns/names.h"
 
 namespace sallyport::dns {
 namespace {
 
-constexpr std::size_t header_bytes = 12;
-constexpr uint16_t type_a = 1, type_cname = 5, type_soa = 6, type_aaaa = 28, class_in = 1;
 constexpr int cname_hops = 16;  // c-ares and BIND follow as many
 
 struct Record {
@@ -157,7 +157,7 @@ Result<Records> read_addresses(std::span<const unsigned char> message, std::stri
   Reader reader(message);
   if (!reader.skip(4)) return bad("the answer is cut short");
   const auto questions = reader.take_u16(), answers = reader.take_u16();
-  if (!answers || !reader.skip(header_bytes - 8)) return bad("the answer is cut short");
+  if (!answers || !reader.skip(dns_header_bytes - 8)) return bad("the answer is cut short");
   if (*questions != 1) return bad("the answer has not exactly one question");
   const auto question = reader.take_name();
   if (!question || !reader.skip(4)) return bad("the answer is cut short");

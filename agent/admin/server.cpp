@@ -9,6 +9,7 @@
 #include "agent/admin/connection.h"
 #include "agent/admin/status.h"
 #include "agent/core/limits.h"
+#include "agent/mesh/name_table.h"
 
 namespace sallyport::admin {
 namespace {
@@ -144,7 +145,11 @@ struct Server::State {
   State(asio::io_context& on, Sources sources) : io(on) {
     Prober prober(io, sources.probes, sources.probe_options, {sources.log, sources.warn});
     AppMetrics app_metrics(io, sources.scrape_targets, sources.warn);
-    const StatusActions actions{sources.drain_agent, sources.quit};
+    const StatusActions actions{
+        sources.drain_agent, sources.quit, [&snapshots = sources.config.snapshots()] {
+          const auto snapshot = snapshots.current();
+          return snapshot->names ? mesh::names_as_json(*snapshot->names) : std::string();
+        }};
     pages = std::make_shared<Pages>(std::move(sources));
     status =
         std::make_shared<StatusPages>(pages, std::move(prober), std::move(app_metrics), actions);

@@ -12,6 +12,13 @@ Response act(const Request& request, const std::function<void()>& action) {
   return {200, "OK", plain, {}, action};
 }
 
+// istio-agent's /debug/ndsz.
+Response show_names(const Request& request, const std::string& names) {
+  if (!request.from_loopback) return {403, "Only requests from localhost are allowed\n"};
+  if (names.empty()) return {404, "{}", "application/json"};
+  return {200, names, "application/json"};
+}
+
 }  // namespace
 
 StatusPages::StatusPages(std::shared_ptr<Pages> pages, Prober prober, AppMetrics app_metrics,
@@ -27,6 +34,7 @@ void StatusPages::answer(const Request& request, const Done& done) {
   if (path == "/healthz/ready") return done(pages_->answer_health(request));
   if (path == "/quitquitquit") return done(act(request, actions_.quit));
   if (path == "/drain") return done(act(request, actions_.drain));
+  if (path == "/debug/ndsz") return done(show_names(request, actions_.names()));
   if (path.starts_with("/app-health/") || path.starts_with("/app-lifecycle/"))
     return prober_.probe(path, request, done);
   if (path == "/stats/prometheus" || path == "/metrics") {
@@ -36,7 +44,7 @@ void StatusPages::answer(const Request& request, const Done& done) {
   done({404,
         "no such page; there are:\n  /healthz/ready\n  /stats/prometheus\n  /drain (POST)\n"
         "  /quitquitquit (POST)\n  /app-health/CONTAINER/{livez,readyz,startupz}\n"
-        "  /app-lifecycle/CONTAINER/{prestopz,poststartz}\n"});
+        "  /app-lifecycle/CONTAINER/{prestopz,poststartz}\n  /debug/ndsz\n"});
 }
 
 }  // namespace sallyport::admin

@@ -14,7 +14,8 @@
 namespace sallyport::admin {
 
 struct StatusActions {
-  std::function<void()> drain, quit;  // called once the answer is out
+  std::function<void()> drain, quit;   // called once the answer is out
+  std::function<std::string()> names;  // the DNS proxy's, as JSON; empty: DNS is not captured
 };
 
 class StatusPages {

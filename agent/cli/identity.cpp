@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "agent/core/address.h"
+#include "agent/istio/scalar.h"
 
 namespace sallyport::cli {
 namespace {
@@ -87,6 +88,14 @@ Result<uint32_t> read_tproxy_mark(const Environment& environment) {
   return mark;
 }
 
+// As `init` reads it, too: the one redirects what the other answers.
+Result<bool> read_dns_capture(const Environment& environment) {
+  const std::string text = first_of("", environment, "ISTIO_META_DNS_CAPTURE", "false");
+  const auto wish = istio::go_boolean(text);
+  if (!wish) return invalid("ISTIO_META_DNS_CAPTURE \"" + text + "\" is neither true nor false");
+  return *wish;
+}
+
 }  // namespace
 
 Result<istio::Labels> parse_labels_file(std::string_view text) {
@@ -112,6 +121,9 @@ Result<istio::Proxy> find_identity(const IdentityFlags& flags, const Environment
       first_of(flags.service_account, environment, "SERVICE_ACCOUNT", "default");
   proxy.workload_name = first_of("", environment, "ISTIO_META_WORKLOAD_NAME", "");
   proxy.cluster_id = first_of("", environment, "ISTIO_META_CLUSTER_ID", "");
+  auto dns_capture = read_dns_capture(environment);
+  if (!dns_capture) return dns_capture.error();
+  proxy.dns_capture = *dns_capture;
   auto mark = read_tproxy_mark(environment);
   if (!mark) return mark.error();
   proxy.tproxy_mark = *mark;

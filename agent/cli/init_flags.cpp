@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "agent/istio/scalar.h"
+#include "dns/resolv_conf.h"
 
 namespace sallyport::cli {
 namespace {
@@ -87,6 +88,12 @@ void add_action_options(CLI::App& app, InitFlags& f) {
       ->envname("CNI_MODE");
   app.add_flag("--host-network", f.host_network,
                "on a machine's own network namespace, too, all of whose traffic is captured then");
+  app.add_flag("--redirect-dns", f.redirect_dns,
+               "the application's DNS questions to resolv.conf's servers go to the sidecar (15053)")
+      ->envname("ISTIO_META_DNS_CAPTURE");
+  app.add_flag("--capture-all-dns", f.capture_all_dns,
+               "with --redirect-dns: those to any server do")
+      ->envname("CAPTURE_ALL_DNS");
   app.add_option("--force-iptables-binary", f.binary,
                  "legacy or nft; else what holds rules already, else nft")
       ->envname("FORCE_IPTABLES_BINARY");
@@ -95,11 +102,8 @@ void add_action_options(CLI::App& app, InitFlags& f) {
 // Istio's flags that ask for what is not built are refused rather than ignored; those that ask for
 // what is done anyway, or belong to such a part, are taken.
 void add_other_options(CLI::App& app, InitFlags& f) {
-  app.add_flag("--redirect-dns", f.redirect_dns, "not supported yet")
-      ->envname("ISTIO_META_DNS_CAPTURE");
   app.add_flag("--native-nftables", f.native_nftables, "not supported")->envname("NATIVE_NFTABLES");
   app.add_flag("--dual-stack", f.no_effect, "no effect: both families are always looked at");
-  app.add_flag("--capture-all-dns", f.no_effect, "no effect without --redirect-dns");
   app.add_flag("--log_as_json", f.no_effect, "no effect");
   app.add_option(
          "--log_output_level,--log_stacktrace_level,--log_"
@@ -190,6 +194,23 @@ void read_tproxy(OptionReader& reader, const InitFlags& f, rules::Options& optio
               rules::parse_number(f.route_table, "--istio-inbound-tproxy-route-table"));
 }
 
+// A CNI plugin does not see the pod's resolv.conf.
+void read_dns(OptionReader& reader, const InitFlags& f, rules::Options& options,
+              std::vector<std::string>& notes) {
+  if (!f.redirect_dns && !is_set("REDIRECT_DNS")) return;
+  rules::DnsCapture dns{.all = f.capture_all_dns || f.cni, .servers = {}};
+  if (!dns.all) {
+    dns::ResolvConf conf;
+    reader.read(conf, dns::read_resolv_conf(f.resolv_conf));
+    for (const auto& server : conf.servers) dns.servers.push_back(server.ip());
+  }
+  if (!dns.all && dns.servers.empty()) {
+    return notes.push_back("--redirect-dns has no effect: " + f.resolv_conf +
+                           " names no server; --capture-all-dns takes questions to any");
+  }
+  options.dns = std::move(dns);
+}
+
 void read_backend(OptionReader& reader, const InitFlags& f, rules::Options& options) {
   if (f.binary == "legacy") options.backend = rules::Backend::legacy;
   if (f.binary == "nft") options.backend = rules::Backend::nft;
@@ -212,12 +233,10 @@ std::string from_environment(const char* name) {
 
 std::optional<std::string> unsupported(const InitFlags& f) {
   const std::pair<bool, const char*> refused[] = {
-      {f.redirect_dns, "--redirect-dns (ISTIO_META_DNS_CAPTURE): DNS capture"},
       {f.native_nftables, "--native-nftables: rules without iptables"}};
   for (const auto& [given, what] : refused) {
     if (given) return std::string(what) + " is not supported";
   }
-  if (is_set("REDIRECT_DNS")) return "REDIRECT_DNS: DNS capture is not supported";
   return {};
 }
 
@@ -237,6 +256,7 @@ Result<rules::Options> to_options(const InitFlags& f, std::vector<std::string>& 
   OptionReader reader;
   read_tproxy(reader, f, options);
   read_owner_groups(reader, options, notes);
+  read_dns(reader, f, options, notes);
   reader.read_port(options.outbound_port, f.outbound_port, "--envoy-port");
   reader.read_port(options.inbound_port, f.inbound_port, "--inbound-capture-port");
   reader.read_port(options.tunnel_port, f.tunnel_port, "--inbound-tunnel-port");

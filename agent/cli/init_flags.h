@@ -22,7 +22,9 @@ struct InitFlags {
   bool drop_invalid = false, dry_run = false, cleanup_only = false, verify = false;
   bool reconcile = false, force_apply = false, skip_apply = false, run_validation = false;
   std::string probe_port = "15002", probe_timeout = "5s";
-  bool redirect_dns = false, native_nftables = false, cni = false, host_network = false;
+  std::string resolv_conf = "/etc/resolv.conf";
+  bool redirect_dns = false, capture_all_dns = false, native_nftables = false;
+  bool cni = false, host_network = false;
   bool no_effect = false;
 };
 

@@ -8,6 +8,7 @@
 
 #include "agent/admin/server.h"
 #include "agent/cli/agent_settings.h"
+#include "agent/cli/dns_proxy.h"
 #include "agent/cli/gateway_listeners.h"
 #include "agent/cli/listening.h"
 #include "agent/cli/logging.h"
@@ -201,6 +202,8 @@ Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
     const proxy::Worker::Sources sources{config_.snapshots(), config_.vault(), *access_log_,
                                          *metrics_.back()};
     workers_.push_back(std::make_unique<proxy::Worker>(sources, sockets, dns_options()));
+    auto answering = answer_dns(*workers_.back(), options_.proxy, environment, dns_options());
+    if (!answering) return answering;
   }
   return {};
 }

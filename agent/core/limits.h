@@ -117,6 +117,22 @@ inline constexpr auto dns_server_retry = 30s;
 inline constexpr std::size_t dns_addresses = 256;  // of one name and family; the first ones
 inline constexpr std::size_t dns_records = 4096;   // read of one answer (a TCP one holds 64 KiB)
 
+// The DNS proxy on 15053; numbers are a worker's
+inline constexpr auto dns_proxy_time = 5s;     // of a question, by the servers (istio-agent's)
+inline constexpr auto dns_proxy_try = 1500ms;  // then the next server is asked, too
+inline constexpr std::size_t dns_proxy_queries = 512;   // by the servers at once; more: SERVFAIL
+inline constexpr int dns_proxy_forged = 64;             // datagrams of one attempt that fit nothing
+inline constexpr std::size_t dns_proxy_message = 2048;  // of a client by UDP
+inline constexpr std::size_t dns_proxy_datagram = 4096;  // to a client by UDP, whatever it takes
+inline constexpr std::size_t dns_proxy_batch = 16;       // messages read by one system call
+inline constexpr std::size_t dns_proxy_sessions = 128;   // TCP connections
+inline constexpr std::size_t dns_proxy_tcp_answer = 65'535;        // what a length can tell
+inline constexpr std::size_t dns_proxy_answers = 1'000;            // of servers that are kept
+inline constexpr std::size_t dns_proxy_answer_bytes = 256 * 1024;  // of them all
+inline constexpr std::size_t dns_proxy_kept_answer = 4096;         // of one
+inline constexpr auto dns_proxy_ttl_max = 1h;
+inline constexpr auto dns_proxy_idle = 10s;  // of one of them between questions, and within one
+
 // Logs
 // Per worker; beyond it lines are dropped, counted
 inline constexpr std::size_t log_queue_bytes = 4 * 1024 * 1024;

@@ -1,6 +1,8 @@
 #include "agent/observe/metrics.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <iterator>
 
 namespace sallyport::observe {
 namespace {
@@ -42,6 +44,9 @@ constexpr EnvoySeries envoy_series[] = {
     {"envoy_http_rbac_shadow_denied", Type::counter, &M::rbac_shadow_denied},
     {"envoy_dns_cares_resolve_total", Type::counter, &M::dns_queries},
     {"envoy_dns_cares_get_addr_failure", Type::counter, &M::dns_failures},
+    {"istio_agent_dns_requests_total", Type::counter, &M::dns_proxy_requests},
+    {"istio_agent_dns_upstream_requests_total", Type::counter, &M::dns_proxy_forwarded},
+    {"istio_agent_dns_upstream_failures_total", Type::counter, &M::dns_proxy_failures},
     {"sallyport_mirrored_requests_total", Type::counter, &M::mirrored},
     {"sallyport_mirrored_requests_failed_total", Type::counter, &M::mirrored_failed},
     {"sallyport_upstream_cx_reused", Type::counter, &M::upstream_cx_reused},
@@ -53,6 +58,32 @@ constexpr EnvoySeries envoy_series[] = {
 
 void put_type(std::string& out, std::string_view name, Type type) {
   out.append("# TYPE ").append(name).append(type == Type::gauge ? " gauge\n" : " counter\n");
+}
+
+// A histogram of istio-agent's.
+void put_dns_times(std::string& out, const std::vector<const WorkerMetrics*>& workers) {
+  static constexpr std::string_view name = "istio_agent_dns_upstream_request_duration_seconds";
+  static constexpr std::string_view bounds[] = {"0.001", "0.005", "0.01", "0.1", "1", "5"};
+  static_assert(std::size(bounds) == DnsTimes::bounds.size());
+  const auto sum_of = [&](auto&& value) {
+    uint64_t sum = 0;
+    for (const WorkerMetrics* worker : workers) sum += value(worker->dns_proxy_time).get();
+    return sum;
+  };
+  const auto bucket = [&](std::string_view bound, uint64_t count) {
+    out.append(name).append("_bucket{le=\"").append(bound).append("\"} ");
+    out.append(std::to_string(count)).append("\n");
+  };
+  out.append("# TYPE ").append(name).append(" histogram\n");
+  for (std::size_t i = 0; i < std::size(bounds); i++)
+    bucket(bounds[i], sum_of([i](const DnsTimes& times) -> auto& { return times.at_most[i]; }));
+  const auto count = sum_of([](const DnsTimes& times) -> auto& { return times.count; });
+  const auto micros = sum_of([](const DnsTimes& times) -> auto& { return times.sum; });
+  bucket("+Inf", count);
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%.6g", static_cast<double>(micros) / 1e6);
+  out.append(name).append("_sum{} ").append(seconds).append("\n");
+  out.append(name).append("_count{} ").append(std::to_string(count)).append("\n");
 }
 
 void put_standard(std::string& out, const std::vector<const WorkerMetrics*>& workers) {
@@ -97,6 +128,7 @@ std::string prometheus_text(const std::vector<const WorkerMetrics*>& workers) {
     out.append(by_class).append("{envoy_response_code_class=\"").append(std::to_string(i));
     out.append("\"} ").append(std::to_string(sum)).append("\n");
   }
+  put_dns_times(out, workers);
   put_standard(out, workers);
   return out;
 }

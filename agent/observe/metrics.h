@@ -1,6 +1,8 @@
 // Counters of one worker: written by that worker only (a plain relaxed load and store, no locked
 // instruction), read by the admin thread. Names in the output are Envoy's and Istio's.
 #pragma once
+#include <array>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,6 +12,15 @@
 #include "agent/observe/series.h"
 
 namespace sallyport::observe {
+
+// How long the pod's DNS servers took; Istio's buckets.
+struct DnsTimes {
+  static constexpr std::array<std::chrono::microseconds, 6> bounds{
+      std::chrono::milliseconds(1),   std::chrono::milliseconds(5), std::chrono::milliseconds(10),
+      std::chrono::milliseconds(100), std::chrono::seconds(1),      std::chrono::seconds(5)};
+  Counter at_most[bounds.size()];
+  Counter count, sum;  // sum: microseconds
+};
 
 struct WorkerMetrics {
   Counter downstream_cx_total, downstream_cx_active;
@@ -24,6 +35,8 @@ struct WorkerMetrics {
   Counter rbac_allowed, rbac_denied, rbac_shadow_denied;
   Counter mirrored, mirrored_failed;
   Counter dns_queries, dns_failures;
+  Counter dns_proxy_requests, dns_proxy_forwarded, dns_proxy_failures;
+  DnsTimes dns_proxy_time;
   Counter no_route, no_filter_chain_match, blackholed, passthrough, loops_refused,
       descriptors_starved, protocol_errors;
   SeriesStore series;                          // Istio's standard metrics: see standard_metrics.h

@@ -25,6 +25,7 @@ upstream::OwnPorts own_ports(const mesh::SnapshotPtr& snapshot) {
 Worker::Worker(const Sources& sources, const Sockets& sockets, dns::ResolverOptions dns)
     : metrics_(sources.metrics),
       log_(sources.access_log.writer()),
+      published_(sources.snapshots),
       snapshots_(sources.snapshots),
       header_values_(dns.warn),
       mesh_tls_(sources.vault),
@@ -70,6 +71,11 @@ uint32_t Worker::random() {
   random_state_ ^= random_state_ << 25;
   random_state_ ^= random_state_ >> 27;
   return static_cast<uint32_t>((random_state_ * 0x2545f4914f6cdd1dULL) >> 32);
+}
+
+void Worker::answer_dns(dns::ProxySockets sockets, dns::ForwarderOptions options) {
+  dns_proxy_ = std::make_unique<dns::Proxy>(dns::Proxy::Sources{loop_, published_, metrics_},
+                                            std::move(sockets), std::move(options));
 }
 
 void Worker::run() { loop_.run(); }

@@ -25,6 +25,7 @@
 #include "agent/proxy/mesh_tls.h"
 #include "agent/proxy/tcp_meter.h"
 #include "agent/upstream/upstreams.h"
+#include "dns/proxy.h"
 #include "dns/resolver.h"
 
 namespace sallyport::proxy {
@@ -46,6 +47,8 @@ public:
   ~Worker();  // ends every connection
   Worker(const Worker&) = delete;
 
+  // Answers DNS questions on `sockets`, too, which it takes over. REQUIRES: before run().
+  void answer_dns(dns::ProxySockets sockets, dns::ForwarderOptions options);
   void run();   // until stop()
   void stop();  // any thread
   struct Drain {
@@ -94,6 +97,7 @@ private:
   observe::WorkerMetrics& metrics_;
   observe::StandardMetrics standard_metrics_{metrics_.series};
   std::unique_ptr<observe::AccessLog::Writer> log_;
+  const Published<mesh::Snapshot>& published_;
   Published<mesh::Snapshot>::Reader snapshots_;
   net::Loop loop_;
   HeaderValues header_values_;
@@ -103,6 +107,7 @@ private:
   TcpMeters tcp_meters_;
   dns::Resolver resolver_;
   upstream::Upstreams upstreams_;
+  std::unique_ptr<dns::Proxy> dns_proxy_;  // null: DNS is not captured
   std::shared_ptr<void> tick_;
   std::vector<std::unique_ptr<net::Listener>> outbound_listeners_, inbound_listeners_;
   std::unordered_map<SocketAddress, std::unique_ptr<net::Listener>, AddressHash> gateway_listeners_;

@@ -131,6 +131,10 @@ const FlagCase flag_cases[] = {
      {},
      {"ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "127.0.0.0/8"},
      [](auto& o) { o.loopback_v4 = Cidr::parse("127.0.0.0/8"); }},
+    {{"--redirect-dns", "--capture-all-dns"},
+     {"--redirect-dns=true", "--capture-all-dns=true"},
+     {},
+     [](auto& o) { o.dns = rules::DnsCapture{.all = true, .servers = {}}; }},
     {{"-m", "TPROXY", "-t", "1337"},
      {"--istio-inbound-interception-mode", "TPROXY", "--istio-inbound-tproxy-mark", "1337"},
      {},
@@ -245,7 +249,6 @@ const WrongCase wrong_cases[] = {
     {{"-c", "a b"}, "--istio-exclude-interfaces: \"a b\""},
     {{"-k", "+"}, "--kube-virt-interfaces: \"+\""},
     {{"--force-iptables-binary", "nftables"}, "--force-iptables-binary: \"nftables\""},
-    {{"--redirect-dns"}, "--redirect-dns"},
     {{"--native-nftables"}, "--native-nftables"},
     {{"--run-validation", "--probe-timeout", "5"}, "--probe-timeout: \"5\""},
     {{"--run-validation", "--iptables-probe-port", "x"}, "--iptables-probe-port: \"x\""},
@@ -264,9 +267,7 @@ TEST(Init, AWrongFlagEndsWithTwoAndIsNamed) {
 }
 
 TEST(Init, WhatIsWrongOrNotSupportedIsNotIgnoredInTheEnvironmentEither) {
-  for (const auto& [name, value] : {std::pair{"ISTIO_META_DNS_CAPTURE", "true"},
-                                    {"REDIRECT_DNS", "true"},
-                                    {"ISTIO_OUTBOUND_OWNER_GROUPS", "no-such-group"},
+  for (const auto& [name, value] : {std::pair{"ISTIO_OUTBOUND_OWNER_GROUPS", "no-such-group"},
                                     {"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "no-such-group"},
                                     {"ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "10.0.0.0/8"}}) {
     const Environment environment(name, value);
@@ -304,7 +305,7 @@ TEST_F(InitInNamespace, InstallsVerifiesFindsDamageAndRemoves) {
       damaged.errors,
       "sallyport init: IPv4: nat OUTPUT, of our rules there: rule 1 is missing: -j ISTIO_OUTPUT\n");
   // Flags that the rules were made with do not matter, nor do unsupported ones of the environment.
-  const Environment environment("ISTIO_META_DNS_CAPTURE", "true");
+  const Environment environment("NATIVE_NFTABLES", "true");
   const auto removed = run_command({"--cleanup-only"});
   EXPECT_EQ(removed.exit_code, 0) << removed.errors;
   EXPECT_EQ(all_rules().find("ISTIO"), std::string::npos);
