@@ -17,13 +17,13 @@ namespace {
 
 using Bytes = std::span<const char>;
 
-struct Version {
+struct QuicVersion {
   uint32_t number;
   uint8_t initial_type;
   std::array<uint8_t, 20> salt;
   const char *key, *iv, *header;  // labels of HKDF-Expand-Label
 };
-constexpr Version versions[] = {
+constexpr QuicVersion versions[] = {
     {0x00000001,
      0,
      {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
@@ -43,6 +43,8 @@ constexpr Version versions[] = {
 constexpr std::size_t tag_bytes = 16, sample_bytes = 16, connection_id_most = 20;
 // Of the one that a client chooses (RFC 9000 section 7.2).
 constexpr std::size_t connection_id_least = 8;
+// With an Initial packet in it (RFC 9000 section 14.1).
+constexpr std::size_t datagram_least = 1'200;
 
 // Takes numbers and lengths off the front; every take fails at the end.
 class Cursor {
@@ -82,11 +84,6 @@ private:
   std::size_t at_ = 0;
 };
 
-struct Keys {
-  std::array<uint8_t, 16> key, header;
-  std::array<uint8_t, 12> iv;
-};
-
 struct KdfFree {
   void operator()(EVP_KDF* kdf) const { EVP_KDF_free(kdf); }
   void operator()(EVP_KDF_CTX* context) const { EVP_KDF_CTX_free(context); }
@@ -122,31 +119,18 @@ bool expand_label(std::span<const uint8_t> secret, std::string_view label, std::
   return hkdf(EVP_KDF_HKDF_MODE_EXPAND_ONLY, secret, info, out);
 }
 
-// RFC 9001 section 5.2.
-std::optional<Keys> client_keys(const Version& version, Bytes connection_id) {
-  std::array<uint8_t, 32> initial, client;
-  const std::span id(reinterpret_cast<const uint8_t*>(connection_id.data()), connection_id.size());
-  Keys keys;
-  const bool done = hkdf(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, id, version.salt, initial) &&
-                    expand_label(initial, "client in", client) &&
-                    expand_label(client, version.key, keys.key) &&
-                    expand_label(client, version.iv, keys.iv) &&
-                    expand_label(client, version.header, keys.header);
-  return done ? std::optional(keys) : std::nullopt;
-}
-
 struct CipherFree {
   void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
 };
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, CipherFree>;
 
 // RFC 9001 section 5.4.3.
-bool header_mask(const Keys& keys, Bytes sample, std::span<uint8_t, sample_bytes> mask) {
+bool header_mask(std::span<const uint8_t, 16> key, Bytes sample,
+                 std::span<uint8_t, sample_bytes> mask) {
   const CipherContext context(EVP_CIPHER_CTX_new());
   int size = 0;
   return context &&
-         EVP_EncryptInit_ex(context.get(), EVP_aes_128_ecb(), nullptr, keys.header.data(),
-                            nullptr) == 1 &&
+         EVP_EncryptInit_ex(context.get(), EVP_aes_128_ecb(), nullptr, key.data(), nullptr) == 1 &&
          EVP_CIPHER_CTX_set_padding(context.get(), 0) == 1 &&
          EVP_EncryptUpdate(context.get(), mask.data(), &size,
                            reinterpret_cast<const uint8_t*>(sample.data()), sample_bytes) == 1 &&
@@ -154,9 +138,9 @@ bool header_mask(const Keys& keys, Bytes sample, std::span<uint8_t, sample_bytes
 }
 
 // nullopt: the tag is wrong.
-std::optional<std::string> open_payload(const Keys& keys, uint64_t number, Bytes header,
-                                        Bytes payload) {
-  auto nonce = keys.iv;
+std::optional<std::string> open_payload(std::span<const uint8_t, 16> key,
+                                        std::array<uint8_t, 12> nonce, uint64_t number,
+                                        Bytes header, Bytes payload) {
   for (std::size_t i = 0; i < 8; i++) nonce[11 - i] ^= static_cast<uint8_t>(number >> (8 * i));
   const auto bytes = [](Bytes of) { return reinterpret_cast<const uint8_t*>(of.data()); };
   const Bytes text = payload.first(payload.size() - tag_bytes), tag = payload.last(tag_bytes);
@@ -167,8 +151,8 @@ std::optional<std::string> open_payload(const Keys& keys, uint64_t number, Bytes
   int size = 0;
   const bool opened =
       context &&
-      EVP_DecryptInit_ex(context.get(), EVP_aes_128_gcm(), nullptr, keys.key.data(),
-                         nonce.data()) == 1 &&
+      EVP_DecryptInit_ex(context.get(), EVP_aes_128_gcm(), nullptr, key.data(), nonce.data()) ==
+          1 &&
       EVP_DecryptUpdate(context.get(), nullptr, &size, bytes(header), int(header.size())) == 1 &&
       EVP_DecryptUpdate(context.get(), reinterpret_cast<uint8_t*>(out.data()), &size, bytes(text),
                         int(text.size())) == 1 &&
@@ -214,16 +198,19 @@ bool read_frames(std::string_view payload, const OnCrypto& crypto) {
   return true;
 }
 
-struct Packet {
-  const Version* version;
+}  // namespace
+
+struct QuicInitials::Packet {
+  const QuicVersion* version;
   Bytes connection_id;
   std::size_t number_at;  // of the protected packet number, from the packet's begin
   std::size_t size;       // of the whole packet
   bool initial;
+  static QuicReading read_header(Bytes packet, Packet& into);
 };
 
 // RFC 9000 section 17.2, up to what is protected. `packet`: to the datagram's end.
-QuicReading read_header(Bytes packet, Packet& into) {
+QuicReading QuicInitials::Packet::read_header(Bytes packet, Packet& into) {
   Cursor cursor(packet);
   const auto first = cursor.take_byte();
   if (!first || !(*first & 0x80)) return QuicReading::not_quic;
@@ -235,7 +222,7 @@ QuicReading read_header(Bytes packet, Packet& into) {
   }
   const auto* const version =
       std::find_if(std::begin(versions), std::end(versions),
-                   [number](const Version& one) { return one.number == number; });
+                   [number](const QuicVersion& one) { return one.number == number; });
   if (version == std::end(versions)) return QuicReading::unknown_version;
   if (!(*first & 0x40)) return QuicReading::broken;  // the fixed bit
   const auto id_size = cursor.take_byte();
@@ -260,14 +247,33 @@ QuicReading read_header(Bytes packet, Packet& into) {
   return into.initial ? QuicReading::initial : QuicReading::other;
 }
 
-QuicReading read_packet(Bytes whole, const Packet& packet, const OnCrypto& crypto) {
+// RFC 9001 section 5.2.
+std::optional<QuicInitials::Connection> QuicInitials::connection_of(const Packet& packet) {
+  const QuicVersion& version = *packet.version;
+  const Bytes id = packet.connection_id;
+  Connection out{version.number, {id.begin(), id.end()}, {}, {}, {}};
+  std::array<uint8_t, 32> initial, client;
+  const std::span octets(reinterpret_cast<const uint8_t*>(id.data()), id.size());
+  const bool done = hkdf(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, octets, version.salt, initial) &&
+                    expand_label(initial, "client in", client) &&
+                    expand_label(client, version.key, out.key) &&
+                    expand_label(client, version.iv, out.iv) &&
+                    expand_label(client, version.header, out.header_key);
+  return done ? std::optional(std::move(out)) : std::nullopt;
+}
+
+QuicReading QuicInitials::read_packet(Bytes whole, const Packet& packet, const OnCrypto& crypto) {
   constexpr std::size_t number_most = 4;
   const Bytes bytes = whole.first(packet.size);
   if (packet.size - packet.number_at < number_most + sample_bytes) return QuicReading::broken;
-  const auto keys = client_keys(*packet.version, packet.connection_id);
+  if (!connection_) connection_ = connection_of(packet);
+  if (!connection_) return QuicReading::broken;
+  const std::string_view id(packet.connection_id.data(), packet.connection_id.size());
+  if (connection_->version != packet.version->number || connection_->id != id)
+    return QuicReading::two_connections;
   std::array<uint8_t, sample_bytes> mask;
-  if (!keys ||
-      !header_mask(*keys, bytes.subspan(packet.number_at + number_most, sample_bytes), mask))
+  if (!header_mask(connection_->header_key,
+                   bytes.subspan(packet.number_at + number_most, sample_bytes), mask))
     return QuicReading::broken;
   std::vector<char> header(bytes.begin(),
                            bytes.begin() + static_cast<std::ptrdiff_t>(packet.number_at));
@@ -280,25 +286,24 @@ QuicReading read_packet(Bytes whole, const Packet& packet, const OnCrypto& crypt
   }
   const Bytes payload = bytes.subspan(packet.number_at + number_size);
   if (payload.size() < tag_bytes) return QuicReading::broken;
-  const auto frames = open_payload(*keys, number, header, payload);
+  const auto frames = open_payload(connection_->key, connection_->iv, number, header, payload);
   if (!frames) return QuicReading::wrong_tag;
   return read_frames(*frames, crypto) ? QuicReading::initial : QuicReading::broken;
 }
 
-}  // namespace
-
-QuicReading read_quic_initial(Bytes datagram, const OnCrypto& crypto) {
+QuicReading QuicInitials::read(Bytes datagram, const OnCrypto& crypto) {
+  const bool takable = datagram.size() >= datagram_least;
   QuicReading result = QuicReading::not_quic;
   while (!datagram.empty()) {
     Packet packet;
-    const QuicReading header = read_header(datagram, packet);
+    const QuicReading header = Packet::read_header(datagram, packet);
     const bool first = result == QuicReading::not_quic;
     // Behind a good packet: one with a short header, or padding (RFC 9000 section 12.2).
     if (header == QuicReading::not_quic || header == QuicReading::unknown_version)
       return first ? header : result;
     if (header == QuicReading::broken) return header;
     if (header == QuicReading::initial) {
-      result = read_packet(datagram, packet, crypto);
+      result = takable ? read_packet(datagram, packet, crypto) : QuicReading::too_small;
       if (result != QuicReading::initial) return result;
     } else if (first) {
       result = header;

@@ -133,6 +133,16 @@ inline constexpr std::size_t dns_proxy_kept_answer = 4096;         // of one
 inline constexpr auto dns_proxy_ttl_max = 1h;
 inline constexpr auto dns_proxy_idle = 10s;  // of one of them between questions, and within one
 
+// UDP flows that are judged by their first datagrams (--udp-policy)
+inline constexpr std::size_t quic_hello_bytes = 16 * 1024;  // a ClientHello: one record of TLS
+inline constexpr std::size_t udp_held_datagrams = 16;       // of one flow whose name is not known
+inline constexpr std::size_t udp_held_flows = 64;
+inline constexpr auto udp_hold_time = 1s;
+inline constexpr uint32_t udp_queue_datagrams = 2048;    // in the kernel, those that are held too
+inline constexpr int udp_queue_bytes = 4 * 1024 * 1024;  // what the kernel keeps for us to read
+// In conntrack, since its last datagram; then it is judged anew
+inline constexpr auto udp_refused_time = 30s;
+
 // Logs
 // Per worker; beyond it lines are dropped, counted
 inline constexpr std::size_t log_queue_bytes = 4 * 1024 * 1024;

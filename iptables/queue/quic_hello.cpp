@@ -2,7 +2,6 @@
 
 #include "agent/core/limits.h"
 #include "agent/sniff/client_hello.h"
-#include "tls/quic_initial.h"
 
 namespace sallyport::rules {
 namespace {
@@ -18,7 +17,7 @@ QuicHello::State QuicHello::refuse(const char* why) {
 
 void QuicHello::add_piece(uint64_t offset, std::string_view bytes) {
   if (*why_) return;
-  if (offset > limits::sniff_bytes || bytes.size() > limits::sniff_bytes - offset) {
+  if (offset > limits::quic_hello_bytes || bytes.size() > limits::quic_hello_bytes - offset) {
     why_ = "the ClientHello is too long";
     return;
   }
@@ -46,7 +45,7 @@ QuicHello::State QuicHello::read_whole() {
   const auto byte = [this](std::size_t at) { return static_cast<uint8_t>(bytes_[at]); };
   const std::size_t size =
       message_header + (std::size_t{byte(1)} << 16 | std::size_t{byte(2)} << 8 | byte(3));
-  if (size > limits::sniff_bytes) return refuse("the ClientHello is too long");
+  if (size > limits::quic_hello_bytes) return refuse("the ClientHello is too long");
   if (whole_ < size) return State::more;
   std::string record = {0x16, 3, 1, static_cast<char>(size >> 8), static_cast<char>(size & 0xff)};
   record.append(bytes_, 0, size);
@@ -56,7 +55,7 @@ QuicHello::State QuicHello::read_whole() {
 }
 
 QuicHello::State QuicHello::add(std::span<const char> datagram) {
-  const auto reading = tls::read_quic_initial(
+  const auto reading = initials_.read(
       datagram, [this](uint64_t offset, std::string_view bytes) { add_piece(offset, bytes); });
   if (*why_) return State::refused;
   switch (reading) {
@@ -70,6 +69,10 @@ QuicHello::State QuicHello::add(std::span<const char> datagram) {
       return State::unknown;
     case tls::QuicReading::broken:
       return refuse("a broken QUIC packet");
+    case tls::QuicReading::too_small:
+      return refuse("a QUIC Initial packet in a datagram under 1,200 bytes");
+    case tls::QuicReading::two_connections:
+      return refuse("QUIC Initial packets of two connections");
     case tls::QuicReading::wrong_tag:
       return refuse("a QUIC packet that does not decrypt");
   }

@@ -1,13 +1,15 @@
 // The ClientHello of a QUIC connection, from the first datagrams of a UDP flow: its pieces come in
 // any order, twice, and over several packets. Pure; the datagrams are hostile.
 //
-// Limits: limits::sniff_bytes of the ClientHello.
+// Limits: limits::quic_hello_bytes. How many datagrams may come before one is whole is its user's
+// to bound.
 #pragma once
 #include <span>
 #include <string>
 #include <vector>
 
 #include "agent/sniff/sniff.h"
+#include "tls/quic_initial.h"
 
 namespace sallyport::rules {
 
@@ -29,6 +31,7 @@ private:
   State refuse(const char* why);
   State read_whole();
 
+  tls::QuicInitials initials_;
   std::string bytes_;
   std::vector<bool> known_;  // of bytes_
   std::size_t whole_ = 0;    // how many from the first are known

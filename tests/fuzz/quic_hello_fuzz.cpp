@@ -34,9 +34,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   if (size > 3'000) return 0;
   const auto version = size % 2 == 0 ? v1() : v2();
   QuicHello flow;
-  auto state = flow.add(packet({.version = version, .size = 0}, bytes.substr(0, size / 2)));
+  auto state = flow.add(packet({.version = version}, bytes.substr(0, size / 2)));
   check(flow, state);
   if (state == QuicHello::State::more)
-    check(flow, flow.add(packet({.version = version, .size = 0}, bytes.substr(size / 2))));
+    check(flow, flow.add(packet({.version = version}, bytes.substr(size / 2))));
   return 0;
 }

@@ -61,6 +61,29 @@ TEST(QuicHello, FramesThatDisagreeAreRefused) {
   EXPECT_STREQ(flow.why(), "CRYPTO frames disagree");
 }
 
+// Each with keys of its own: the server would take one, and could be another than the one that was
+// judged.
+TEST(QuicHello, OfTwoConnectionsOnOneFlowIsRefused) {
+  const auto first = packet({}, crypto_frame(0, std::string_view(hello).substr(0, 60)));
+  const auto rest = crypto_frame(60, std::string_view(hello).substr(60));
+  for (const auto& second :
+       {packet({.connection_id = "another one"}, rest), packet({.version = v2()}, rest),
+        packet({.connection_id = "another one"}, crypto_frame(0, hello))}) {
+    QuicHello apart, together;
+    EXPECT_EQ(apart.add(first), State::more);
+    EXPECT_EQ(apart.add(second), State::refused);
+    EXPECT_STREQ(apart.why(), "QUIC Initial packets of two connections");
+    EXPECT_EQ(together.add(first + second), State::refused);
+  }
+}
+
+// RFC 9000 section 14.1: a server drops it, and takes what comes next.
+TEST(QuicHello, InADatagramThatNoServerTakesIsRefused) {
+  QuicHello flow;
+  EXPECT_EQ(flow.add(packet({.size = 1'199}, crypto_frame(0, hello))), State::refused);
+  EXPECT_STREQ(flow.why(), "a QUIC Initial packet in a datagram under 1,200 bytes");
+}
+
 TEST(QuicHello, WithoutASniIsDoneWithout) {
   QuicHello flow;
   EXPECT_EQ(flow.add(packet({}, crypto_frame(0, client_hello("")))), State::refused)
@@ -90,7 +113,7 @@ TEST(QuicHello, WhatIsNoQuicOrOfAnUnknownVersionIsToldApart) {
   bad.back() = char(bad.back() ^ 1);
   EXPECT_EQ(forged.add(bad), State::refused);
   EXPECT_STREQ(forged.why(), "a QUIC packet that does not decrypt");
-  EXPECT_EQ(short_one.add(bad.substr(0, 600)), State::refused);
+  EXPECT_EQ(short_one.add(bad.substr(0, 1'199)), State::refused);
   EXPECT_STREQ(short_one.why(), "a broken QUIC packet");
 }
 
