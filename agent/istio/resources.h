@@ -212,6 +212,9 @@ struct MeshConfig {
   ProxyConfig default_config;
 };
 
+// What becomes of UDP that the sidecar can't take part in (--udp-policy; Istio lets it pass by).
+enum class UdpPolicy : uint8_t { off, log, enforce };
+
 // What this proxy is: decides which resources it sees.
 struct Proxy {
   enum class Type : uint8_t { sidecar, router };  // router: a gateway's
@@ -227,6 +230,7 @@ struct Proxy {
   // ISTIO_META_DNS_CAPTURE: the application's DNS questions are answered here, and hosts that name
   // no address have one of their own.
   bool dns_capture = false;
+  UdpPolicy udp_policy = UdpPolicy::off;
 };
 
 }  // namespace sallyport::istio

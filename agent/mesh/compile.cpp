@@ -9,6 +9,7 @@
 #include "agent/mesh/compile_listeners.h"
 #include "agent/mesh/compile_termination.h"
 #include "agent/mesh/compile_tls.h"
+#include "agent/mesh/decide_udp.h"
 #include "agent/mesh/host_names.h"
 #include "agent/mesh/name_table.h"
 #include "agent/mesh/reuse.h"
@@ -152,10 +153,11 @@ ClusterPtr Compiler::add_cluster(const KnownService& service, const KnownPort& p
 void Compiler::find_pods_of_headless() {
   std::vector<istio::Finding> told_later;
   for (auto& service : services_) {
-    const auto bytes = [](const KnownPort& port) {
-      return port.kind == PortKind::tcp || port.kind == PortKind::detect;
+    const auto by_pod = [](const KnownPort& port) {
+      return port.kind == PortKind::tcp || port.kind == PortKind::detect ||
+             port.port->protocol == "UDP";
     };
-    if (!service.headless() || std::none_of(service.ports.begin(), service.ports.end(), bytes))
+    if (!service.headless() || std::none_of(service.ports.begin(), service.ports.end(), by_pod))
       continue;
     for (const auto& one : workloads_.of(service, told_later).workloads) {
       const auto ip = IpAddress::parse(one.entry.address);
@@ -322,6 +324,8 @@ Compiled Compiler::run(uint64_t version) {
         compile_names(input_, services_, workloads_, previous_ ? previous_->names : nullptr);
   }
   find_pods_of_headless();
+  if (input_.proxy.udp_policy != istio::UdpPolicy::off)
+    next_->udp = std::make_shared<const UdpTable>(compile_udp(services_));
   for (const auto& service : services_) add_clusters(service, rules);
   const auto broken = virtual_services.broken();
   for (const auto& [host, refused] : broken)

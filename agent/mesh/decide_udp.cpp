@@ -9,7 +9,7 @@
 namespace sallyport::mesh {
 namespace {
 
-void add_service(UdpTable& table, const KnownService& service, uint16_t port) {
+void add_udp_port(UdpTable& table, const KnownService& service, uint16_t port) {
   const auto& from = service.metadata->ref;
   for (const auto* addresses : {&service.addresses, &service.pods})
     for (const auto& ip : *addresses) table.by_address.try_emplace({ip, port}, from);
@@ -48,8 +48,8 @@ bool leads_there(const Cluster& cluster, const SocketAddress& destination) {
   });
 }
 
-UdpPlan refuse(std::string_view why, ResourceRefPtr from = nullptr) {
-  return {false, why, std::move(from)};
+UdpPlan refuse_udp(std::string_view why, ClusterPtr cluster, ResourceRefPtr from = nullptr) {
+  return {false, why, std::move(from), std::move(cluster)};
 }
 
 // As TLS over TCP with the same name to the same address would be.
@@ -57,28 +57,33 @@ UdpPlan decide_quic(const Snapshot& snapshot, const UdpFlow& flow) {
   const sniff::Preface preface{.protocol = sniff::Protocol::tls, .sni = std::string(flow.sni)};
   const auto plan = decide_connection(snapshot, find_listener(snapshot, flow.destination),
                                       flow.destination, preface);
-  if (!plan.cluster) return refuse("its requests are routed by the sidecar");  // not of TLS
+  if (!plan.cluster)  // not of TLS
+    return refuse_udp("its requests are routed by the sidecar", snapshot.black_hole);
   const Cluster& cluster = *plan.cluster;
   if (plan.action == Action::refuse)
-    return refuse("by TCP it would be refused, too", cluster.service);
+    return refuse_udp("by TCP it would be refused, too", plan.cluster, cluster.service);
   if (cluster.tls.mode != Originate::none)
-    return refuse("a rule has the sidecar speak TLS there, which HTTP/3 would pass by",
-                  cluster.tls.rule ? cluster.tls.rule : cluster.service);
+    return refuse_udp("a rule has the sidecar speak TLS there, which HTTP/3 would pass by",
+                      plan.cluster, cluster.tls.rule ? cluster.tls.rule : cluster.service);
   if (registry_only(snapshot) && !leads_there(cluster, flow.destination))
-    return refuse("the sidecar would choose where this name leads", cluster.service);
-  return {true, "as TLS by TCP", cluster.service};
+    return refuse_udp("the sidecar would choose where this name leads", plan.cluster,
+                      cluster.service);
+  return {true, "as TLS by TCP", cluster.service, plan.cluster};
 }
 
 // A host could be meant that a rule speaks of: which, nobody can tell.
 UdpPlan decide_unread(const Snapshot& snapshot) {
-  if (registry_only(snapshot)) return refuse("a QUIC ClientHello that can't be read");
+  if (registry_only(snapshot))
+    return refuse_udp("a QUIC ClientHello that can't be read", snapshot.black_hole);
   const auto has_rule = [&](const auto& named) {
     const ClusterPtr& cluster = named.second;
     return cluster != snapshot.black_hole && (cluster->refused || cluster->tls.of_rule());
   };
   const bool ruled = std::any_of(snapshot.clusters.begin(), snapshot.clusters.end(), has_rule);
-  if (ruled) return refuse("a QUIC ClientHello that can't be read may name a host with a rule");
-  return {true, "no rule speaks of any host", nullptr};
+  if (ruled)
+    return refuse_udp("a QUIC ClientHello that can't be read may name a host with a rule",
+                      snapshot.black_hole);
+  return {true, "no rule speaks of any host", nullptr, snapshot.passthrough};
 }
 
 }  // namespace
@@ -88,17 +93,19 @@ UdpTable compile_udp(const std::vector<KnownService>& services) {
   for (const auto& service : services) {
     if (service.only_routed_to) continue;
     for (const auto& port : service.ports)
-      if (port.port->protocol == "UDP") add_service(table, service, port.port->number);
+      if (port.port->protocol == "UDP") add_udp_port(table, service, port.port->number);
   }
   return table;
 }
 
-UdpPlan decide_udp(const Snapshot& snapshot, const UdpTable& declared, const UdpFlow& flow) {
-  if (auto from = declared_by(declared, flow)) return {true, "a declared UDP port", from};
+UdpPlan decide_udp(const Snapshot& snapshot, const UdpFlow& flow) {
+  if (auto from = declared_by(*snapshot.udp, flow))
+    return {true, "a declared UDP port", from, nullptr};
   if (flow.kind == UdpFlow::Kind::quic) return decide_quic(snapshot, flow);
   if (flow.kind == UdpFlow::Kind::unread) return decide_unread(snapshot);
-  if (registry_only(snapshot)) return refuse("nothing declares this UDP address and port");
-  return {true, "the mesh allows any destination", nullptr};
+  if (registry_only(snapshot))
+    return refuse_udp("nothing declares this UDP address and port", snapshot.black_hole);
+  return {true, "the mesh allows any destination", nullptr, snapshot.passthrough};
 }
 
 }  // namespace sallyport::mesh

@@ -45,7 +45,9 @@ struct UdpPlan {
   bool allowed = true;
   std::string_view why;  // one sentence; lives for ever
   ResourceRefPtr from;   // the resource that decided; null: the mesh's outbound policy, or none
+  ClusterPtr cluster;    // of TCP to there, for the log; null: a UDP port's, which has none
 };
-UdpPlan decide_udp(const Snapshot& snapshot, const UdpTable& declared, const UdpFlow& flow);
+// REQUIRES: snapshot.udp.
+UdpPlan decide_udp(const Snapshot& snapshot, const UdpFlow& flow);
 
 }  // namespace sallyport::mesh

@@ -66,6 +66,7 @@ using Clusters = std::unordered_map<std::string_view, ClusterPtr>;  // by their 
 struct AccessLogging;
 class NameTable;
 struct StandardMetricsConfig;
+struct UdpTable;
 
 struct Snapshot {
   uint64_t version = 0;
@@ -89,6 +90,7 @@ struct Snapshot {
       unlisted;  // HTTP requests on a port that declares none (any more)
   Clusters clusters;
   std::shared_ptr<const NameTable> names;  // name_table.h; null: DNS is not captured
+  std::shared_ptr<const UdpTable> udp;     // decide_udp.h; null: UDP passes by
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include "agent/mesh/known_services.h"
 #include "tests/unit/mesh/world.h"
 
 namespace sallyport::mesh {
@@ -14,12 +13,13 @@ using Kind = UdpFlow::Kind;
 
 class Udp : public testing::Test {
 protected:
+  Udp() { world_.input.proxy.udp_policy = istio::UdpPolicy::enforce; }
   // "allowed" or why not.
   std::string flow(const std::string& destination, Kind kind = Kind::other,
                    const std::string& sni = "") {
     if (world_.input.resources.size() != compiled_ || !world_.compiled.snapshot) compile();
-    const auto plan = decide_udp(world_.snapshot(), table_,
-                                 {.destination = at(destination), .kind = kind, .sni = sni});
+    const auto plan =
+        decide_udp(world_.snapshot(), {.destination = at(destination), .kind = kind, .sni = sni});
     return plan.allowed ? "allowed" : std::string(plan.why);
   }
   std::string quic(const std::string& sni, const std::string& destination = "198.51.100.1:443") {
@@ -28,12 +28,8 @@ protected:
   void compile() {
     compiled_ = world_.input.resources.size();
     world_.compile();
-    const SidecarScope scope(world_.input);
-    std::vector<istio::Finding> findings;
-    table_ = compile_udp(known_services(world_.input, {scope, {}}, findings));
   }
   World world_;
-  UdpTable table_;
   std::size_t compiled_ = 0;
 };
 
@@ -109,6 +105,28 @@ TEST_F(Udp, ADeclaredUdpPortLetsItsHostsHttp3Pass) {
   EXPECT_EQ(quic("web.test", "203.0.114.5:443"), "the sidecar would choose where this name leads");
 }
 
+TEST_F(Udp, OfAHeadlessServiceLeadsToItsPods) {
+  world_.registry_only().add(R"(
+apiVersion: v1
+kind: Service
+metadata: {name: statistics}
+spec: {clusterIP: None, selector: {app: statistics}, ports: [{port: 8125, protocol: UDP}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: statistics-0, labels: {app: statistics}}
+status: {podIP: 10.4.0.9, phase: Running, conditions: [{type: Ready, status: "True"}]}
+)");
+  EXPECT_EQ(flow("10.4.0.9:8125"), "allowed");
+  EXPECT_EQ(flow("10.4.0.8:8125"), "nothing declares this UDP address and port");
+}
+
+TEST_F(Udp, WithoutAPolicyNothingIsCompiledForIt) {
+  world_.input.proxy.udp_policy = istio::UdpPolicy::off;
+  compile();
+  EXPECT_FALSE(world_.snapshot().udp);
+}
+
 TEST_F(Udp, OnAPortOfHttpItIsJudgedAsTlsThereIs) {
   world_.add(entry({.host = "http.test",
                     .resolution = "STATIC",
@@ -124,12 +142,12 @@ TEST_F(Udp, ThePlanNamesTheResource) {
   world_.add(originated).add(voice);
   compile();
   const auto rule =
-      decide_udp(world_.snapshot(), table_,
+      decide_udp(world_.snapshot(),
                  {.destination = at("198.51.100.1:443"), .kind = Kind::quic, .sni = "api.test"});
   ASSERT_TRUE(rule.from);
   EXPECT_EQ(rule.from->kind, "DestinationRule");
   const auto declared =
-      decide_udp(world_.snapshot(), table_, {.destination = at("192.0.2.7:3478"), .sni = ""});
+      decide_udp(world_.snapshot(), {.destination = at("192.0.2.7:3478"), .sni = ""});
   ASSERT_TRUE(declared.from);
   EXPECT_EQ(declared.from->kind, "ServiceEntry");
 }
