@@ -51,6 +51,18 @@ Result<Installed> fill(const std::vector<const Surveyed*>& tried, const Ruleset&
   return *failure;
 }
 
+// The matches "socket" and "time" are not in every kernel. Without them an application that is
+// faster than its sidecar is refused, as with Istio's rules, and nothing leaks.
+Result<Installed> fill_without_hold(const std::vector<const Surveyed*>& tried,
+                                    const FamilyPlan& wanted, Undo& undo, const Error& why) {
+  auto installed = fill(tried, *wanted.without_hold, undo);
+  if (!installed) return why;
+  installed->report += std::string(name_of(wanted.family)) +
+                       ": connections are refused, not held, until the sidecar listens (" +
+                       why.context + ")\n";
+  return installed;
+}
+
 Result<bool> move_routes(Family family, const PolicyRoutes& from, const PolicyRoutes& to,
                          Undo& undo) {
   if (from == to) return false;
@@ -64,6 +76,8 @@ Result<Installed> install_rules(const FamilyState& found, const FamilyPlan& want
   const auto tried = candidates(found.survey, wanted.family, forced);
   if (!tried) return tried.error();
   auto installed = fill(*tried, wanted.rules, undo);
+  if (!installed && wanted.without_hold)
+    installed = fill_without_hold(*tried, wanted, undo, installed.error());
   if (!installed) return installed;
   // Rules of ours in the other backend, left by another tool or another choice, would act too.
   for (const auto& entry : found.survey.usable) {

@@ -8,15 +8,6 @@
 namespace sallyport::rules {
 namespace {
 
-// iptables-restore takes 255 words a line, and a group needs five of them.
-constexpr std::size_t groups_of_one_rule = 48;
-
-// An empty string for a whole family: iptables-save leaves that match out, and verify compares with
-// what it prints.
-std::string destination(const Cidr& cidr) {
-  return cidr.prefix() == 0 ? "" : "-d " + cidr.text() + " ";
-}
-
 class NatWriter {
 public:
   NatWriter(const PlanInput& in, TableWriter& to)
@@ -32,9 +23,7 @@ private:
   void write_inbound_ports();
   void write_output();
   void write_owner(const std::string& kind, uint32_t id);
-  std::string_view write_groups();
   void write_captured(std::string_view chain);
-  bool is_loopback_captured() const;
 
   const PlanInput& in_;
   const Options& options_;
@@ -96,7 +85,7 @@ void NatWriter::write_output() {
   rule("ISTIO_OUTPUT", "-s " + facts_.inbound_source + " -o lo -j RETURN");
   for (const uint32_t uid : options_.proxy_uids) write_owner("--uid-owner", uid);
   for (const uint32_t gid : options_.proxy_gids) write_owner("--gid-owner", gid);
-  write_captured(write_groups());
+  write_captured(write_owner_groups(in_, to_, "ISTIO_OUTPUT", "ISTIO_OUTPUT_GROUPS"));
 }
 
 void NatWriter::write_owner(const std::string& kind, uint32_t id) {
@@ -112,35 +101,10 @@ void NatWriter::write_owner(const std::string& kind, uint32_t id) {
   // The application's calls to itself stay as they are, unless -i asks for loopback; its queries to
   // a resolver on loopback are for the DNS proxy.
   const std::string queries = dns ? "-p tcp -m tcp ! --dport 53 " : "";
-  if (!is_loopback_captured())
+  if (!in_.captures_loopback())
     rule("ISTIO_OUTPUT", "-o lo " + queries + "-m owner ! " + owner + " -j RETURN");
   // Everything else of the proxy goes out: no loops.
   rule("ISTIO_OUTPUT", "-m owner " + owner + " -j RETURN");
-}
-
-bool NatWriter::is_loopback_captured() const {
-  const auto& cidrs = in_.checked.outbound_cidrs;  // Of either family, as in Istio.
-  return std::any_of(cidrs.begin(), cidrs.end(),
-                     [](const Cidr& cidr) { return cidr.network().is_loopback(); });
-}
-
-// Lets those go whose group is not captured. Returns the chain that goes on for the others.
-std::string_view NatWriter::write_groups() {
-  for (const uint32_t gid : options_.exclude_owner_groups)
-    rule("ISTIO_OUTPUT", "-m owner --gid-owner " + std::to_string(gid) + " -j RETURN");
-  const auto& groups = options_.owner_groups;
-  if (groups.empty()) return "ISTIO_OUTPUT";
-  if (groups.size() <= groups_of_one_rule) {
-    std::string none_of;
-    for (const uint32_t gid : groups)
-      none_of += "-m owner ! --gid-owner " + std::to_string(gid) + " ";
-    rule("ISTIO_OUTPUT", none_of + "-j RETURN");
-    return "ISTIO_OUTPUT";
-  }
-  to_.chain("ISTIO_OUTPUT_GROUPS");
-  for (const uint32_t gid : groups)
-    rule("ISTIO_OUTPUT", "-m owner --gid-owner " + std::to_string(gid) + " -g ISTIO_OUTPUT_GROUPS");
-  return "ISTIO_OUTPUT_GROUPS";
 }
 
 void NatWriter::write_captured(std::string_view chain) {
@@ -162,11 +126,12 @@ void NatWriter::write_captured(std::string_view chain) {
 
 std::string write_family(const CheckedOptions& checked, const FamilyFacts& facts) {
   const PlanInput in{checked, facts};
-  TableWriter raw, mangle, nat;
+  TableWriter raw, mangle, filter, nat;
   if (checked.options.dns) write_dns_raw(in, raw);
   write_mangle(in, mangle);
+  write_filter(in, filter);
   NatWriter(in, nat).write();
-  return raw.text("raw") + mangle.text("mangle") + nat.text("nat");
+  return raw.text("raw") + mangle.text("mangle") + filter.text("filter") + nat.text("nat");
 }
 
 }  // namespace

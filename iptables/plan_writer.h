@@ -43,6 +43,8 @@ struct PlanInput {
   bool captures_inbound() const { return checked.all_inbound || !checked.inbound_ports.empty(); }
   // Whether port 53 of anybody of this family leads to the DNS proxy.
   bool captures_dns() const;
+  // Whether -i asks for loopback (of either family, as in Istio).
+  bool captures_loopback() const;
 };
 
 // "-p tcp -m tcp --dport 80"
@@ -51,10 +53,21 @@ std::string port_match(std::string_view protocol, uint16_t port);
 // our name, since nothing else tells them from other people's.
 std::string marked(std::string_view specification, std::string_view verdict);
 
+// "-d 10.0.0.0/8 "; an empty string for a whole family: iptables-save leaves that match out, and
+// verify compares with what it prints.
+std::string destination(const Cidr& cidr);
+
+// Lets those go from `chain` whose group is not captured. Returns the chain that goes on for the
+// others: `chain`, or `groups_chain`, made here.
+std::string_view write_owner_groups(const PlanInput& in, TableWriter& to, std::string_view chain,
+                                    std::string_view groups_chain);
+
 // The DNS proxy's part of nat and raw.
 void write_dns_nat(const PlanInput& in, TableWriter& nat);
 void write_dns_raw(const PlanInput& in, TableWriter& raw);
 // The mangle table: TPROXY, and invalid packets.
 void write_mangle(const PlanInput& in, TableWriter& mangle);
+// The filter table: SYNs that wait for the agent, and UDP.
+void write_filter(const PlanInput& in, TableWriter& filter);
 
 }  // namespace sallyport::rules

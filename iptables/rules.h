@@ -6,6 +6,7 @@
 // elsewhere that jumps to one of them, and rules with the comment "sallyport". All else in the
 // tables belongs to others and stays.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,6 +26,12 @@ enum class Interception : uint8_t { redirect, tproxy };  // of what arrives; wha
 struct DnsCapture {
   bool all = false;                // --capture-all-dns: port 53 of every address
   std::vector<IpAddress> servers;  // else these: of the pod's resolv.conf
+};
+
+// --udp-policy: datagrams of flows that nobody knows wait in NFQUEUE (udp_marks.h).
+struct UdpQueue {
+  bool fail_open = false;              // log: without a reader they pass; else, enforce, they don't
+  std::vector<IpAddress> dns_servers;  // whose port 53 stays out of it
 };
 
 struct Options {                                // istio-iptables' flags, same meaning and defaults
@@ -49,6 +56,10 @@ struct Options {                                // istio-iptables' flags, same m
   std::vector<uint32_t> owner_groups;          // ISTIO_OUTBOUND_OWNER_GROUPS, if not "*"
   std::vector<uint32_t> exclude_owner_groups;  // ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE; only with "*"
   std::optional<DnsCapture> dns;               // --redirect-dns
+  std::optional<UdpQueue> udp;                 // --udp-policy; none: UDP passes by
+  // SYNs to a port where no agent listens are dropped until then, so that their senders try again,
+  // instead of refused; none: never. Where the kernel can't, apply() goes without.
+  std::optional<std::chrono::sys_seconds> hold_until;
   std::optional<Cidr> loopback_v4;  // ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR; default 127.0.0.1/32
   std::optional<Backend> backend;   // --force-iptables-binary; default: detected
 };

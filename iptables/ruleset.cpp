@@ -10,9 +10,10 @@ namespace {
 // versions' are found too.
 bool is_our_chain(std::string_view name) {
   static constexpr std::string_view names[] = {
-      "ISTIO_INBOUND",  "ISTIO_IN_REDIRECT", "ISTIO_OUTPUT",
-      "ISTIO_REDIRECT", "ISTIO_OUTPUT_DNS",  "ISTIO_OUTPUT_GROUPS",
-      "ISTIO_DROP",     "ISTIO_DIVERT",      "ISTIO_TPROXY"};
+      "ISTIO_INBOUND",    "ISTIO_IN_REDIRECT",   "ISTIO_OUTPUT",     "ISTIO_REDIRECT",
+      "ISTIO_OUTPUT_DNS", "ISTIO_OUTPUT_GROUPS", "ISTIO_DROP",       "ISTIO_DIVERT",
+      "ISTIO_TPROXY",     "ISTIO_UDP",           "ISTIO_UDP_GROUPS", "ISTIO_UDP_VERDICT",
+      "ISTIO_HOLD"};
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
@@ -68,7 +69,7 @@ bool is_our_rule(const std::string& specification) {
 }
 
 // Versions and backends of iptables print the same matches in other orders, and leave out "-m tcp"
-// after "-p tcp" or not.
+// after "-p tcp" or not. Until when SYNs are held was told by the clock of the run that set it.
 std::string canonical(const std::string& specification) {
   std::vector<std::string> options;
   bool negated = false;
@@ -81,8 +82,9 @@ std::string canonical(const std::string& specification) {
       options.back() += " " + word;
     }
   }
-  std::erase_if(options,
-                [](const auto& option) { return option == "-m tcp" || option == "-m udp"; });
+  std::erase_if(options, [](const auto& option) {
+    return option == "-m tcp" || option == "-m udp" || option.starts_with("--datestop ");
+  });
   std::sort(options.begin(), options.end());
   std::string out;
   for (const auto& option : options) out += option + "\n";

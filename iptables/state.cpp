@@ -24,6 +24,11 @@ std::optional<std::string> wrong_backend(const std::vector<const Surveyed*>& fou
   return {};
 }
 
+std::optional<std::string> rule_difference(const Ruleset& found, const FamilyPlan& wanted) {
+  if (wanted.without_hold && !difference(found, *wanted.without_hold)) return {};
+  return difference(found, wanted.rules);
+}
+
 bool contains_all(const PolicyRoutes& whole, const PolicyRoutes& part) {
   const auto in = [](const auto& all) {
     return
@@ -46,8 +51,16 @@ Result<BothPlans> plans_of(const Options& options) {
   const auto made = plan(options);
   if (!made) return made.error();
   const auto routes = planned_routes(options);
-  return BothPlans{{Family::v4, planned(made->restore_v4), routes},
-                   {Family::v6, planned(made->restore_v6), routes}};
+  BothPlans plans{{Family::v4, planned(made->restore_v4), routes, {}},
+                  {Family::v6, planned(made->restore_v6), routes, {}}};
+  if (!options.hold_until) return plans;
+  Options unheld = options;
+  unheld.hold_until.reset();
+  const auto less = plan(unheld);
+  if (!less) return less.error();
+  plans.v4.without_hold = planned(less->restore_v4);
+  plans.v6.without_hold = planned(less->restore_v6);
+  return plans;
 }
 
 Result<FamilyState> look(Family family) {
@@ -65,7 +78,11 @@ std::optional<std::string> drift(const FamilyState& found, const FamilyPlan& wan
   if (backends.empty()) return {};
   if (auto wrong = wrong_backend(backends, forced)) return wrong;
   const auto& there = backends.front()->ruleset;
-  return difference(there, without_missing_tables(wanted.rules, there));
+  const auto against = [&there](const Ruleset& rules) {
+    return difference(there, without_missing_tables(rules, there));
+  };
+  if (wanted.without_hold && !against(*wanted.without_hold)) return {};
+  return against(wanted.rules);
 }
 
 std::optional<std::string> difference(const FamilyState& found, const FamilyPlan& wanted,
@@ -73,7 +90,7 @@ std::optional<std::string> difference(const FamilyState& found, const FamilyPlan
   const auto backends = holding(found.survey);
   if (backends.empty()) return "there are no redirect rules";
   if (auto wrong = wrong_backend(backends, forced)) return wrong;
-  if (auto rule = difference(backends.front()->ruleset, wanted.rules)) return rule;
+  if (auto rule = rule_difference(backends.front()->ruleset, wanted)) return rule;
   if (auto route = difference(found.routes, wanted.routes)) return route;
   if (wanted.family == Family::v6 && !has_loopback_source())
     return "the address ::6 is missing on lo";

@@ -13,6 +13,7 @@ struct FamilyPlan {
   Family family = Family::v4;
   Ruleset rules;
   PolicyRoutes routes;
+  std::optional<Ruleset> without_hold;  // as good, where the kernel can't hold SYNs
 };
 
 struct FamilyState {
