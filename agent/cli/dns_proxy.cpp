@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
+#include "agent/cli/logging.h"
 #include "agent/istio/scalar.h"
 
 namespace sallyport::cli {
@@ -75,6 +77,22 @@ Result<std::optional<DnsProxyPlan>> plan_dns_proxy(const istio::Proxy& proxy,
   plan.forwarding.time = std::chrono::ceil<std::chrono::milliseconds>(*duration);
   plan.forwarding.resolv_conf = resolv_conf_for(plan.addresses.front().port());
   return std::optional<DnsProxyPlan>(std::move(plan));
+}
+
+dns::ResolverOptions resolver_options(const istio::Proxy& proxy,
+                                      const std::vector<SocketAddress>& servers) {
+  dns::ResolverOptions dns;
+  dns.servers = servers;
+  dns.warn = [](const std::string& line) { log_warning(line); };
+  const auto& own = proxy.addresses;
+  if (own.empty()) return dns;
+  const auto has = [&own](bool v4) {
+    return std::any_of(own.begin(), own.end(),
+                       [v4](const std::string& a) { return IpAddress::parse(a)->is_v4() == v4; });
+  };
+  dns.want_v4 = has(true);
+  dns.want_v6 = has(false);
+  return dns;
 }
 
 Result<void> answer_dns(proxy::Worker& worker, const istio::Proxy& proxy, const Lookup& environment,

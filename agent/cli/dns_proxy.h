@@ -22,6 +22,11 @@ struct DnsProxyPlan {
 Result<std::optional<DnsProxyPlan>> plan_dns_proxy(const istio::Proxy& proxy,
                                                    const Lookup& environment);
 
+// Of names that the proxy itself looks up, too: asks `servers`, or resolv.conf's. Only the families
+// that the pod itself has: an AAAA answer is of no use to an IPv4 pod.
+dns::ResolverOptions resolver_options(const istio::Proxy& proxy,
+                                      const std::vector<SocketAddress>& servers);
+
 // Has the worker answer as planned, asking the servers of `options`. REQUIRES: it does not run yet.
 // Errors: plan_dns_proxy's; an address can't be had.
 Result<void> answer_dns(proxy::Worker& worker, const istio::Proxy& proxy, const Lookup& environment,

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "agent/cli/udp_policy.h"
 #include "agent/core/address.h"
 #include "agent/istio/scalar.h"
 
@@ -96,6 +97,13 @@ Result<bool> read_dns_capture(const Environment& environment) {
   return *wish;
 }
 
+Result<istio::UdpPolicy> read_udp_policy(const std::string& flag, const Environment& environment) {
+  const std::string text = first_of(flag, environment, "UDP_POLICY", "off");
+  const auto policy = udp_policy_of(text);
+  if (!policy) return invalid("UDP policy \"" + text + "\" is none of off, log and enforce");
+  return *policy;
+}
+
 }  // namespace
 
 Result<istio::Labels> parse_labels_file(std::string_view text) {
@@ -124,6 +132,9 @@ Result<istio::Proxy> find_identity(const IdentityFlags& flags, const Environment
   auto dns_capture = read_dns_capture(environment);
   if (!dns_capture) return dns_capture.error();
   proxy.dns_capture = *dns_capture;
+  auto udp_policy = read_udp_policy(flags.udp_policy, environment);
+  if (!udp_policy) return udp_policy.error();
+  proxy.udp_policy = *udp_policy;
   auto mark = read_tproxy_mark(environment);
   if (!mark) return mark.error();
   proxy.tproxy_mark = *mark;

@@ -15,10 +15,11 @@ struct IdentityFlags {  // empty: take it from the environment
   std::string name, namespace_name, service_account, labels_file;
   std::vector<std::string> addresses;
   std::vector<std::string> labels;  // key=value
+  std::string udp_policy;           // off, log, enforce
 };
 
 // POD_NAME, POD_NAMESPACE, SERVICE_ACCOUNT, INSTANCE_IP (and INSTANCE_IPS, comma separated),
-// ISTIO_META_INTERCEPTION_MODE, ISTIO_META_WORKLOAD_NAME, ISTIO_META_CLUSTER_ID.
+// ISTIO_META_INTERCEPTION_MODE, ISTIO_META_WORKLOAD_NAME, ISTIO_META_CLUSTER_ID, UDP_POLICY.
 // `environment` returns nullptr for what is not set. Errors (Fault::internal): an address that is
 // none, a label without `=`, a labels file that can't be read or parsed; a missing file at the
 // default path is no error.

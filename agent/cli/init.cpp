@@ -39,6 +39,9 @@ shown at it. Also from there:
   ENVOY_USER         user whose uid --proxy-uid defaults to (default istio-proxy, else uid 1337)
   DRY_RUN_FILE_PATH  --dry-run writes there too
 
+Captured connections wait until the sidecar listens, and are refused once --hold-until-proxy-starts
+is over; where the kernel can't do that it is said, and they are refused at once.
+
 IPv6 rules are made wherever the kernel has IPv6 on. Applying is one commit a table, undone in both
 families when one fails, and goes on to its end when this program is killed (as PID 1 it can't:
 the next run completes it). Nothing changes when the rules are there already; others of ours are

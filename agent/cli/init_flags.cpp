@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "agent/cli/udp_policy.h"
 #include "agent/istio/scalar.h"
 #include "dns/resolv_conf.h"
 
@@ -97,6 +98,20 @@ void add_action_options(CLI::App& app, InitFlags& f) {
   app.add_option("--force-iptables-binary", f.binary,
                  "legacy or nft; else what holds rules already, else nft")
       ->envname("FORCE_IPTABLES_BINARY");
+}
+
+// Not in istio-iptables.
+void add_own_options(CLI::App& app, InitFlags& f) {
+  app.add_option("--udp-policy", f.udp_policy,
+                 "of UDP and QUIC, which would go round the sidecar: off, log or enforce; the "
+                 "sidecar needs the same")
+      ->envname("UDP_POLICY")
+      ->capture_default_str();
+  app.add_option("--hold-until-proxy-starts", f.hold_time,
+                 "how long captured connections wait, from now on, for a sidecar that does not "
+                 "listen yet, instead of being refused; 0s: not at all")
+      ->envname("HOLD_UNTIL_PROXY_STARTS")
+      ->capture_default_str();
 }
 
 // Istio's flags that ask for what is not built are refused rather than ignored; those that ask for
@@ -211,6 +226,28 @@ void read_dns(OptionReader& reader, const InitFlags& f, rules::Options& options,
   options.dns = std::move(dns);
 }
 
+void read_udp_policy(OptionReader& reader, const InitFlags& f, rules::Options& options) {
+  const auto policy = udp_policy_of(f.udp_policy);
+  if (!policy)
+    return reader.fail("--udp-policy: \"" + f.udp_policy + "\" is none of off, log and enforce");
+  if (*policy == istio::UdpPolicy::off) return;
+  rules::UdpQueue udp{.fail_open = *policy == istio::UdpPolicy::log, .dns_servers = {}};
+  dns::ResolvConf conf;
+  reader.read(conf, dns::read_resolv_conf(f.resolv_conf));
+  for (const auto& server : conf.servers) udp.dns_servers.push_back(server.ip());
+  options.udp = std::move(udp);
+}
+
+void read_hold(OptionReader& reader, const InitFlags& f, rules::Options& options) {
+  const auto time = istio::duration_value(f.hold_time);
+  if (!time || time->count() < 0 || *time > std::chrono::hours(24))
+    return reader.fail("--hold-until-proxy-starts: \"" + f.hold_time +
+                       "\" is no duration up to a day, such as 5m");
+  if (time->count() == 0) return;
+  options.hold_until =
+      std::chrono::ceil<std::chrono::seconds>(std::chrono::system_clock::now() + *time);
+}
+
 void read_backend(OptionReader& reader, const InitFlags& f, rules::Options& options) {
   if (f.binary == "legacy") options.backend = rules::Backend::legacy;
   if (f.binary == "nft") options.backend = rules::Backend::nft;
@@ -223,6 +260,7 @@ void read_backend(OptionReader& reader, const InitFlags& f, rules::Options& opti
 void add_init_options(CLI::App& app, InitFlags& flags) {
   add_capture_options(app, flags);
   add_action_options(app, flags);
+  add_own_options(app, flags);
   add_other_options(app, flags);
 }
 
@@ -257,6 +295,8 @@ Result<rules::Options> to_options(const InitFlags& f, std::vector<std::string>& 
   read_tproxy(reader, f, options);
   read_owner_groups(reader, options, notes);
   read_dns(reader, f, options, notes);
+  read_udp_policy(reader, f, options);
+  read_hold(reader, f, options);
   reader.read_port(options.outbound_port, f.outbound_port, "--envoy-port");
   reader.read_port(options.inbound_port, f.inbound_port, "--inbound-capture-port");
   reader.read_port(options.tunnel_port, f.tunnel_port, "--inbound-tunnel-port");

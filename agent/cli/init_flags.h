@@ -23,6 +23,7 @@ struct InitFlags {
   bool reconcile = false, force_apply = false, skip_apply = false, run_validation = false;
   std::string probe_port = "15002", probe_timeout = "5s";
   std::string resolv_conf = "/etc/resolv.conf";
+  std::string udp_policy = "off", hold_time = "5m";
   bool redirect_dns = false, capture_all_dns = false, native_nftables = false;
   bool cni = false, host_network = false;
   bool no_effect = false;

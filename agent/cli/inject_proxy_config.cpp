@@ -30,6 +30,11 @@ std::string annotation(const TemplateFacts& facts, const std::string& name,
   return found == facts.annotations.end() ? fallback : found->second;
 }
 
+bool PodProxyConfig::reads_udp() const {
+  const auto found = metadata.find("UDP_POLICY");
+  return found != metadata.end() && found->second != "off";
+}
+
 PodProxyConfig proxy_config(const TemplateFacts& facts) {
   PodProxyConfig config{.text = annotation(facts, "proxy.istio.io/config", "")};
   const std::pair<const char*, std::string> layers[] = {

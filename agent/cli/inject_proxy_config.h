@@ -12,6 +12,7 @@ struct PodProxyConfig {
   std::string mode, concurrency, status_port;
   bool hold = false;  // holdApplicationUntilProxyStarts
   std::map<std::string, std::string> metadata;
+  bool reads_udp() const;  // proxyMetadata has UDP_POLICY, and not "off"
 };
 
 struct BadAnnotation {  // thrown

@@ -88,10 +88,12 @@ std::string workload_name(const TemplateFacts& facts) {
 }
 
 // With TPROXY its sockets carry marks and the clients' addresses, which takes NET_ADMIN; rules know
-// it by its group then (Istio's template).
+// it by its group then (Istio's template). UDP is judged with NET_ADMIN, too; with REDIRECT the
+// sidecar goes on as its own user (PROXY_UID).
 std::string security_context(const TemplateFacts& facts, const PodProxyConfig& config) {
   std::vector<std::string> added;
-  if (config.mode == "TPROXY") added.push_back("NET_ADMIN");
+  if (config.mode == "TPROXY" || config.reads_udp()) added.push_back("NET_ADMIN");
+  if (config.reads_udp() && config.mode != "TPROXY") added.push_back("SETUID");
   if (annotation(facts, "sidecar.istio.io/capNetBindService", "") == "true")
     added.push_back("NET_BIND_SERVICE");
   const bool root = !added.empty();
@@ -122,6 +124,7 @@ std::string sidecar_environment(const TemplateFacts& facts, const PodProxyConfig
   };
   if (!config.text.empty()) variables.push_back(literal("PROXY_CONFIG", config.text));
   for (const auto& [name, value] : config.metadata) variables.push_back(literal(name, value));
+  if (config.reads_udp()) variables.push_back(literal("PROXY_UID", "1337"));
   if (!facts.app_probers.empty())
     variables.push_back(literal("ISTIO_KUBE_APP_PROBERS", facts.app_probers));
   if (!facts.app_metrics.empty())

@@ -15,6 +15,7 @@
 #include "agent/cli/mesh_config.h"
 #include "agent/cli/os_limits.h"
 #include "agent/cli/shutdown.h"
+#include "agent/cli/udp_policy.h"
 #include "agent/cli/workload_identity.h"
 #include "agent/config/service.h"
 #include "agent/core/spiffe.h"
@@ -75,10 +76,10 @@ private:
   std::string missing_certificate() const;
   bool of_gateway() const { return options_.proxy.type == istio::Proxy::Type::router; }
   Result<void> open_workers(const istio::MeshConfig& mesh);
+  void judge_udp(rules::UdpPolicy::Kernel kernel);
   Result<void> open_admin();
   uint16_t status_port() const;
   admin::Ports ports() const;
-  dns::ResolverOptions dns_options() const;
   void follow(const mesh::Snapshot& snapshot);
   void follow_log(const mesh::Snapshot& snapshot);
   void tell_log(const mesh::AccessLogging& logging);
@@ -99,7 +100,8 @@ private:
   std::unique_ptr<observe::AccessLog> access_log_;
   std::vector<std::unique_ptr<observe::WorkerMetrics>> metrics_;
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
-  GatewayListeners gateway_listeners_;  // none of a sidecar
+  std::unique_ptr<rules::UdpPolicy> udp_policy_;  // null: UDP passes by
+  GatewayListeners gateway_listeners_;            // none of a sidecar
   std::vector<std::thread> threads_;
   std::unique_ptr<admin::Server> admin_;
   asio::signal_set signals_, requests_;
@@ -111,6 +113,8 @@ private:
 };
 
 Result<void> Process::start() {
+  auto udp = open_udp_policy(options_.proxy, options_.proxy_uid);
+  if (!udp) return udp.error();
   raise_descriptor_limit();
   if (auto loaded = config_.start(); !loaded) return loaded.error();
   const istio::MeshConfig mesh = config_.snapshots().current()->mesh;
@@ -127,6 +131,7 @@ Result<void> Process::start() {
   start_identity(mesh);
   config_.on_publish([this](const mesh::Snapshot& snapshot) { follow(snapshot); });
   if (auto opened = open_workers(mesh); !opened) return opened;
+  if (*udp) judge_udp(std::move(**udp));
   if (auto opened = open_admin(); !opened) return opened;
   // Behind our own ports: a Gateway that names one of them does not get it.
   gateway_listeners_.follow(*config_.snapshots().current());
@@ -201,11 +206,21 @@ Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
     metrics_.push_back(std::make_unique<observe::WorkerMetrics>());
     const proxy::Worker::Sources sources{config_.snapshots(), config_.vault(), *access_log_,
                                          *metrics_.back()};
-    workers_.push_back(std::make_unique<proxy::Worker>(sources, sockets, dns_options()));
-    auto answering = answer_dns(*workers_.back(), options_.proxy, environment, dns_options());
+    const auto dns = resolver_options(options_.proxy, options_.dns_servers);
+    workers_.push_back(std::make_unique<proxy::Worker>(sources, sockets, dns));
+    auto answering = answer_dns(*workers_.back(), options_.proxy, environment, dns);
     if (!answering) return answering;
   }
   return {};
+}
+
+// One worker's work: a flow asks once.
+void Process::judge_udp(rules::UdpPolicy::Kernel kernel) {
+  auto& worker = *workers_.front();
+  udp_policy_ = std::make_unique<rules::UdpPolicy>(
+      rules::UdpPolicy::Sources{worker.loop(), config_.snapshots(), worker.metrics(), worker.log(),
+                                [](const std::string& line) { log_warning(line); }},
+      std::move(kernel));
 }
 
 Result<void> Process::open_admin() {
@@ -256,22 +271,6 @@ admin::Ports Process::ports() const {
 std::vector<admin::Condition> Process::conditions() const {
   return {{"workers", [this] { return started_ ? "" : "not started yet"; }},
           {"workload certificate", [this] { return missing_certificate(); }}};
-}
-
-// Only the families that the pod itself has: an AAAA answer is of no use to an IPv4 pod.
-dns::ResolverOptions Process::dns_options() const {
-  dns::ResolverOptions dns;
-  dns.servers = options_.dns_servers;
-  dns.warn = [](const std::string& line) { log_warning(line); };
-  const auto& own = options_.proxy.addresses;
-  if (own.empty()) return dns;
-  const auto has = [&own](bool v4) {
-    return std::any_of(own.begin(), own.end(),
-                       [v4](const std::string& a) { return IpAddress::parse(a)->is_v4() == v4; });
-  };
-  dns.want_v4 = has(true);
-  dns.want_v6 = has(false);
-  return dns;
 }
 
 void Process::await_end() {
@@ -350,6 +349,7 @@ Process::~Process() {
   for (auto& worker : workers_) worker->stop();
   for (auto& thread : threads_) thread.join();
   admin_.reset();
+  udp_policy_.reset();
   workers_.clear();
 }
 

@@ -17,7 +17,8 @@ struct ProcessOptions {
   istio::Proxy proxy;
   ca::IdentitySettings identity;  // of the workload's certificate; may have no source
   std::string cluster_domain = "cluster.local";
-  int concurrency = 1;                                  // workers
+  uint32_t proxy_uid = 0;  // with proxy.udp_policy: who to go on as; 0: nobody else
+  int concurrency = 1;     // workers
   std::optional<uint16_t> outbound_port, inbound_port;  // else the mesh configuration's
   SocketAddress admin;
   uint16_t health_port = 15021;                         // all addresses of the pod; 0: none

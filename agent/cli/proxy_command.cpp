@@ -48,6 +48,7 @@ struct ProxyFlags {
   int concurrency = -1, outbound_port = -1, inbound_port = -1, health_port = 15021,
       status_port = -1, metrics_port = 15090;
   double drain_seconds = -1;
+  uint32_t proxy_uid = 0;
 };
 
 void add_workload_options(CLI::App& app, WorkloadIdentityFlags& f) {
@@ -127,6 +128,13 @@ void add_capture_options(CLI::App& app, ProxyFlags& f) {
   app.add_option("--inbound-port", f.inbound_port,
                  "capture port (else MeshConfig's proxyInboundListenPort, 15006)")
       ->check(CLI::Range(1, 65535));
+  app.add_option("--udp-policy", f.identity.udp_policy,
+                 "of UDP and QUIC, which would go round the sidecar: off, log or enforce (else "
+                 "UDP_POLICY, off); init needs the same, the sidecar NET_ADMIN");
+  app.add_option(
+         "--proxy-uid", f.proxy_uid,
+         "with --udp-policy: started as root, it goes on as this user, with NET_ADMIN alone")
+      ->envname("PROXY_UID");
 }
 
 std::optional<std::string> to_options(const ProxyFlags& f, ProcessOptions& options) {
@@ -143,6 +151,7 @@ std::optional<std::string> to_options(const ProxyFlags& f, ProcessOptions& optio
   if (!workload) return workload.error().context;
   options.identity = std::move(*workload);
   options.config_directory = f.config;
+  options.proxy_uid = f.proxy_uid;
   options.mesh_config_file = f.mesh_config;
   options.cluster_domain = cluster_domain(f.domain);
   options.concurrency = f.concurrency > 0 ? f.concurrency : cpu_limit();

@@ -37,6 +37,8 @@ struct WorkerMetrics {
   Counter dns_queries, dns_failures;
   Counter dns_proxy_requests, dns_proxy_forwarded, dns_proxy_failures;
   DnsTimes dns_proxy_time;
+  Counter udp_allowed, udp_refused;     // flows
+  Counter udp_dropped, udp_unreadable;  // datagrams: without a verdict; of no flow
   Counter no_route, no_filter_chain_match, blackholed, passthrough, loops_refused,
       descriptors_starved, protocol_errors;
   SeriesStore series;                          // Istio's standard metrics: see standard_metrics.h

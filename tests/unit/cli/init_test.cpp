@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <regex>
 
 #include "tests/support/iptables_namespace.h"
 
@@ -45,15 +46,22 @@ private:
   std::string name_;
 };
 
+// Until when connections are held is told by the clock.
+std::string timeless(const std::string& text) {
+  static const std::regex time("--datestop [^ ]+");
+  return std::regex_replace(text, time, "--datestop THEN");
+}
+
 rules::Options captured(void (*set)(rules::Options&) = [](rules::Options&) {}) {
   rules::Options options;
+  options.hold_until = std::chrono::sys_seconds();
   set(options);
   return options;
 }
 
 std::string dry_run_text(const rules::Options& options) {
   const auto plan = rules::plan(options);
-  return "# IPv4\n" + plan->restore_v4 + "# IPv6\n" + plan->restore_v6;
+  return timeless("# IPv4\n" + plan->restore_v4 + "# IPv6\n" + plan->restore_v6);
 }
 
 using Changes = void (*)(rules::Options&);
@@ -153,6 +161,10 @@ const FlagCase flag_cases[] = {
      {},
      {"ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE", "202"},
      [](auto& o) { o.exclude_owner_groups = {202}; }},
+    {{},
+     {"--hold-until-proxy-starts", "0s"},
+     {"HOLD_UNTIL_PROXY_STARTS", "0s"},
+     [](auto& o) { o.hold_until.reset(); }},
     // Without effect on the plan.
     {{"-t", "7", "-r", "9"},
      {"--dual-stack", "--reconcile", "--force-apply", "--log_output_level=default:info"},
@@ -167,11 +179,11 @@ TEST(Init, EveryFlagIsTakenShortLongAndFromTheEnvironment) {
       if (arguments.empty()) continue;
       arguments.push_back("--dry-run");
       const auto outcome = run_command(arguments);
-      EXPECT_EQ(outcome.output, expected) << arguments.front() << " " << outcome.errors;
+      EXPECT_EQ(timeless(outcome.output), expected) << arguments.front() << " " << outcome.errors;
     }
     if (c.environment.first.empty()) continue;
     const Environment environment(c.environment.first, c.environment.second);
-    EXPECT_EQ(run_command({"-n"}).output, expected) << c.environment.first;
+    EXPECT_EQ(timeless(run_command({"-n"}).output), expected) << c.environment.first;
   }
 }
 
@@ -181,7 +193,7 @@ TEST(Init, TakesTheArgumentsOfIstiosInjectorWithTheirEmptyOnes) {
                    "", "-b", "*", "-d", "15090,15021,15020", "-q", "", "-n"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.errors, "");
-  EXPECT_EQ(outcome.output, dry_run_text(captured([](auto& o) {
+  EXPECT_EQ(timeless(outcome.output), dry_run_text(captured([](auto& o) {
               o.outbound_cidrs = o.inbound_ports = "*";
               o.exclude_inbound_ports = {15090, 15021, 15020};
             })));
@@ -189,13 +201,13 @@ TEST(Init, TakesTheArgumentsOfIstiosInjectorWithTheirEmptyOnes) {
 
 TEST(Init, TheCommandLineWinsOverTheEnvironment) {
   const Environment ports("ISTIO_INBOUND_PORTS", "80"), dry_run("DRY_RUN", "true");
-  EXPECT_EQ(run_command({"-b", "81"}).output,
+  EXPECT_EQ(timeless(run_command({"-b", "81"}).output),
             dry_run_text(captured([](auto& o) { o.inbound_ports = "81"; })));
 }
 
 TEST(Init, TheProxysUserNamesItsUid) {
   const Environment environment("ENVOY_USER", "nobody");
-  EXPECT_EQ(run_command({"-n"}).output,
+  EXPECT_EQ(timeless(run_command({"-n"}).output),
             dry_run_text(captured([](auto& o) { o.proxy_uids = o.proxy_gids = {65534}; })));
 }
 
@@ -250,6 +262,9 @@ const WrongCase wrong_cases[] = {
     {{"-k", "+"}, "--kube-virt-interfaces: \"+\""},
     {{"--force-iptables-binary", "nftables"}, "--force-iptables-binary: \"nftables\""},
     {{"--native-nftables"}, "--native-nftables"},
+    {{"--udp-policy", "on"}, "--udp-policy: \"on\" is none of off, log and enforce"},
+    {{"--hold-until-proxy-starts", "5"}, "--hold-until-proxy-starts: \"5\""},
+    {{"--hold-until-proxy-starts", "25h"}, "--hold-until-proxy-starts: \"25h\""},
     {{"--run-validation", "--probe-timeout", "5"}, "--probe-timeout: \"5\""},
     {{"--run-validation", "--iptables-probe-port", "x"}, "--iptables-probe-port: \"x\""},
     {{"--dry-run", "--verify"}, "--verify"},
@@ -295,8 +310,8 @@ TEST_F(InitInNamespace, InstallsVerifiesFindsDamageAndRemoves) {
   EXPECT_EQ(run_command(verify).exit_code, 126);
   const auto first = run_command(flags);
   EXPECT_EQ(first.exit_code, 0) << first.errors;
-  EXPECT_NE(first.output.find("IPv4 (nft): 15 rules, set\n"), std::string::npos) << first.output;
-  EXPECT_NE(run_command(flags).output.find("IPv4 (nft): 15 rules, unchanged\n"), std::string::npos);
+  EXPECT_NE(first.output.find("IPv4 (nft): 18 rules, set\n"), std::string::npos) << first.output;
+  EXPECT_NE(run_command(flags).output.find("IPv4 (nft): 18 rules, unchanged\n"), std::string::npos);
   EXPECT_EQ(run_command(verify).exit_code, 0);
   rules::run("iptables-nft -t nat -D OUTPUT -j ISTIO_OUTPUT");
   const auto damaged = run_command(verify);

@@ -311,6 +311,31 @@ TEST(InjectAnnotations, TproxyRunsTheProxyAsRootOfItsGroup) {
   EXPECT_FALSE(security["runAsNonRoot"].as<bool>());
 }
 
+// It starts as root and goes on as its own user: NET_ADMIN is for the kernel's queue.
+TEST(InjectAnnotations, AUdpPolicyGivesTheCapabilitiesThatItTakes) {
+  const auto proxy_of = [](const std::string& policy, const std::string& mode) {
+    const YAML::Node spec = YAML::Load(injected(POD_WITH(
+        ", annotations: {sidecar.istio.io/interceptionMode: " + mode +
+            ", proxy.istio.io/config: '{proxyMetadata: {UDP_POLICY: \"" + policy + "\"}}'}",
+        "")))["spec"];
+    EXPECT_EQ(
+        container(container(spec["initContainers"], "istio-init")["env"], "UDP_POLICY")["value"]
+            .as<std::string>(),
+        policy);
+    return YAML::Clone(container(spec["containers"], "istio-proxy"));
+  };
+  for (const char* policy : {"log", "enforce"}) {
+    const YAML::Node proxy = proxy_of(policy, "REDIRECT");
+    EXPECT_EQ(arguments(proxy["securityContext"]["capabilities"]["add"]), "NET_ADMIN SETUID");
+    EXPECT_EQ(proxy["securityContext"]["runAsUser"].as<int>(), 0);
+    EXPECT_EQ(container(proxy["env"], "PROXY_UID")["value"].as<std::string>(), "1337");
+  }
+  EXPECT_EQ(arguments(proxy_of("log", "TPROXY")["securityContext"]["capabilities"]["add"]),
+            "NET_ADMIN")
+      << "stays root";
+  EXPECT_EQ(proxy_of("off", "REDIRECT")["securityContext"]["runAsUser"].as<int>(), 1337);
+}
+
 TEST(InjectAnnotations, CapNetBindServiceGivesTheCapabilityAndRoot) {
   const YAML::Node spec = YAML::Load(injected(
       POD_WITH(", annotations: {sidecar.istio.io/capNetBindService: 'true'}", "")))["spec"];
