@@ -2,6 +2,7 @@
 // was there when a step fails.
 #include <algorithm>
 
+#include "iptables/dns_flows.h"
 #include "iptables/loopback_source.h"
 #include "iptables/namespace_lock.h"
 #include "iptables/state.h"
@@ -163,25 +164,19 @@ Result<void> refuse_drift(const FamilyState& v4, const Result<FamilyState>& v6,
   return {};
 }
 
-}  // namespace
-
-Result<Applied> apply(const Options& options, OnDrift on_drift) {
-  const auto plans = plans_of(options);
-  if (!plans) return plans.error();
-  if (const auto allowed = require_net_admin(); !allowed) return allowed.error();
-  const auto lock = NamespaceLock::take();
-  if (!lock) return lock.error();
+Result<Applied> apply_both(const BothPlans& plans, std::optional<Backend> forced,
+                           OnDrift on_drift) {
   const auto found_v4 = look(Family::v4);
   if (!found_v4) return failed(Family::v4, found_v4.error(), "");
   const Ipv6 ipv6 = ipv6_state();
   const Result<FamilyState> found_v6 =
       ipv6 == Ipv6::off ? Result<FamilyState>(FamilyState{}) : look(Family::v6);
   if (on_drift == OnDrift::refuse) {
-    const auto kept = refuse_drift(*found_v4, found_v6, *plans, options.backend);
+    const auto kept = refuse_drift(*found_v4, found_v6, plans, forced);
     if (!kept) return kept.error();
   }
   Undo undo;
-  const auto v4 = install(*found_v4, plans->v4, options.backend, undo);
+  const auto v4 = install(*found_v4, plans.v4, forced, undo);
   if (!v4) return failed(Family::v4, v4.error(), undo.roll_back());
   Applied out{.backend_v4 = v4->backend, .changed = v4->changed, .report = v4->report};
   if (ipv6 == Ipv6::off) {
@@ -189,7 +184,7 @@ Result<Applied> apply(const Options& options, OnDrift on_drift) {
     return out;
   }
   const std::size_t keep = undo.steps();
-  const auto v6 = found_v6 ? install_v6(*found_v6, plans->v6, options.backend, undo)
+  const auto v6 = found_v6 ? install_v6(*found_v6, plans.v6, forced, undo)
                            : Result<Installed>(found_v6.error());
   if (!v6) {
     const std::string trouble = undo.roll_back(keep);
@@ -205,10 +200,7 @@ Result<Applied> apply(const Options& options, OnDrift on_drift) {
   return out;
 }
 
-Result<std::string> remove() {
-  if (const auto allowed = require_net_admin(); !allowed) return allowed.error();
-  const auto lock = NamespaceLock::take();
-  if (!lock) return lock.error();
+Result<std::string> remove_both() {
   Undo undo;
   const auto found = look(Family::v4);
   if (!found) return failed(Family::v4, found.error(), "");
@@ -222,7 +214,32 @@ Result<std::string> remove() {
     if (!v6 && !may_be_without_v6(ipv6, look(Family::v6)))
       return failed(Family::v6, v6.error(), undo.roll_back());
   }
-  return report.empty() ? "there was nothing to remove\n" : report;
+  return report;
+}
+
+}  // namespace
+
+Result<Applied> apply(const Options& options, OnDrift on_drift) {
+  const auto plans = plans_of(options);
+  if (!plans) return plans.error();
+  if (const auto allowed = require_net_admin(); !allowed) return allowed.error();
+  const auto lock = NamespaceLock::take();
+  if (!lock) return lock.error();
+  auto applied = apply_both(*plans, options.backend, on_drift);
+  if (applied && applied->changed) applied->report += forget_dns_flows(options.dns.has_value());
+  return applied;
+}
+
+Result<std::string> remove() {
+  if (const auto allowed = require_net_admin(); !allowed) return allowed.error();
+  const auto lock = NamespaceLock::take();
+  if (!lock) return lock.error();
+  auto removed = remove_both();
+  if (removed && removed->empty())
+    *removed = "there was nothing to remove\n";
+  else if (removed)
+    *removed += forget_dns_flows(false);
+  return removed;
 }
 
 Result<std::string> verify(const Options& options) {

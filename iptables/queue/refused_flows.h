@@ -5,12 +5,9 @@
 //
 // Threading: one thread's. Needs CAP_NET_ADMIN over the network namespace.
 #pragma once
-#include <memory>
+#include <utility>
 
-#include "agent/core/address.h"
-#include "agent/core/error.h"
-
-struct mnl_socket;
+#include "iptables/conntrack.h"
 
 namespace sallyport::rules {
 
@@ -26,11 +23,8 @@ public:
   int forget();
 
 private:
-  struct Close {
-    void operator()(mnl_socket* socket) const;
-  };
-  RefusedFlows() = default;
-  std::unique_ptr<mnl_socket, Close> socket_;
+  explicit RefusedFlows(ConntrackSocket socket) : socket_(std::move(socket)) {}
+  ConntrackSocket socket_;
 };
 
 }  // namespace sallyport::rules
