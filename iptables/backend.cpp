@@ -115,12 +115,18 @@ Result<void> require_net_admin() {
                .context = "CAP_NET_ADMIN is missing" + std::string(capability_hint)};
 }
 
-Result<Ruleset> read_rules(const Tool& tool) {
-  if (tool.backend == Backend::legacy && !has_legacy_tables(tool.family)) return Ruleset{};
+Result<std::string> saved_rules(const Tool& tool) {
+  if (tool.backend == Backend::legacy && !has_legacy_tables(tool.family)) return std::string();
   auto saved = run_program({tool.save}, "");
   if (!saved) return saved.error();
   if (saved->exit_code != 0) return program_error(tool.save, *saved, "");
-  return parse_ruleset(saved->output);
+  return std::move(saved->output);
+}
+
+Result<Ruleset> read_rules(const Tool& tool) {
+  const auto saved = saved_rules(tool);
+  if (!saved) return saved.error();
+  return parse_ruleset(*saved);
 }
 
 Result<Survey> survey(Family family) {

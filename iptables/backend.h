@@ -40,6 +40,8 @@ Result<void> require_net_admin();
 // read.
 Result<Survey> survey(Family family);
 Result<Ruleset> read_rules(const Tool& tool);
+// What iptables-save prints; nothing of a legacy family without tables.
+Result<std::string> saved_rules(const Tool& tool);
 
 // One iptables-restore run. The error carries what it printed, the line it failed at and, where
 // known, a hint.

@@ -1,8 +1,6 @@
 #include "iptables/loopback_source.h"
 
 #include <ifaddrs.h>
-#include <libmnl/libmnl.h>
-#include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
 
@@ -18,20 +16,8 @@ namespace {
 
 constexpr in6_addr source = {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6}}};
 
-// Returns errno's value, 0 for done.
 int request_address(uint16_t type, uint16_t flags) {
-  RouteRequest request(type, flags);
-  auto* const address =
-      static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(request.header, sizeof(ifaddrmsg)));
-  address->ifa_family = AF_INET6;
-  address->ifa_prefixlen = 128;
-  // Without the (empty) duplicate detection on lo, which would leave it unusable for a moment.
-  address->ifa_flags = IFA_F_PERMANENT | IFA_F_NODAD;
-  address->ifa_scope = RT_SCOPE_UNIVERSE;
-  address->ifa_index = loopback_index;
-  mnl_attr_put(request.header, IFA_LOCAL, sizeof source, &source);
-  mnl_attr_put(request.header, IFA_ADDRESS, sizeof source, &source);
-  return change_routing(request);
+  return change_address(type, flags, loopback_index, IpAddress::v6(source), 128);
 }
 
 Error address_error(const char* what, int number) {

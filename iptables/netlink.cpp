@@ -1,6 +1,9 @@
 #include "iptables/netlink.h"
 
 #include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <memory>
@@ -47,6 +50,22 @@ int change_routing(RouteRequest& request) {
 int list_routing(RouteRequest& request, const Each& each) {
   request.header->nlmsg_flags |= NLM_F_DUMP;
   return talk(request, each);
+}
+
+int change_address(uint16_t type, uint16_t flags, unsigned interface, const IpAddress& address,
+                   uint8_t prefix) {
+  RouteRequest request(type, flags);
+  auto& header =
+      *static_cast<ifaddrmsg*>(mnl_nlmsg_put_extra_header(request.header, sizeof(ifaddrmsg)));
+  header.ifa_family = address.is_v4() ? AF_INET : AF_INET6;
+  header.ifa_prefixlen = prefix;
+  header.ifa_flags = IFA_F_PERMANENT | IFA_F_NODAD;
+  header.ifa_scope = RT_SCOPE_UNIVERSE;
+  header.ifa_index = interface;
+  const std::size_t size = address.is_v4() ? 4 : 16;
+  mnl_attr_put(request.header, IFA_LOCAL, size, address.bytes());
+  mnl_attr_put(request.header, IFA_ADDRESS, size, address.bytes());
+  return change_routing(request);
 }
 
 }  // namespace sallyport::rules

@@ -15,6 +15,7 @@
 #include "agent/cli/command_line.h"
 #include "agent/cli/init_flags.h"
 #include "agent/cli/to_the_end.h"
+#include "iptables/verify/verify_probes.h"
 
 namespace sallyport::cli {
 namespace {
@@ -55,7 +56,8 @@ Exit codes:
        a missing capability, program or kernel module, the lock of xtables held by another, other
        rules of ours without --reconcile, or the network namespace of a host
   2    wrong command line; standard error names the flag
-  126  --verify: the rules are not in place; standard error has the first difference.
+  126  --verify: the rules are not in place, standard error has the first difference; or a probe
+       went elsewhere than the flags say, its line names the rule at fault.
        --run-validation: a connection was not captured
 )";
 
@@ -123,10 +125,27 @@ int change(const InitFlags& flags, const std::function<Result<std::string>()>& w
   });
 }
 
+Result<std::string> verdict_of(const rules::ProbeReport& probes) {
+  if (probes.astray > 0)
+    return Error{.context = std::to_string(probes.astray) + " of " + std::to_string(probes.sent) +
+                            " probes went elsewhere than the flags say"};
+  return std::to_string(probes.sent) + " probes went where the flags say\n";
+}
+
+int verify_here(const rules::Options& options) {
+  const auto rules = rules::verify(options);
+  if (const int code = finish(rules, exit_not_verified); code != 0) return code;
+  const auto probes = rules::send_probes(options);
+  if (!probes) return finish(probes.error(), exit_not_verified);
+  std::fputs(probes->text.c_str(), stdout);
+  return finish(verdict_of(*probes), exit_not_verified);
+}
+
 int verify(const InitFlags& flags, const rules::Options& options) {
-  if (const auto entered = enter_namespace(flags); !entered)
-    return finish(entered.error(), exit_not_verified);
-  return finish(rules::verify(options), exit_not_verified);
+  return run_to_the_end([&] {
+    const auto entered = enter_namespace(flags);
+    return entered ? verify_here(options) : finish(entered.error(), exit_not_verified);
+  });
 }
 
 // istio-validation: run as the proxy's user, without any capability, where a CNI plugin makes the

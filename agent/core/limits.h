@@ -249,4 +249,12 @@ inline constexpr auto iptables_probe_interval = 1s;  // between tries, as istio-
 inline constexpr int iptables_tries = 3;             // when the kernel answers "busy"
 inline constexpr std::size_t iptables_output_bytes = 16 * 1024 * 1024;
 
+// init --verify
+inline constexpr std::size_t verify_probes = 500;  // of one family
+inline constexpr auto verify_event_time = 300ms;   // until the kernel has told of a flow
+inline constexpr auto verify_answer_time = 2s;     // until a captured connection is accepted
+
+// What --learn keeps of a worker's connections to destinations outside of the registry
+inline constexpr std::size_t learned_destinations = 1'000;
+
 }  // namespace sallyport::limits

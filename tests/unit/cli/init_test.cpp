@@ -326,6 +326,29 @@ TEST_F(InitInNamespace, InstallsVerifiesFindsDamageAndRemoves) {
   EXPECT_EQ(all_rules().find("ISTIO"), std::string::npos);
 }
 
+// Rules as they ought to be, and one of somebody else's before them.
+TEST_F(InitInNamespace, VerifySendsProbesAndNamesTheRuleAtFault) {
+  add_addresses();
+  rules::run("ip link set test1 up && ip route add default dev test0");
+  const Arguments flags = {"-u", "1337", "-i", "*", "-b", "*"};
+  Arguments verify = flags;
+  verify.push_back("--verify");
+  ASSERT_EQ(run_command(flags).exit_code, 0);
+  const auto right = run_command(verify);
+  EXPECT_EQ(right.exit_code, 0) << right.output << right.errors;
+  EXPECT_NE(right.output.find("ok    IPv4 TCP in (-b *): 198.18.0.1:15002 is led to 15006\n"),
+            std::string::npos)
+      << right.output;
+  EXPECT_NE(right.output.find(" probes went where the flags say\n"), std::string::npos);
+  rules::run("iptables-nft -t nat -I OUTPUT 1 -p tcp -j ACCEPT");
+  const auto astray = run_command(verify);
+  EXPECT_EQ(astray.exit_code, 126);
+  EXPECT_NE(astray.output.find("; nat OUTPUT rule 1: -p tcp -j ACCEPT\n"), std::string::npos)
+      << astray.output;
+  EXPECT_NE(astray.errors.find(" probes went elsewhere than the flags say"), std::string::npos)
+      << astray.errors;
+}
+
 TEST_F(InitInNamespace, DriftIsToldAndStaysUntilItIsReconciled) {
   const Arguments flags = {"-u", "1337", "-i", "*", "-b", "*"};
   ASSERT_EQ(run_command(flags).exit_code, 0);
