@@ -7,6 +7,7 @@
 #include "agent/cli/analyze.h"
 #include "agent/cli/ca.h"
 #include "agent/cli/completion.h"
+#include "agent/cli/egress_report.h"
 #include "agent/cli/explain.h"
 #include "agent/cli/init.h"
 #include "agent/cli/inject.h"
@@ -44,6 +45,8 @@ constexpr Command commands[] = {
      "say where a request would go, how, and which lines of which resources say so"},
     {"proxy-config", sallyport::cli::run_proxy_config,
      "listeners, routes, clusters, endpoints, secrets, log levels of this pod's proxy (pc)", "pc"},
+    {"egress-report", sallyport::cli::run_egress_report,
+     "where the application talks to beyond the registry, and the ServiceEntries that allow it"},
     {"wait", sallyport::cli::run_wait, "wait until this pod's proxy is ready (a postStart hook)"},
     {"request", sallyport::cli::run_request,
      "make a request to a port of this pod's proxy (a preStop hook)"},
@@ -56,9 +59,9 @@ void print_help(FILE* to) {
              ": Istio's TLS at the edge of a pod, without a control plane\n\nUsage: sallyport "
              "COMMAND [OPTIONS]\n\n",
              to);
-  for (const auto& command : commands) std::fprintf(to, "  %-12s %s\n", command.name, command.help);
+  for (const auto& command : commands) std::fprintf(to, "  %-13s %s\n", command.name, command.help);
   std::fputs(
-      "  version      print the version\n\n"
+      "  version       print the version\n\n"
       "Examples:\n"
       "    sallyport validate rules/\n"
       "    sallyport analyze rules/ deployment.yaml\n"

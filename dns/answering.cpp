@@ -86,6 +86,9 @@ net::Task<std::string> Answering::by_servers(std::string message, Question quest
     co_return response;
   }
   const auto facts = read_response(response);
+  if (egress_ != nullptr && facts.rcode == 0) {
+    for (const auto& address : addresses_in(response)) egress_->give_name(address, question.name());
+  }
   if (facts.ttl && servers == servers_ && servers == forwarder_.version())
     cache_.put(question, response, *facts.ttl, loop_.now());
   if (question_end(response) == 0) {  // of a failure; clients pass over what has no question

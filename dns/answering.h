@@ -9,6 +9,7 @@
 
 #include "agent/core/published.h"
 #include "agent/mesh/snapshot.h"
+#include "agent/observe/egress.h"
 #include "agent/observe/metrics.h"
 #include "dns/answer_cache.h"
 #include "dns/forwarder.h"
@@ -18,11 +19,13 @@ namespace sallyport::dns {
 
 class Answering {
 public:
+  // `egress` is told of the addresses that servers give; may be null.
   Answering(net::Loop& loop, const Published<mesh::Snapshot>& snapshots,
-            observe::WorkerMetrics& metrics, ForwarderOptions options)
+            observe::WorkerMetrics& metrics, observe::EgressTable* egress, ForwarderOptions options)
       : loop_(loop),
         snapshots_(snapshots),
         metrics_(metrics),
+        egress_(egress),
         forwarder_(loop, std::move(options)) {}
   Answering(const Answering&) = delete;
 
@@ -49,6 +52,7 @@ private:
   net::Loop& loop_;
   Published<mesh::Snapshot>::Reader snapshots_;
   observe::WorkerMetrics& metrics_;
+  observe::EgressTable* const egress_;
   Forwarder forwarder_;
   AnswerCache cache_;
   uint64_t servers_ = 0;                            // the forwarder's version that they are of

@@ -74,7 +74,8 @@ Result<void> open_proxy_sockets(const SocketAddress& at, ProxySockets& into) {
 struct Proxy::State {
   State(const Sources& sources, ForwarderOptions options)
       : loop(sources.loop),
-        answering(sources.loop, sources.snapshots, sources.metrics, std::move(options)) {}
+        answering(sources.loop, sources.snapshots, sources.metrics, sources.egress,
+                  std::move(options)) {}
 
   void receive(int fd);
   std::size_t answer(int fd, std::size_t received);

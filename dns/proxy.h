@@ -11,6 +11,7 @@
 
 #include "agent/core/published.h"
 #include "agent/mesh/snapshot.h"
+#include "agent/observe/egress.h"
 #include "agent/observe/metrics.h"
 #include "dns/forwarder.h"
 
@@ -33,6 +34,7 @@ public:
     net::Loop& loop;
     const Published<mesh::Snapshot>& snapshots;
     observe::WorkerMetrics& metrics;
+    observe::EgressTable* egress = nullptr;  // told of the addresses that servers give; may be null
   };
   // Takes the sockets over.
   Proxy(const Sources& sources, ProxySockets sockets, ForwarderOptions options);

@@ -149,6 +149,23 @@ void rotate(std::span<char> response, uint32_t by) {
                 response.begin() + std::ptrdiff_t(places[i]));
 }
 
+std::vector<IpAddress> addresses_in(std::span<const char> response) {
+  std::vector<IpAddress> out;
+  const std::size_t end = question_end(response);
+  if (end == 0) return out;
+  walk_records(response, end, limits::dns_records, [&](int section, const RecordPlace& place) {
+    if (section != 0 || place.klass != class_in || out.size() == limits::dns_addresses) return;
+    const std::size_t size = place.end - place.data;
+    if (place.type == type_a && size == 4)
+      out.push_back(IpAddress::v4(long_at(response, place.data)));
+    if (place.type != type_aaaa || size != 16) return;
+    in6_addr bytes;
+    std::memcpy(&bytes, response.data() + place.data, sizeof bytes);
+    out.push_back(IpAddress::v6(bytes));
+  });
+  return out;
+}
+
 void age(std::span<char> response, uint32_t seconds) {
   const std::size_t end = question_end(response);
   if (end == 0) return;

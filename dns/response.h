@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
+#include "agent/core/address.h"
 #include "dns/question.h"
 
 namespace sallyport::dns {
@@ -32,6 +34,9 @@ std::size_t fit(std::span<char> response, std::size_t limit);
 // For a response that is kept: its addresses of the type asked for in another order, so that each
 // is the first in its turn, and without AA, which only the server itself may say.
 void rotate(std::span<char> response, uint32_t by);
+
+// The addresses among its answers, at most limits::dns_addresses.
+std::vector<IpAddress> addresses_in(std::span<const char> response);
 
 // Takes `seconds` off every TTL.
 void age(std::span<char> response, uint32_t seconds);

@@ -7,6 +7,7 @@
 #include "agent/admin/certificates.h"
 #include "agent/admin/clusters.h"
 #include "agent/admin/config_dump.h"
+#include "agent/admin/egress.h"
 #include "agent/admin/json.h"
 #include "certs/expiry.h"
 
@@ -60,6 +61,8 @@ const Pages::Page Pages::pages[] = {
     {"/clusters", "endpoints of each cluster (?format=json)", false, &Pages::clusters},
     {"/config_dump", "the configuration in force, with the resources it came from", false,
      &Pages::config_dump},
+    {"/debug/egressz", "destinations beyond the registry that were talked to (--learn)", false,
+     &Pages::egress},
     {"/drain_listeners",
      "stop taking connections (?inboundonly), answers ask clients to leave first (?graceful)", true,
      &Pages::drain},
@@ -194,6 +197,16 @@ void Pages::clusters(Query query, const Done& done) {
         const auto all = merged(*snapshot, infos);
         done(as_json ? json(clusters_json(all)) : Response{200, clusters_text(*snapshot, all)});
       });
+}
+
+void Pages::egress(Query, const Done& done) {
+  if (!sources_.egress)
+    return done(
+        {404, "nothing is learned: start the sidecar with --learn (EGRESS_LEARNING=true)\n"});
+  sources_.egress([done, snapshot = sources_.config.snapshots().current()](auto report) {
+    judge(*snapshot, report);
+    done(json(egress_json(report)));
+  });
 }
 
 void Pages::certs(Query, const Done& done) {

@@ -40,6 +40,7 @@ private:
   void config_dump(Query, const Done& done);
   void clusters(Query query, const Done& done);
   void certs(Query, const Done& done);
+  void egress(Query, const Done& done);
   void stats(Query query, const Done& done);
   void stats_prometheus(Query, const Done& done);
   void server_info(Query, const Done& done);

@@ -1,7 +1,8 @@
 // The agent's own ports, by Beast on the configuration thread's io_context:
 //   15000 on loopback, admin: /ready /config_dump /clusters /certs /stats /stats/prometheus
 //   /logging
-//         /server_info /quitquitquit /drain_listeners /healthcheck/fail /healthcheck/ok (POST)
+//         /debug/egressz /server_info /quitquitquit /drain_listeners /healthcheck/fail
+//         /healthcheck/ok (POST)
 //   15021 health: /healthz/ready, for kubelet and load balancers
 //   15020 status: see status.h
 //   15090 metrics: /stats/prometheus, the proxy's own
@@ -19,6 +20,7 @@
 #include "agent/admin/app_probes.h"
 #include "agent/config/service.h"
 #include "agent/core/address.h"
+#include "agent/observe/egress.h"
 #include "agent/observe/metrics.h"
 #include "agent/upstream/upstreams.h"
 
@@ -41,6 +43,8 @@ struct Sources {
   std::vector<const observe::WorkerMetrics*> workers;
   // Asks every worker for its clusters and calls back on the admin thread.
   std::function<void(std::function<void(std::vector<upstream::Upstreams::ClusterInfo>)>)> clusters;
+  // The same for what was learned of destinations (--learn); empty: nothing is.
+  std::function<void(std::function<void(observe::EgressReport)>)> egress = {};
   std::vector<Condition> conditions;  // ready when all are met and nothing drains
   std::function<bool()> draining;
   std::function<void(const Drain&)> drain;    // /drain_listeners

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view own_host = "localhost:";
 
-std::string text_of(const Lookup& environment, const char* variable, const char* otherwise) {
+std::string variable_text(const Lookup& environment, const char* variable, const char* otherwise) {
   const std::string value = environment(variable);
   return value.empty() ? otherwise : value;
 }
@@ -53,7 +53,7 @@ Result<std::optional<DnsProxyPlan>> plan_dns_proxy(const istio::Proxy& proxy,
   if (!proxy.dns_capture || proxy.type != istio::Proxy::Type::sidecar)
     return std::optional<DnsProxyPlan>();
   DnsProxyPlan plan;
-  const auto where = text_of(environment, "DNS_PROXY_ADDR", "localhost:15053");
+  const auto where = variable_text(environment, "DNS_PROXY_ADDR", "localhost:15053");
   plan.any = where.starts_with(own_host);
   const std::string port = where.substr(plan.any ? own_host.size() : 0);
   const std::vector<std::string> wanted =
@@ -66,11 +66,11 @@ Result<std::optional<DnsProxyPlan>> plan_dns_proxy(const istio::Proxy& proxy,
       return wrong_variable("DNS_PROXY_ADDR", where, "localhost:PORT or ADDRESS:PORT");
     plan.addresses.push_back(*address);
   }
-  const auto parallel = text_of(environment, "DNS_FORWARD_PARALLEL", "false");
+  const auto parallel = variable_text(environment, "DNS_FORWARD_PARALLEL", "false");
   const auto wish = istio::go_boolean(parallel);
   if (!wish) return wrong_variable("DNS_FORWARD_PARALLEL", parallel, "true or false");
   plan.forwarding.parallel = *wish;
-  const auto time = text_of(environment, "DNS_FORWARD_TIMEOUT", "5s");
+  const auto time = variable_text(environment, "DNS_FORWARD_TIMEOUT", "5s");
   const auto duration = istio::duration_value(time);
   if (!duration || duration->count() <= 0)
     return wrong_variable("DNS_FORWARD_TIMEOUT", time, "a duration such as 5s");

@@ -1,15 +1,16 @@
 #include "agent/cli/process.h"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <thread>
 
 #include "agent/admin/server.h"
 #include "agent/cli/agent_settings.h"
+#include "agent/cli/ask_workers.h"
 #include "agent/cli/dns_proxy.h"
 #include "agent/cli/gateway_listeners.h"
+#include "agent/cli/learning.h"
 #include "agent/cli/listening.h"
 #include "agent/cli/logging.h"
 #include "agent/cli/mesh_config.h"
@@ -100,6 +101,7 @@ private:
   std::unique_ptr<observe::AccessLog> access_log_;
   std::vector<std::unique_ptr<observe::WorkerMetrics>> metrics_;
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
+  std::unique_ptr<Learning> learning_;            // null: not asked for
   std::unique_ptr<rules::UdpPolicy> udp_policy_;  // null: UDP passes by
   GatewayListeners gateway_listeners_;            // none of a sidecar
   std::vector<std::thread> threads_;
@@ -130,6 +132,7 @@ Result<void> Process::start() {
   tell_metrics(*config_.snapshots().current()->metrics);
   start_identity(mesh);
   config_.on_publish([this](const mesh::Snapshot& snapshot) { follow(snapshot); });
+  if (options_.learn) learning_ = std::make_unique<Learning>(io_, workers_);
   if (auto opened = open_workers(mesh); !opened) return opened;
   if (*udp) judge_udp(std::move(**udp));
   if (auto opened = open_admin(); !opened) return opened;
@@ -208,6 +211,7 @@ Result<void> Process::open_workers(const istio::MeshConfig& mesh) {
                                          *metrics_.back()};
     const auto dns = resolver_options(options_.proxy, options_.dns_servers);
     workers_.push_back(std::make_unique<proxy::Worker>(sources, sockets, dns));
+    if (learning_) learning_->begin(*workers_.back());
     auto answering = answer_dns(*workers_.back(), options_.proxy, environment, dns);
     if (!answering) return answering;
   }
@@ -219,6 +223,7 @@ void Process::judge_udp(rules::UdpPolicy::Kernel kernel) {
   auto& worker = *workers_.front();
   udp_policy_ = std::make_unique<rules::UdpPolicy>(
       rules::UdpPolicy::Sources{worker.loop(), config_.snapshots(), worker.metrics(), worker.log(),
+                                worker.egress(),
                                 [](const std::string& line) { log_warning(line); }},
       std::move(kernel));
 }
@@ -249,6 +254,7 @@ Result<void> Process::open_admin() {
       .scrape_targets = of_gateway() ? admin::ScrapeTargets() : settings_.scrape_targets,
       .warn = [](const std::string& line) { log_warning(line); },
   };
+  if (learning_) sources.egress = [this](auto done) { learning_->collect(std::move(done)); };
   auto server = admin::Server::start(io_, ports(), std::move(sources));
   if (!server) return while_doing("admin, health or status port", server.error());
   admin_ = std::move(*server);
@@ -350,27 +356,20 @@ Process::~Process() {
   for (auto& thread : threads_) thread.join();
   admin_.reset();
   udp_policy_.reset();
+  learning_.reset();
   workers_.clear();
 }
 
 void Process::collect_clusters(std::function<void(ClusterInfos)> done) {
-  struct Collection {
-    std::function<void(ClusterInfos)> done;
-    std::size_t missing;
-    ClusterInfos infos;
-  };
-  auto collection = std::make_shared<Collection>(Collection{std::move(done), workers_.size(), {}});
-  for (auto& worker : workers_) {
-    worker->post([this, &worker, collection]() mutable {
-      asio::post(io_, [collection = std::move(collection),
-                       infos = worker->upstreams().describe()]() mutable {
-        auto& all = collection->infos;
-        all.insert(all.end(), std::make_move_iterator(infos.begin()),
-                   std::make_move_iterator(infos.end()));
-        if (--collection->missing == 0) collection->done(std::move(all));
+  ask_workers<ClusterInfos>(
+      io_, workers_, [](proxy::Worker& worker) { return worker.upstreams().describe(); },
+      [done = std::move(done)](std::vector<ClusterInfos> told) {
+        ClusterInfos all;
+        for (auto& infos : told)
+          all.insert(all.end(), std::make_move_iterator(infos.begin()),
+                     std::make_move_iterator(infos.end()));
+        done(std::move(all));
       });
-    });
-  }
 }
 
 std::string Process::more_metrics() const {

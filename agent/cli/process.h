@@ -18,6 +18,7 @@ struct ProcessOptions {
   ca::IdentitySettings identity;  // of the workload's certificate; may have no source
   std::string cluster_domain = "cluster.local";
   uint32_t proxy_uid = 0;  // with proxy.udp_policy: who to go on as; 0: nobody else
+  bool learn = false;      // of a sidecar: /debug/egressz
   int concurrency = 1;     // workers
   std::optional<uint16_t> outbound_port, inbound_port;  // else the mesh configuration's
   SocketAddress admin;

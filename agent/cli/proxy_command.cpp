@@ -49,6 +49,7 @@ struct ProxyFlags {
       status_port = -1, metrics_port = 15090;
   double drain_seconds = -1;
   uint32_t proxy_uid = 0;
+  bool learn = false;
 };
 
 void add_workload_options(CLI::App& app, WorkloadIdentityFlags& f) {
@@ -135,6 +136,10 @@ void add_capture_options(CLI::App& app, ProxyFlags& f) {
          "--proxy-uid", f.proxy_uid,
          "with --udp-policy: started as root, it goes on as this user, with NET_ADMIN alone")
       ->envname("PROXY_UID");
+  app.add_flag("--learn", f.learn,
+               "remember where the application talks to beyond the registry: sallyport "
+               "egress-report shows it (else EGRESS_LEARNING)")
+      ->envname("EGRESS_LEARNING");
 }
 
 std::optional<std::string> to_options(const ProxyFlags& f, ProcessOptions& options) {
@@ -152,6 +157,7 @@ std::optional<std::string> to_options(const ProxyFlags& f, ProcessOptions& optio
   options.identity = std::move(*workload);
   options.config_directory = f.config;
   options.proxy_uid = f.proxy_uid;
+  options.learn = f.learn;
   options.mesh_config_file = f.mesh_config;
   options.cluster_domain = cluster_domain(f.domain);
   options.concurrency = f.concurrency > 0 ? f.concurrency : cpu_limit();

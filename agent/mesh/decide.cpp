@@ -80,6 +80,10 @@ ConnectionPlan refuse(ClusterPtr cluster, std::string_view why) {
 
 }  // namespace
 
+bool registry_only(const Snapshot& snapshot) {
+  return !snapshot.unmatched.cluster || snapshot.unmatched.cluster == snapshot.black_hole;
+}
+
 const ClusterPtr& cluster_of(const TcpRoute& route, uint32_t random) {
   const auto* chosen = pick(route.split, random);
   return chosen ? chosen->cluster : route.cluster;
@@ -126,6 +130,7 @@ Arrival find_listener(const Snapshot& snapshot, const SocketAddress& destination
                   !listener.by_sni.suffix.empty() || listener.declared_tls;
   if (listener.declared_http || listener.declared_tls) return arrival;
   const TcpRoute* route = match_tcp(listener, destination, {}).route;
+  arrival.unmatched = !route;
   if (!route) route = &snapshot.unmatched;
   if (route->cluster && !route->cluster->refused) arrival.silent_client = route;
   return arrival;

@@ -17,7 +17,8 @@ struct Arrival {
   // Where address and port alone yield one allowed TCP plan: it may be opened while the client is
   // silent. Lives as long as the snapshot.
   const TcpRoute* silent_client = nullptr;
-  bool refused = false;  // a loop (15001, 15006 or our own listener dialled): close
+  bool unmatched = false;  // no resource names address or port; the first bytes may yet
+  bool refused = false;    // a loop (15001, 15006 or our own listener dialled): close
 };
 Arrival find_listener(const Snapshot& snapshot, const SocketAddress& destination);
 
@@ -36,6 +37,9 @@ struct ConnectionPlan {
 ConnectionPlan decide_connection(const Snapshot& snapshot, const Arrival& arrival,
                                  const SocketAddress& destination, const sniff::Preface& preface,
                                  uint32_t random = 0);  // decides between weighted destinations
+
+// Whether what nothing declares is refused.
+bool registry_only(const Snapshot& snapshot);
 
 // One of the route's clusters, by weight. Lives as long as the route.
 const ClusterPtr& cluster_of(const TcpRoute& route, uint32_t random);

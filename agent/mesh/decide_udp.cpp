@@ -36,10 +36,6 @@ ResourceRefPtr declared_by(const UdpTable& declared, const UdpFlow& flow) {
   return found ? *found : nullptr;
 }
 
-bool registry_only(const Snapshot& snapshot) {
-  return !snapshot.unmatched.cluster || snapshot.unmatched.cluster == snapshot.black_hole;
-}
-
 // Where the sidecar would dial this very address for this name, too.
 bool leads_there(const Cluster& cluster, const SocketAddress& destination) {
   if (cluster.discovery == Discovery::original_dst) return true;

@@ -122,6 +122,7 @@ private:
   void report(Answered head);
   bool begin_retry();  // false: too many are under way
 
+  void learn_egress(bool refused);
   void follow(const mesh::RequestPlan& plan, mesh::Delivery delivery);
   std::optional<Refusal> check_upgrade();
   Refusal malformed(int status, std::string_view details, std::string_view why);

@@ -23,7 +23,7 @@ net::Task<std::optional<upstream::Failure>> upstream_speaks(Worker& worker,
 }
 
 // The first byte may take its time; those after it may not.
-net::Task<FirstBytes> sniff_client(Client& client, FirstBytes found) {
+net::Task<FirstBytes> sniff_client(Client& client, FirstBytes found, bool silent_is_opaque) {
   for (bool ended = false;;) {
     if (!client.inbox.empty() || ended) {
       auto sniffed = sniff::sniff(client.inbox.bytes(), ended);
@@ -37,7 +37,8 @@ net::Task<FirstBytes> sniff_client(Client& client, FirstBytes found) {
     const ssize_t count = co_await read_more(client);
     if (count > 0 && first) client.stream.set_deadline(limits::client_hello_time);
     if (count <= 0 && client.inbox.empty()) {
-      found.gone = true;
+      found.gone = !silent_is_opaque;
+      found.preface.protocol = sniff::Protocol::opaque;
       break;
     }
     ended = count <= 0;  // End, time over, or more than sniff_bytes: what there is decides.
@@ -57,15 +58,16 @@ net::Task<FirstBytes> first_bytes(Client& client, Worker& worker, Expected expec
   client.stream.set_deadline(expected.first_byte);
   // What came behind a PROXY header was read with it.
   if (!expected.silent_client || !client.inbox.empty())
-    co_return co_await sniff_client(client, std::move(found));
+    co_return co_await sniff_client(client, std::move(found), expected.silent_is_opaque);
   if (co_await net::with_deadline(worker.loop(), expected.grace, client_speaks(client.stream)))
-    co_return co_await sniff_client(client, std::move(found));
+    co_return co_await sniff_client(client, std::move(found), expected.silent_is_opaque);
 
   const auto need = tcp_need(client, *expected.silent_client);
   auto first = co_await net::when_any(
       client_speaks(client.stream),
       upstream_speaks(worker, std::move(expected.silent_client), need, found.upstream));
-  if (first.index() == 0) co_return co_await sniff_client(client, std::move(found));
+  if (first.index() == 0)
+    co_return co_await sniff_client(client, std::move(found), expected.silent_is_opaque);
   client.stream.set_deadline(std::chrono::milliseconds(0));
   found.failure = std::get<1>(std::move(first));
   found.preface.protocol = sniff::Protocol::opaque;

@@ -27,6 +27,7 @@ struct Expected {
   mesh::ClusterPtr silent_client;  // where a silent client's upstream may be opened; null: nowhere
   std::chrono::milliseconds grace = limits::silent_client_grace;  // before that
   std::chrono::milliseconds first_byte = limits::tcp_idle;        // how long it is waited for
+  bool silent_is_opaque = false;  // who says nothing for so long has not left: opaque
 };
 
 // Reads into client.inbox until the protocol is known, for at most expected.first_byte. A client

@@ -1,5 +1,6 @@
 #include "agent/proxy/outbound.h"
 
+#include "agent/http/message/head.h"
 #include "agent/mesh/decide.h"
 #include "agent/proxy/captured.h"
 #include "agent/proxy/clock.h"
@@ -36,8 +37,39 @@ void refuse(Worker& worker, Client& client, const OutboundWay& way, int64_t star
   client.stream.close();
 }
 
-Expected expect(const mesh::Arrival& arrival) {
-  return {arrival.sniff, arrival.silent_client ? arrival.silent_client->cluster : nullptr};
+// The authority of a request that nobody routes by; empty: its head is not there as a whole.
+std::string_view authority_in(const Client& client, http::Head& head) {
+  if (http::parse_request(client.inbox.bytes(), head) != http::Parse::done) return {};
+  return head.authority();
+}
+
+// What no resource names (--learn).
+void learn_egress(Worker& worker, const Client& client, const mesh::ConnectionPlan& plan,
+                  const sniff::Preface& preface) {
+  using observe::EgressProtocol;
+  const auto& config = *worker.seen_snapshot();
+  const bool outside = plan.cluster == config.passthrough || plan.cluster == config.black_hole;
+  if (worker.egress() == nullptr || !outside) return;
+  http::Head head;
+  observe::Egress egress{preface.sni, client.stream.peer(), client.destination, EgressProtocol::tcp,
+                         plan.action == mesh::Action::refuse};
+  if (preface.protocol == sniff::Protocol::tls) egress.protocol = EgressProtocol::tls;
+  if (preface.protocol == sniff::Protocol::http1) {
+    egress.protocol = EgressProtocol::http;
+    egress.name = authority_in(client, head);
+  }
+  worker.egress()->record(egress, wall_clock_us());
+}
+
+// Learning looks at the first bytes of what it would not matter for.
+Expected expect(Worker& worker, const mesh::Arrival& arrival) {
+  Expected out{arrival.sniff, arrival.silent_client ? arrival.silent_client->cluster : nullptr};
+  if (worker.egress() == nullptr || !arrival.unmatched || arrival.sniff) return out;
+  out.sniff = true;
+  if (out.silent_client) return out;
+  out.first_byte = out.grace;
+  out.silent_is_opaque = true;
+  return out;
 }
 
 // Decided on the newest snapshot: a client may have been silent for long, and nothing is held
@@ -49,6 +81,7 @@ OutboundWay decide_outbound(Worker& worker, Client& client, FirstBytes& first,
   const auto plan =
       mesh::decide_connection(config, arrival, client.destination, first.preface, worker.random());
   if (arrival.refused) worker.metrics().loops_refused.add();
+  if (!arrival.refused) learn_egress(worker, client, plan, first.preface);
   if (plan.cluster == config.passthrough) worker.metrics().passthrough.add();
   OutboundWay way;
   way.action = plan.action;
@@ -65,7 +98,7 @@ OutboundWay decide_outbound(Worker& worker, Client& client, FirstBytes& first,
 
 net::Task<OutboundWay> choose_outbound_way(Worker& worker, Client& client, int64_t start_us) {
   const auto arrival = mesh::find_listener(*worker.snapshot(), client.destination);
-  Expected expected = expect(arrival);
+  Expected expected = expect(worker, arrival);
   const auto opened = expected.silent_client;
   auto first = co_await first_bytes(client, worker, std::move(expected));
   OutboundWay way;

@@ -153,8 +153,20 @@ std::optional<Refusal> Exchange::route() {
   }
   const bool block_all = !plan.cluster && !plan.route->from;
   if (block_all) worker_.metrics().blackholed.add();
+  if (block_all || (plan.cluster && *plan.cluster == config->passthrough)) learn_egress(block_all);
   follow(plan, mesh::delivery_of(*plan.route, &request_));
   return std::nullopt;
+}
+
+// What no resource names (--learn).
+void Exchange::learn_egress(bool refused) {
+  if (worker_.egress() == nullptr) return;
+  worker_.egress()->record({.name = record_.authority,
+                            .source = client_.stream.peer(),
+                            .destination = client_.destination,
+                            .protocol = observe::EgressProtocol::http,
+                            .refused = refused},
+                           record_.start_us);
 }
 
 // What the plan says is kept: the snapshot may go while the request is under way.

@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "agent/proxy/clock.h"
 #include "agent/proxy/gateway.h"
 #include "agent/proxy/inbound.h"
 #include "agent/proxy/outbound.h"
@@ -73,9 +74,14 @@ uint32_t Worker::random() {
   return static_cast<uint32_t>((random_state_ * 0x2545f4914f6cdd1dULL) >> 32);
 }
 
+void Worker::learn(observe::EgressTable::AskOwner ask) {
+  egress_ = std::make_unique<observe::EgressTable>(std::move(ask), wall_clock_us());
+}
+
 void Worker::answer_dns(dns::ProxySockets sockets, dns::ForwarderOptions options) {
-  dns_proxy_ = std::make_unique<dns::Proxy>(dns::Proxy::Sources{loop_, published_, metrics_},
-                                            std::move(sockets), std::move(options));
+  dns_proxy_ =
+      std::make_unique<dns::Proxy>(dns::Proxy::Sources{loop_, published_, metrics_, egress_.get()},
+                                   std::move(sockets), std::move(options));
 }
 
 void Worker::run() { loop_.run(); }

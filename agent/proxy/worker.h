@@ -17,6 +17,7 @@
 #include "agent/net/listener.h"
 #include "agent/net/loop.h"
 #include "agent/observe/access_log.h"
+#include "agent/observe/egress.h"
 #include "agent/observe/metrics.h"
 #include "agent/observe/standard_metrics.h"
 #include "agent/proxy/gateway_tls.h"
@@ -49,6 +50,9 @@ public:
 
   // Answers DNS questions on `sockets`, too, which it takes over. REQUIRES: before run().
   void answer_dns(dns::ProxySockets sockets, dns::ForwarderOptions options);
+  // Remembers where the application talks to beyond the registry (--learn). REQUIRES: before
+  // answer_dns() and run().
+  void learn(observe::EgressTable::AskOwner ask);
   void run();   // until stop()
   void stop();  // any thread
   struct Drain {
@@ -76,6 +80,7 @@ public:
     if (const auto& newest = snapshot()) standard_metrics_.follow(*newest);
     return standard_metrics_;
   }
+  observe::EgressTable* egress() { return egress_.get(); }  // null: nothing is learned
   TcpMeters& tcp_meters() { return tcp_meters_; }
   http::RequestIds& request_ids() { return request_ids_; }
   HeaderValues& header_values() { return header_values_; }
@@ -107,6 +112,7 @@ private:
   TcpMeters tcp_meters_;
   dns::Resolver resolver_;
   upstream::Upstreams upstreams_;
+  std::unique_ptr<observe::EgressTable> egress_;
   std::unique_ptr<dns::Proxy> dns_proxy_;  // null: DNS is not captured
   std::shared_ptr<void> tick_;
   std::vector<std::unique_ptr<net::Listener>> outbound_listeners_, inbound_listeners_;

@@ -56,6 +56,7 @@ struct UdpPolicy::State {
   void follow_configuration();
   void judge(const ReadFlow& flow);
   void carry_out(const ReadFlow& flow, bool allowed);
+  void learn(const ReadFlow& flow, const mesh::UdpPlan& plan);
   void log(const ReadFlow& flow, const mesh::UdpPlan& plan);
   void log_dropped(uint64_t count);
   void tick();
@@ -104,7 +105,22 @@ void UdpPolicy::State::judge(const ReadFlow& flow) {
       *snapshots.seen(), {.destination = flow.destination, .kind = flow.kind, .sni = flow.sni});
   (plan.allowed ? sources.metrics.udp_allowed : sources.metrics.udp_refused).add();
   carry_out(flow, plan.allowed || !enforced());
+  learn(flow, plan);
   log(flow, plan);
+}
+
+void UdpPolicy::State::learn(const ReadFlow& flow, const mesh::UdpPlan& plan) {
+  const auto& config = *snapshots.seen();
+  const bool outside = plan.cluster == config.passthrough || plan.cluster == config.black_hole;
+  if (sources.egress == nullptr || !plan.cluster || !outside) return;
+  const bool quic = flow.kind != Kind::other;
+  sources.egress->record(
+      {.name = flow.sni,
+       .source = flow.source,
+       .destination = flow.destination,
+       .protocol = quic ? observe::EgressProtocol::quic : observe::EgressProtocol::udp,
+       .refused = !plan.allowed && enforced()},
+      wall_clock_us());
 }
 
 void UdpPolicy::State::carry_out(const ReadFlow& flow, bool allowed) {

@@ -18,6 +18,7 @@
 #include "agent/mesh/snapshot.h"
 #include "agent/net/loop.h"
 #include "agent/observe/access_log.h"
+#include "agent/observe/egress.h"
 #include "agent/observe/metrics.h"
 #include "iptables/queue/netfilter_queue.h"
 #include "iptables/queue/refused_flows.h"
@@ -41,6 +42,7 @@ public:
     const Published<mesh::Snapshot>& snapshots;
     observe::WorkerMetrics& metrics;
     observe::AccessLog::Writer& log;
+    observe::EgressTable* egress;  // told of flows that no resource names; may be null
     std::function<void(const std::string&)> warn;
   };
   UdpPolicy(Sources sources, Kernel kernel);

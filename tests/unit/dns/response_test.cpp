@@ -65,6 +65,19 @@ TEST(Response, AnswersTheSameQuestionWithTheSameId) {
   EXPECT_FALSE(fits(two)) << "the question asked, and another";
 }
 
+TEST(Response, TellsTheAddressesAmongItsAnswers) {
+  const std::string v6 = "\x20\x01\x0d\xb8" + std::string(11, '\0') + "\x07";
+  const auto bytes = response({.answers = {{"a.test", type_cname, 60, wire::wire_name("b.test")},
+                                           {"b.test", type_a, 60, std::string("\xc0\0\x02\x07", 4)},
+                                           {"b.test", type_aaaa, 60, v6},
+                                           {"b.test", type_a, 60, "odd"}},
+                               .additional = {{"c.test", type_a, 60, "1234"}}});
+  EXPECT_EQ(addresses_in(bytes),
+            (std::vector{*IpAddress::parse("192.0.2.7"), *IpAddress::parse("2001:db8::7")}));
+  for (std::size_t size = 12; size < bytes.size(); size++)
+    EXPECT_LE(addresses_in(bytes.substr(0, size)).size(), 2U) << size;
+}
+
 TEST(Response, OfAFailureAHeaderIsEnough) {
   const auto bare = [](unsigned flags) {
     return wire::u16(9) + wire::u16(flags) + wire::u32(0) + wire::u32(0);

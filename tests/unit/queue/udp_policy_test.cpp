@@ -85,9 +85,10 @@ protected:
     access_log_ = std::move(*observe::AccessLog::open({{.path = log_path_, .format = ""}}));
     writer_ = access_log_->writer();
     loop_ = std::make_unique<net::Loop>();
-    policy_ = std::make_unique<UdpPolicy>(
-        UdpPolicy::Sources{*loop_, *published_, metrics_, *writer_, [](const std::string&) {}},
-        std::move(*kernel));
+    policy_ =
+        std::make_unique<UdpPolicy>(UdpPolicy::Sources{*loop_, *published_, metrics_, *writer_,
+                                                       nullptr, [](const std::string&) {}},
+                                    std::move(*kernel));
     thread_ = std::thread([this] { loop_->run(); });
   }
   void stop() {
