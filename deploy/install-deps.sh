@@ -11,7 +11,7 @@ build='build-essential cmake ninja-build ccache pkg-config git ca-certificates
   libnetfilter-queue-dev libmnl-dev libgtest-dev
   iptables iproute2 nginx-light curl openssl tcpdump procps util-linux'
 test='clang-16 clang-format-16 clang-tidy-16 libclang-rt-16-dev llvm-16 python3 python3-pip socat ncat testssl.sh sslscan
-  ngtcp2-client ngtcp2-server'
+  ngtcp2-client ngtcp2-server nftables'
 
 case "${1:-build}" in
   build) wanted=$build ;;

@@ -5,31 +5,13 @@
 #include "iptables/dns_flows.h"
 #include "iptables/loopback_source.h"
 #include "iptables/namespace_lock.h"
+#include "iptables/native.h"
+#include "iptables/nft_program.h"
 #include "iptables/state.h"
-#include "iptables/undo.h"
+#include "iptables/steps.h"
 
 namespace sallyport::rules {
 namespace {
-
-struct Installed {
-  Backend backend = Backend::nft;
-  bool changed = false;
-  std::string report;
-};
-
-Error failed(Family family, Error error, const std::string& trouble) {
-  error.context += trouble;
-  return while_doing(name_of(family), std::move(error));
-}
-
-// Makes our rules in one backend those of `wanted`. True when they were others before.
-Result<bool> move_to(const Surveyed& entry, const Ruleset& wanted, Undo& undo) {
-  const std::string input = transition(entry.ruleset, wanted);
-  if (input.empty()) return false;
-  undo.remember(entry.tool, entry.ruleset);
-  if (const auto restored = restore(entry.tool, input); !restored) return restored.error();
-  return true;
-}
 
 // Puts the rules into the first of the candidates that takes them.
 Result<Installed> fill(const std::vector<const Surveyed*>& tried, const Ruleset& wanted,
@@ -62,14 +44,6 @@ Result<Installed> fill_without_hold(const std::vector<const Surveyed*>& tried,
                        ": connections are refused, not held, until the sidecar listens (" +
                        why.context + ")\n";
   return installed;
-}
-
-Result<bool> move_routes(Family family, const PolicyRoutes& from, const PolicyRoutes& to,
-                         Undo& undo) {
-  if (from == to) return false;
-  undo.remember(family, from);
-  if (const auto changed = change_policy_routes(family, from, to); !changed) return changed.error();
-  return true;
 }
 
 Result<Installed> install_rules(const FamilyState& found, const FamilyPlan& wanted,
@@ -111,13 +85,8 @@ Result<Installed> install_v6(const FamilyState& found, const FamilyPlan& wanted,
                              std::optional<Backend> forced, Undo& undo) {
   auto installed = install(found, wanted, forced, undo);
   if (!installed) return installed;
-  const auto added = add_loopback_source();
+  const auto added = add_v6_source(*installed, undo);
   if (!added) return added.error();
-  if (*added) {
-    undo.remember_added_source();
-    installed->changed = true;
-    installed->report += "IPv6: address ::6 added to lo\n";
-  }
   return installed;
 }
 
@@ -134,8 +103,8 @@ Result<std::string> clear(Family family, const FamilyState& found, Undo& undo) {
   return report;
 }
 
-Result<std::string> clear_v6(Undo& undo) {
-  const auto found = look(Family::v6);
+Result<std::string> clear_v6(bool native, Undo& undo) {
+  const auto found = native ? look_beside(Family::v6) : look(Family::v6);
   if (!found) return found.error();
   auto report = clear(Family::v6, *found, undo);
   if (!report) return report;
@@ -145,37 +114,50 @@ Result<std::string> clear_v6(Undo& undo) {
   return report;
 }
 
+const std::string native_removed = "nftables: removed\n";
 constexpr std::string_view v6_off = "IPv6: off in this network namespace, no rules\n";
 constexpr std::string_view v6_not_needed = "IPv6: no rules, and no address here that needs them";
-
-Error drifted(Family family, const std::string& what) {
-  return Error{.fault = Fault::denied,
-               .context = std::string(name_of(family)) + ": " + what +
-                          ". The rules that are there are not those of these flags, and stay as "
-                          "they are; --reconcile makes them so"};
-}
 
 // Both families, before either is touched.
 Result<void> refuse_drift(const FamilyState& v4, const Result<FamilyState>& v6,
                           const BothPlans& plans, std::optional<Backend> forced) {
-  if (const auto what = drift(v4, plans.v4, forced)) return drifted(Family::v4, *what);
+  if (const auto what = drift(v4, plans.v4, forced))
+    return drifted(std::string(name_of(Family::v4)), *what);
   if (!v6) return {};
-  if (const auto what = drift(*v6, plans.v6, forced)) return drifted(Family::v6, *what);
+  if (const auto what = drift(*v6, plans.v6, forced))
+    return drifted(std::string(name_of(Family::v6)), *what);
   return {};
 }
 
-Result<Applied> apply_both(const BothPlans& plans, std::optional<Backend> forced,
-                           OnDrift on_drift) {
+Result<void> refuse_native_tables() {
+  const auto there = has_native_tables();
+  if (!there) return there.error();
+  if (*there) return drifted("nftables", "there are redirect rules in tables of its own");
+  return {};
+}
+
+// Those of another choice, which would act too: they go when iptables' are there.
+Result<void> leave_nftables(Applied& applied, Undo& undo) {
+  const auto removed = remove_native(undo);
+  if (!removed) return removed.error();
+  if (!*removed) return {};
+  applied.changed = true;
+  applied.report += native_removed;
+  return {};
+}
+
+Result<Applied> apply_families(const BothPlans& plans, std::optional<Backend> forced,
+                               OnDrift on_drift, Undo& undo) {
   const auto found_v4 = look(Family::v4);
   if (!found_v4) return failed(Family::v4, found_v4.error(), "");
   const Ipv6 ipv6 = ipv6_state();
   const Result<FamilyState> found_v6 =
       ipv6 == Ipv6::off ? Result<FamilyState>(FamilyState{}) : look(Family::v6);
   if (on_drift == OnDrift::refuse) {
+    if (const auto kept = refuse_native_tables(); !kept) return kept.error();
     const auto kept = refuse_drift(*found_v4, found_v6, plans, forced);
     if (!kept) return kept.error();
   }
-  Undo undo;
   const auto v4 = install(*found_v4, plans.v4, forced, undo);
   if (!v4) return failed(Family::v4, v4.error(), undo.roll_back());
   Applied out{.backend_v4 = v4->backend, .changed = v4->changed, .report = v4->report};
@@ -200,15 +182,27 @@ Result<Applied> apply_both(const BothPlans& plans, std::optional<Backend> forced
   return out;
 }
 
+Result<Applied> apply_both(const BothPlans& plans, std::optional<Backend> forced,
+                           OnDrift on_drift) {
+  Undo undo;
+  auto applied = apply_families(plans, forced, on_drift, undo);
+  if (!applied) return applied;
+  if (const auto left = leave_nftables(*applied, undo); !left)
+    return while_doing("nftables", Error{.context = left.error().context + undo.roll_back()});
+  return applied;
+}
+
 Result<std::string> remove_both() {
   Undo undo;
-  const auto found = look(Family::v4);
-  if (!found) return failed(Family::v4, found.error(), "");
+  const auto native = remove_native(undo);
+  if (!native) return native.error();
+  const auto found = *native ? look_beside(Family::v4) : look(Family::v4);
+  if (!found) return failed(Family::v4, found.error(), undo.roll_back());
   const auto v4 = clear(Family::v4, *found, undo);
   if (!v4) return failed(Family::v4, v4.error(), undo.roll_back());
-  std::string report = *v4;
+  std::string report = *native ? native_removed + *v4 : *v4;
   if (const Ipv6 ipv6 = ipv6_state(); ipv6 != Ipv6::off) {
-    const auto v6 = clear_v6(undo);
+    const auto v6 = clear_v6(*native, undo);
     if (v6) report += *v6;
     // Where apply() could do without IPv6, so can this.
     if (!v6 && !may_be_without_v6(ipv6, look(Family::v6)))
@@ -225,7 +219,8 @@ Result<Applied> apply(const Options& options, OnDrift on_drift) {
   if (const auto allowed = require_net_admin(); !allowed) return allowed.error();
   const auto lock = NamespaceLock::take();
   if (!lock) return lock.error();
-  auto applied = apply_both(*plans, options.backend, on_drift);
+  auto applied = options.native ? apply_native(options, on_drift)
+                                : apply_both(*plans, options.backend, on_drift);
   if (applied && applied->changed) applied->report += forget_dns_flows(options.dns.has_value());
   return applied;
 }
@@ -246,6 +241,8 @@ Result<std::string> verify(const Options& options) {
   const auto plans = plans_of(options);
   if (!plans) return plans.error();
   if (const auto allowed = require_net_admin(); !allowed) return allowed.error();
+  if (options.native) return verify_native(options);
+  if (const auto only = refuse_native_tables(); !only) return only.error();
   const auto check = [&](const FamilyState& found,
                          const FamilyPlan& wanted) -> Result<std::string> {
     if (auto what = difference(found, wanted, options.backend))

@@ -129,6 +129,8 @@ Result<Ruleset> read_rules(const Tool& tool) {
   return parse_ruleset(*saved);
 }
 
+bool has_iptables(Family family) { return !find_tools(family).empty(); }
+
 Result<Survey> survey(Family family) {
   Survey out;
   std::optional<Error> first;

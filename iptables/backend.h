@@ -36,6 +36,9 @@ std::string_view name_of(Backend backend);  // "legacy", "nft"
 // Whether this process holds CAP_NET_ADMIN; the error carries a hint.
 Result<void> require_net_admin();
 
+// Whether there is an iptables of any kind.
+bool has_iptables(Family family);
+
 // What the backends of a family hold. Errors: no program at all, or one that works but can't be
 // read.
 Result<Survey> survey(Family family);

@@ -4,6 +4,16 @@
 
 namespace sallyport::rules {
 
+std::string_view native_hint_for(std::string_view errors) {
+  for (const auto* text : {"must be root", "Permission denied", "Operation not permitted"}) {
+    if (errors.find(text) != errors.npos) return capability_hint;
+  }
+  for (const auto* text : {"No such file or directory", "not supported"}) {
+    if (errors.find(text) != errors.npos) return native_module_hint;
+  }
+  return {};
+}
+
 std::string_view hint_for(std::string_view errors) {
   struct Sign {
     std::string_view text, hint;

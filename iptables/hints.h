@@ -23,7 +23,13 @@ inline constexpr std::string_view lock_hint =
 inline constexpr std::string_view lock_file_hint =
     ". Hint: the lock file of xtables can't be written; set XTABLES_LOCKFILE to a path that can be";
 
-// One of the above, or nothing.
+inline constexpr std::string_view native_module_hint =
+    ". Hint: the kernel lacks a module, and a container can't load it; load on the node: nf_tables "
+    "nft_chain_nat nft_redir nft_ct; for connections that are held nft_socket, for TPROXY "
+    "nft_tproxy, for --udp-policy nft_queue nft_reject_inet";
+
+// One of the above, or nothing; by what iptables printed, or nft.
 std::string_view hint_for(std::string_view errors);
+std::string_view native_hint_for(std::string_view errors);
 
 }  // namespace sallyport::rules

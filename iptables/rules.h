@@ -60,6 +60,7 @@ struct Options {                                // istio-iptables' flags, same m
   // SYNs to a port where no agent listens are dropped until then, so that their senders try again,
   // instead of refused; none: never. Where the kernel can't, apply() goes without.
   std::optional<std::chrono::sys_seconds> hold_until;
+  bool native = false;              // --native-nftables: by nft, in tables of our own
   std::optional<Cidr> loopback_v4;  // ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR; default 127.0.0.1/32
   std::optional<Backend> backend;   // --force-iptables-binary; default: detected
 };
@@ -82,6 +83,10 @@ struct Plan {
 // flag.
 Result<Plan> plan(const Options& options);
 
+// The same for people, of both families; with options.native the input for `nft -f -`. Errors as
+// plan()'s.
+Result<std::string> plan_text(const Options& options);
+
 struct Applied {
   Backend backend_v4 = Backend::nft;
   std::optional<Backend> backend_v6;  // unset: no IPv6 rules were needed, the report says why
@@ -99,7 +104,8 @@ enum class OnDrift : uint8_t { refuse, mend };
 // an IPv6 address beyond loopback and link-local. Also gives `lo` the address ::6, the source of
 // the inbound side's connections to the application (127.0.0.6 needs no such help), and for TPROXY
 // the route of its mark. Needs CAP_NET_ADMIN. Detects the backend without creating tables in the
-// other one. Waits while another run changes this namespace. On failure the rules are as before.
+// other one; options.native: the rules are nft's. Waits while another run changes this namespace.
+// On failure the rules are as before.
 Result<Applied> apply(const Options& options, OnDrift on_drift = OnDrift::mend);
 
 // Whether the calling thread is in the machine's first network namespace, a node's or a VM's: no

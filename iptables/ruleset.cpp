@@ -17,31 +17,6 @@ bool is_our_chain(std::string_view name) {
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
-// Words of a rule; a quoted one may hold blanks, and a backslash in it takes the next character as
-// it is.
-std::vector<std::string> split_words(std::string_view text) {
-  std::vector<std::string> words;
-  std::string word;
-  bool quoted = false, started = false;
-  for (std::size_t i = 0; i < text.size(); i++) {
-    const char c = text[i];
-    if (c == '"') {
-      quoted = !quoted;
-      started = true;
-    } else if (c == '\\' && quoted && i + 1 < text.size()) {
-      word += text[++i];
-    } else if (c == ' ' && !quoted) {
-      if (started) words.push_back(std::exchange(word, {}));
-      started = false;
-    } else {
-      word += c;
-      started = true;
-    }
-  }
-  if (started) words.push_back(std::move(word));
-  return words;
-}
-
 // The word after the first of `options` among `words`, or nothing.
 std::string_view argument_of(const std::vector<std::string>& words,
                              std::initializer_list<std::string_view> options) {
@@ -120,6 +95,29 @@ void add_chain(Ruleset& ruleset, Table& table, std::string_view line) {
 }
 
 }  // namespace
+
+std::vector<std::string> split_words(std::string_view text) {
+  std::vector<std::string> words;
+  std::string word;
+  bool quoted = false, started = false;
+  for (std::size_t i = 0; i < text.size(); i++) {
+    const char c = text[i];
+    if (c == '"') {
+      quoted = !quoted;
+      started = true;
+    } else if (c == '\\' && quoted && i + 1 < text.size()) {
+      word += text[++i];
+    } else if (c == ' ' && !quoted) {
+      if (started) words.push_back(std::exchange(word, {}));
+      started = false;
+    } else {
+      word += c;
+      started = true;
+    }
+  }
+  if (started) words.push_back(std::move(word));
+  return words;
+}
 
 bool same_rule(const std::string& one, const std::string& other) {
   return one == other || canonical(one) == canonical(other);

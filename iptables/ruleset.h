@@ -34,6 +34,10 @@ struct Ruleset {
   std::size_t rule_count() const;  // of ours
 };
 
+// Words of a rule; a quoted one may hold blanks, and a backslash in it takes the next character as
+// it is.
+std::vector<std::string> split_words(std::string_view text);
+
 // Reads what iptables-save prints.
 Ruleset parse_ruleset(std::string_view save);
 

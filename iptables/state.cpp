@@ -71,6 +71,13 @@ Result<FamilyState> look(Family family) {
   return FamilyState{std::move(*survey), std::move(*routes)};
 }
 
+Result<FamilyState> look_beside(Family family) {
+  if (has_iptables(family)) return look(family);
+  auto routes = read_policy_routes(family);
+  if (!routes) return routes.error();
+  return FamilyState{{}, std::move(*routes)};
+}
+
 std::optional<std::string> drift(const FamilyState& found, const FamilyPlan& wanted,
                                  std::optional<Backend> forced) {
   if (!contains_all(wanted.routes, found.routes)) return difference(found.routes, wanted.routes);

@@ -30,6 +30,8 @@ Result<BothPlans> plans_of(const Options& options);
 
 // Changes nothing.
 Result<FamilyState> look(Family family);
+// The same where the rules are nft's: of an image without iptables, the routes alone.
+Result<FamilyState> look_beside(Family family);
 
 // Where something of ours is there that is not as planned, as a sentence; what is merely not there
 // (yet) is none. `forced`: the backend that the rules must be in.

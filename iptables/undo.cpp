@@ -1,6 +1,7 @@
 #include "iptables/undo.h"
 
 #include "iptables/loopback_source.h"
+#include "iptables/nft_program.h"
 
 namespace sallyport::rules {
 
@@ -26,6 +27,10 @@ void Undo::remember_added_source() {
     const auto removed = remove_loopback_source();
     return removed ? Result<void>() : removed.error();
   });
+}
+
+void Undo::remember_native(const std::string& before) {
+  steps_.emplace_back([before] { return load_native(native_replacement({}) + before); });
 }
 
 std::string Undo::roll_back(std::size_t keep) {

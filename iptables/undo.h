@@ -14,6 +14,8 @@ public:
   void remember(const Tool& tool, const Ruleset& before);
   void remember(Family family, const PolicyRoutes& before);
   void remember_added_source();
+  // `before`: saved_native().
+  void remember_native(const std::string& before);
   std::size_t steps() const { return steps_.size(); }
 
   // Takes back all but the first `keep` steps, the last first. Returns what could not be given

@@ -43,12 +43,13 @@ shown at it. Also from there:
 Captured connections wait until the sidecar listens, and are refused once --hold-until-proxy-starts
 is over; where the kernel can't do that it is said, and they are refused at once.
 
-IPv6 rules are made wherever the kernel has IPv6 on. Applying is one commit a table, undone in both
-families when one fails, and goes on to its end when this program is killed (as PID 1 it can't:
-the next run completes it). Nothing changes when the rules are there already; others of ours are
-told and stay, or are mended with --reconcile, in no moment of which traffic is let through; rules
-of others stay. Runs wait for each other. Needs iptables, and root with NET_ADMIN and NET_RAW
-(--dry-run needs neither).
+With --native-nftables the rules are nft's own, in one transaction; what is there of the other kind
+goes behind it. IPv6 rules are made wherever the kernel has IPv6 on. Applying is one commit a table,
+undone in both families when one fails, and goes on to its end when this program is killed (as PID 1
+it can't: the next run completes it). Nothing changes when the rules are there already; others of
+ours are told and stay, or are mended with --reconcile, in no moment of which traffic is let
+through; rules of others stay. Runs wait for each other. Needs iptables (or nft), and root with
+NET_ADMIN and NET_RAW (--dry-run needs neither).
 
 Exit codes:
   0    done, or there was nothing to do
@@ -70,8 +71,7 @@ int finish(const Result<std::string>& done, int exit_code) {
   return exit_code;
 }
 
-int print_plan(const rules::Plan& plan) {
-  const std::string text = "# IPv4\n" + plan.restore_v4 + "# IPv6\n" + plan.restore_v6;
+int print_plan(const std::string& text) {
   std::fputs(text.c_str(), stdout);
   const auto path = from_environment("DRY_RUN_FILE_PATH");
   if (path.empty()) return 0;
@@ -163,11 +163,10 @@ int run_with(const CLI::App& app, const InitFlags& flags) {
   if (flags.cni && flags.network_namespace.empty())
     return wrong_usage(app, "--cni-mode: needs --network-namespace");
   if (flags.cleanup_only) return change(flags, rules::remove);
-  if (const auto reason = unsupported(flags)) return wrong_usage(app, *reason);
   std::vector<std::string> notes;
   const auto options = to_options(flags, notes);
   if (!options) return wrong_usage(app, options.error().context);
-  const auto plan = rules::plan(*options);
+  const auto plan = rules::plan_text(*options);
   if (!plan) return wrong_usage(app, plan.error().context);
   for (const auto& note : notes) std::fprintf(stderr, "sallyport init: %s\n", note.c_str());
   if (flags.dry_run) return print_plan(*plan);

@@ -117,7 +117,9 @@ void add_own_options(CLI::App& app, InitFlags& f) {
 // Istio's flags that ask for what is not built are refused rather than ignored; those that ask for
 // what is done anyway, or belong to such a part, are taken.
 void add_other_options(CLI::App& app, InitFlags& f) {
-  app.add_flag("--native-nftables", f.native_nftables, "not supported")->envname("NATIVE_NFTABLES");
+  app.add_flag("--native-nftables", f.native_nftables,
+               "the rules by nft, without iptables: tables inet istio-proxy-nat and so on")
+      ->envname("NATIVE_NFTABLES");
   app.add_flag("--dual-stack", f.no_effect, "no effect: both families are always looked at");
   app.add_flag("--log_as_json", f.no_effect, "no effect");
   app.add_option(
@@ -253,6 +255,9 @@ void read_backend(OptionReader& reader, const InitFlags& f, rules::Options& opti
   if (f.binary == "nft") options.backend = rules::Backend::nft;
   if (!f.binary.empty() && !options.backend)
     reader.fail("--force-iptables-binary: \"" + f.binary + "\" is neither legacy nor nft");
+  options.native = f.native_nftables;
+  if (options.native && options.backend)
+    reader.fail("--native-nftables: has no iptables that --force-iptables-binary could choose");
 }
 
 }  // namespace
@@ -267,15 +272,6 @@ void add_init_options(CLI::App& app, InitFlags& flags) {
 std::string from_environment(const char* name) {
   const char* const value = std::getenv(name);
   return value != nullptr ? value : "";
-}
-
-std::optional<std::string> unsupported(const InitFlags& f) {
-  const std::pair<bool, const char*> refused[] = {
-      {f.native_nftables, "--native-nftables: rules without iptables"}};
-  for (const auto& [given, what] : refused) {
-    if (given) return std::string(what) + " is not supported";
-  }
-  return {};
 }
 
 Result<rules::ProbeOptions> to_probe_options(const InitFlags& f) {

@@ -33,9 +33,6 @@ void add_init_options(CLI::App& app, InitFlags& flags);
 
 std::string from_environment(const char* name);  // "" for what is not set
 
-// Flags that ask for what is not there yet; nullopt: none.
-std::optional<std::string> unsupported(const InitFlags& flags);
-
 // Of --run-validation. Errors name the flag.
 Result<rules::ProbeOptions> to_probe_options(const InitFlags& flags);
 

@@ -5,34 +5,12 @@
 #include <algorithm>
 #include <charconv>
 
+#include "iptables/ruleset.h"
+
 namespace sallyport::rules {
 namespace {
 
 using Words = std::vector<std::string>;
-
-// Words by blanks; a quoted one ("--comment \"a b\"") is one.
-Words words_of(std::string_view text) {
-  Words out;
-  std::string word;
-  bool quoted = false, begun = false;
-  for (std::size_t i = 0; i < text.size(); i++) {
-    const char c = text[i];
-    if (c == '\\' && quoted && i + 1 < text.size()) {
-      word += text[++i];
-    } else if (c == '"') {
-      quoted = !quoted;
-      begun = true;
-    } else if (c == ' ' && !quoted) {
-      if (begun || !word.empty()) out.push_back(std::move(word));
-      word.clear();
-      begun = false;
-    } else {
-      word += c;
-    }
-  }
-  if (begun || !word.empty()) out.push_back(std::move(word));
-  return out;
-}
 
 std::optional<uint32_t> number_in(std::string_view text) {
   const bool hex = text.starts_with("0x");
@@ -127,7 +105,7 @@ Met inverted(Met is) {
 
 ParsedRule parse_rule(std::string_view specification) {
   ParsedRule out{std::string(specification), {}, "", false, {}};
-  auto words = words_of(specification);
+  auto words = split_words(specification);
   const auto target = std::find_if(words.begin(), words.end(), [](const std::string& word) {
     return word == "-j" || word == "-g";
   });

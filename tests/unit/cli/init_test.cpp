@@ -261,7 +261,7 @@ const WrongCase wrong_cases[] = {
     {{"-c", "a b"}, "--istio-exclude-interfaces: \"a b\""},
     {{"-k", "+"}, "--kube-virt-interfaces: \"+\""},
     {{"--force-iptables-binary", "nftables"}, "--force-iptables-binary: \"nftables\""},
-    {{"--native-nftables"}, "--native-nftables"},
+    {{"--native-nftables", "--force-iptables-binary", "nft"}, "--native-nftables"},
     {{"--udp-policy", "on"}, "--udp-policy: \"on\" is none of off, log and enforce"},
     {{"--hold-until-proxy-starts", "5"}, "--hold-until-proxy-starts: \"5\""},
     {{"--hold-until-proxy-starts", "25h"}, "--hold-until-proxy-starts: \"25h\""},
@@ -319,11 +319,39 @@ TEST_F(InitInNamespace, InstallsVerifiesFindsDamageAndRemoves) {
   EXPECT_EQ(
       damaged.errors,
       "sallyport init: IPv4: nat OUTPUT, of our rules there: rule 1 is missing: -j ISTIO_OUTPUT\n");
-  // Flags that the rules were made with do not matter, nor do unsupported ones of the environment.
+  // Flags that the rules were made with do not matter.
   const Environment environment("NATIVE_NFTABLES", "true");
   const auto removed = run_command({"--cleanup-only"});
   EXPECT_EQ(removed.exit_code, 0) << removed.errors;
   EXPECT_EQ(all_rules().find("ISTIO"), std::string::npos);
+}
+
+TEST_F(InitInNamespace, NativeRulesHaveTheSameLife) {
+  const Arguments flags = {"-u", "1337", "-i", "*", "-b", "*", "--native-nftables"};
+  const auto with = [&](const std::string& flag) {
+    Arguments more = flags;
+    more.push_back(flag);
+    return run_command(more);
+  };
+  const auto dry = with("--dry-run");
+  EXPECT_NE(dry.output.find("add rule inet istio-proxy-nat istio-redirect meta l4proto tcp counter "
+                            "redirect to :15001\n"),
+            std::string::npos)
+      << dry.output;
+  EXPECT_EQ(rules::run("nft list ruleset"), "") << "a dry run makes none";
+  const auto first = run_command(flags);
+  EXPECT_EQ(first.exit_code, 0) << first.errors;
+  EXPECT_TRUE(first.output.starts_with("nftables: ")) << first.output;
+  EXPECT_NE(run_command(flags).output.find(" rules, unchanged\n"), std::string::npos);
+  EXPECT_EQ(with("--verify").exit_code, 0);
+  rules::run("nft flush chain inet istio-proxy-nat output");
+  EXPECT_EQ(with("--verify").exit_code, 126);
+  EXPECT_EQ(run_command(flags).exit_code, 1) << "drift";
+  EXPECT_EQ(with("--reconcile").exit_code, 0);
+  const auto removed = run_command({"--cleanup-only"});
+  EXPECT_EQ(removed.exit_code, 0) << removed.errors;
+  EXPECT_TRUE(removed.output.starts_with("nftables: removed\n")) << removed.output;
+  EXPECT_EQ(rules::run("nft list ruleset").find("istio"), std::string::npos);
 }
 
 // Rules as they ought to be, and one of somebody else's before them.

@@ -54,8 +54,23 @@ inline SocketAddress original_destination(const OwnedSocket& socket, bool v4) {
   return SocketAddress::from(reinterpret_cast<sockaddr*>(&storage));
 }
 
-class Capture : public InNamespace, public testing::WithParamInterface<bool> {
+// The rules of which family are at work, and whether they are iptables' or nft's.
+struct Kind {
+  bool v4, native;
+};
+inline const auto all_kinds =
+    testing::Values(Kind{true, false}, Kind{false, false}, Kind{true, true}, Kind{false, true});
+inline std::string name_of_kind(const testing::TestParamInfo<Kind>& info) {
+  return std::string(info.param.v4 ? "v4" : "v6") + (info.param.native ? "_nft" : "");
+}
+
+class Capture : public InNamespace, public testing::WithParamInterface<Kind> {
 protected:
+  static Options capture_all() {
+    Options options = rules::capture_all();
+    options.native = GetParam().native;
+    return options;
+  }
   void SetUp() override {
     InNamespace::SetUp();
     pod_ = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -81,7 +96,7 @@ protected:
     close(peer_);
   }
 
-  static bool v4() { return GetParam(); }
+  static bool v4() { return GetParam().v4; }
   static std::string local(uint16_t port) {
     return (v4() ? "198.18.0.1:" : "[2001:db8::1]:") + std::to_string(port);
   }

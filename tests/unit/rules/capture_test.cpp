@@ -77,8 +77,7 @@ TEST_P(Capture, EndsWithRemove) {
   EXPECT_EQ(connect(From::peer, local(8080)), "application");
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Capture, testing::Values(true, false),
-                         [](const auto& info) { return std::string(info.param ? "v4" : "v6"); });
+INSTANTIATE_TEST_SUITE_P(Families, Capture, all_kinds, name_of_kind);
 
 }  // namespace
 }  // namespace sallyport::rules

@@ -174,8 +174,7 @@ TEST_P(Tproxy, ARouteThatIsMissingIsToldAndMended) {
   EXPECT_TRUE(verify(options_));
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Tproxy, testing::Values(true, false),
-                         [](const auto& info) { return std::string(info.param ? "v4" : "v6"); });
+INSTANTIATE_TEST_SUITE_P(Families, Tproxy, all_kinds, name_of_kind);
 
 class Groups : public Capture {};
 TEST_P(Groups, AreCapturedOrNotByTheirNumber) {
@@ -198,8 +197,7 @@ TEST_P(Groups, AreCapturedOrNotByTheirNumber) {
   ASSERT_TRUE(apply(options));
   EXPECT_EQ(connect(From::application, peer(80)), "peer") << "excluded";
 }
-INSTANTIATE_TEST_SUITE_P(Families, Groups, testing::Values(true, false),
-                         [](const auto& info) { return std::string(info.param ? "v4" : "v6"); });
+INSTANTIATE_TEST_SUITE_P(Families, Groups, all_kinds, name_of_kind);
 
 }  // namespace
 }  // namespace sallyport::rules

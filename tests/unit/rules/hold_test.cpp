@@ -8,7 +8,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class Hold : public InNamespace, public testing::WithParamInterface<bool> {
+class Hold : public InNamespace, public testing::WithParamInterface<Kind> {
 protected:
   void SetUp() override {
     InNamespace::SetUp();
@@ -20,12 +20,13 @@ protected:
     options.dns = DnsCapture{.all = true, .servers = {}};
     hold(options);
   }
-  static void hold(const Options& options) {
+  static void hold(Options options) {
+    options.native = GetParam().native;
     const auto applied = apply(options);
     ASSERT_TRUE(applied) << applied.error().context;
     ASSERT_EQ(applied->report.find("refused, not held"), std::string::npos) << applied->report;
   }
-  static bool v4() { return GetParam(); }
+  static bool v4() { return GetParam().v4; }
   static const char* somewhere() { return v4() ? "192.0.2.1:80" : "[2001:db8:7::1]:80"; }
 
   // A connection that the application begins.
@@ -38,7 +39,7 @@ protected:
     setfsgid(0);
     sockaddr_storage storage;
     const socklen_t size = address(somewhere()).fill(storage);
-    ::connect(socket.get(), reinterpret_cast<sockaddr*>(&storage), size);
+    (void)::connect(socket.get(), reinterpret_cast<sockaddr*>(&storage), size);
     return socket;
   }
   // 0: it is there; EINPROGRESS: it waits; else why not.
@@ -81,8 +82,7 @@ TEST_P(Hold, BehindItsTimeTheyAreRefusedAtOnce) {
   EXPECT_EQ(state(begin(), 5s), ECONNREFUSED);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Hold, testing::Values(true, false),
-                         [](const auto& info) { return info.param ? "IPv4" : "IPv6"; });
+INSTANTIATE_TEST_SUITE_P(Families, Hold, all_kinds, name_of_kind);
 
 }  // namespace
 }  // namespace sallyport::rules

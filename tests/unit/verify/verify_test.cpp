@@ -97,6 +97,15 @@ TEST_F(Verify, readsLegacyTablesToo) {
   EXPECT_TRUE(first_failure(options).ends_with("nat OUTPUT rule 1: -p tcp -j ACCEPT"));
 }
 
+TEST_F(Verify, isRightWithNativeRules) {
+  Options options = capture_all();
+  options.native = true;
+  options.dns = DnsCapture{.all = true, .servers = {}};
+  expect_all_right(options, 20);
+  options.interception = Interception::tproxy;
+  expect_all_right(options, 16);
+}
+
 TEST_F(Verify, isRightWhileConnectionsAreHeld) {
   Options options = capture_all();
   options.hold_until = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()) +
