@@ -122,6 +122,11 @@ void write_tables(std::string& to, const NativeRules& rules, bool draft) {
   }
 }
 
+// To delete what is not there would be an error.
+std::string removal_of(const std::string& table) {
+  return "add table inet " + table + "\ndelete table inet " + table + "\n";
+}
+
 // Until when SYNs are held was told by the clock of the run that set it.
 std::string without_time(const std::string& rule) {
   const auto at = rule.find("meta time < ");
@@ -174,9 +179,8 @@ Result<NativeRules> native_plan(const Plan& plan, bool v6) {
 
 std::string native_replacement(const NativeRules& rules) {
   std::string out;
-  // To delete what is not there would be an error.
   for (const auto table : native_tables)
-    ((out += "add table inet ") += table) += "\ndelete table inet " + std::string(table) + "\n";
+    out += removal_of(std::string(table)) + removal_of(draft_name(table));
   write_tables(out, rules, false);
   return out;
 }
@@ -191,9 +195,7 @@ std::string native_draft(const NativeRules& rules) {
 
 std::string draft_removal(const NativeRules& rules) {
   std::string out;
-  for (const auto& [table, chains] : rules)
-    out +=
-        "add table inet " + draft_name(table) + "\ndelete table inet " + draft_name(table) + "\n";
+  for (const auto& [table, chains] : rules) out += removal_of(draft_name(table));
   return out;
 }
 

@@ -25,7 +25,8 @@ inline constexpr std::string_view native_tables[] = {"istio-proxy-nat", "istio-p
 // `v6`: whether the kernel has IPv6. Errors, Fault::internal: a rule that nft has no words for.
 Result<NativeRules> native_plan(const Plan& plan, bool v6);
 
-// Input for `nft -f -`, one transaction: whatever is in our tables goes, `rules` come.
+// Input for `nft -f -`, one transaction: whatever is in our tables goes, drafts that a run which
+// was ended left behind, too; `rules` come.
 std::string native_replacement(const NativeRules& rules);
 
 // The same rules in tables of other names that no packet passes: to be listed as this nft prints

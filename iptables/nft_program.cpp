@@ -47,8 +47,8 @@ bool is_ours(const nlmsghdr& message) {
       static_cast<void*>(&name));
   if (name == nullptr) return false;
   const std::string_view text = mnl_attr_get_str(name);
-  return std::find(std::begin(native_tables), std::end(native_tables), text) !=
-         std::end(native_tables);
+  return std::any_of(std::begin(native_tables), std::end(native_tables),
+                     [&](auto table) { return text == table || text == draft_name(table); });
 }
 
 Result<std::string> list_table(const std::string& name, bool stateless) {
@@ -77,6 +77,8 @@ Result<bool> has_native_tables() {
   const auto failed = [] {
     return Error{.context = std::string("nf_tables: ") + std::strerror(errno)};
   };
+  // A kernel without nfnetlink, or without nf_tables below, has no table.
+  if (!socket && (errno == EPROTONOSUPPORT || errno == EAFNOSUPPORT)) return false;
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return failed();
   alignas(nlmsghdr) char room[8 * 1024];
   auto* const header = mnl_nlmsg_put_header(room);
@@ -96,7 +98,6 @@ Result<bool> has_native_tables() {
           return MNL_CB_OK;
         },
         &found);
-    // A kernel without nf_tables has no table.
     if (went < 0) return errno == EINVAL || errno == EOPNOTSUPP ? Result<bool>(false) : failed();
   }
   return found;

@@ -4,9 +4,9 @@
 
 namespace sallyport::rules {
 
-// Whether one of our tables is there: asked of the kernel itself (nfnetlink), for what has no nft
-// may have no such rules either, but must not pass over those of another. Errors: the kernel says
-// neither.
+// Whether one of our tables, or a draft of one, is there: asked of the kernel itself (nfnetlink),
+// for what has no nft may have no such rules either, but must not pass over those of another.
+// Errors: the kernel says neither.
 Result<bool> has_native_tables();
 
 // Our tables as nft lists them. Errors: there is no nft, or it fails.

@@ -96,6 +96,10 @@ void wait_for_local_route() {
 
 IpAddress TestLink::peer(bool v4) { return v4 ? IpAddress::v4(peer_v4) : IpAddress::v6(peer_v6); }
 
+bool TestLink::is_end(std::string_view interface) {
+  return interface == near_name || interface == far_name;
+}
+
 Result<void> TestLink::set_up(bool v6) {
   for (const char* name : {near_name, far_name}) {
     if (const int number = switch_on(name); number != 0) return link_error(name, number);

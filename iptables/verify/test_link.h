@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "agent/core/address.h"
 #include "agent/core/error.h"
@@ -22,6 +23,8 @@ public:
   TestLink& operator=(TestLink&&) = delete;
   ~TestLink();
 
+  // Whether it is the name of one of its ends.
+  static bool is_end(std::string_view interface);
   static IpAddress peer(bool v4);  // whom the pod takes for its other end: no host has it
   const HardwareAddress& near() const { return near_; }
   const HardwareAddress& far() const { return far_; }

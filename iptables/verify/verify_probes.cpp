@@ -30,6 +30,7 @@ ProbedAddresses addresses_of(Family family) {
   if (getifaddrs(&head) != 0) return out;
   const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(head, &freeifaddrs);
   for (const ifaddrs* entry = head; entry != nullptr; entry = entry->ifa_next) {
+    if (TestLink::is_end(entry->ifa_name)) continue;  // left by a run that was ended
     out.interfaces.emplace_back(entry->ifa_name);
     if (entry->ifa_addr == nullptr || (entry->ifa_flags & IFF_LOOPBACK) != 0) continue;
     const auto ip = SocketAddress::from(entry->ifa_addr).ip();

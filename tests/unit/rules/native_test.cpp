@@ -179,6 +179,18 @@ TEST_F(Native, OthersTablesStay) {
   EXPECT_EQ(*remove(), "there was nothing to remove\n");
 }
 
+// Between the listing of a draft and its removal.
+TEST_F(Native, WhatARunThatWasEndedLeftGoesWithTheNextAndWithCleanUp) {
+  const std::string left = "nft add table inet istio-proxy-nat-draft '{ flags dormant ; }'";
+  run(left);
+  must_apply();
+  EXPECT_EQ(nft_rules().find("draft"), std::string::npos);
+  ASSERT_TRUE(remove());
+  run(left);
+  ASSERT_TRUE(remove());
+  EXPECT_EQ(nft_rules(), "");
+}
+
 TEST_F(Native, OneKindTakesThePlaceOfTheOther) {
   Options iptables = options_;
   iptables.native = false;
