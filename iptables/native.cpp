@@ -66,17 +66,20 @@ Result<void> compare_routes(const Beside& beside, const NativePlans& plans) {
 struct Compared {
   NativeRules found;
   std::optional<std::string> difference;
-  std::string note;  // for the user
+  std::optional<Error> unheld;  // why the plan without held connections was compared
 };
 
 Result<Compared> compare(const NativePlans& plans) {
   auto found = read_native();
   if (!found) return found.error();
-  Compared out{std::move(*found), {}, ""};
+  Compared out{std::move(*found), {}, {}};
+  if (out.found.empty()) {
+    out.difference = "there are no redirect rules";
+    return out;
+  }
   auto listed = as_listed(plans.rules);
   if (!listed && plans.without_hold) {
-    out.note = "connections are refused, not held, until the sidecar listens (" +
-               listed.error().context + ")\n";
+    out.unheld = listed.error();
     listed = as_listed(*plans.without_hold);
   }
   if (!listed) return listed.error();
@@ -92,17 +95,34 @@ Result<void> refuse_native_drift(const Beside& beside, const Compared& compared)
   return {};
 }
 
+// `unheld`: why this kernel can't hold connections, told if it turns out now.
+Result<void> load_plan(const NativePlans& plans, std::optional<Error>& unheld) {
+  if (!unheld) {
+    const auto loaded = load_native(native_replacement(plans.rules));
+    if (loaded) return {};
+    if (!plans.without_hold) return loaded.error();
+    unheld = loaded.error();
+  }
+  return load_native(native_replacement(*plans.without_hold));
+}
+
 Result<void> replace(const NativePlans& plans, const Compared& compared, Installed& installed,
                      Undo& undo) {
-  const auto& rules = compared.note.empty() ? plans.rules : *plans.without_hold;
-  installed.report = "nftables: " + std::to_string(rule_count(rules)) + " rules, " +
-                     (compared.difference ? "set" : "unchanged") + "\n" + compared.note;
-  if (!compared.difference) return {};
-  const auto saved = saved_native();
-  if (!saved) return saved.error();
-  undo.remember_native(*saved);
-  installed.changed = true;
-  return load_native(native_replacement(rules));
+  auto unheld = compared.unheld;
+  if (compared.difference) {
+    const auto saved = saved_native();
+    if (!saved) return saved.error();
+    undo.remember_native(*saved);
+    installed.changed = true;
+    if (const auto loaded = load_plan(plans, unheld); !loaded) return loaded.error();
+  }
+  installed.report =
+      "nftables: " + std::to_string(rule_count(unheld ? *plans.without_hold : plans.rules)) +
+      " rules, " + (compared.difference ? "set" : "unchanged") + "\n";
+  if (unheld)
+    installed.report +=
+        "connections are refused, not held, until the sidecar listens (" + unheld->context + ")\n";
+  return {};
 }
 
 Result<void> remove_from_iptables(const FamilyState& state, Installed& installed, Undo& undo) {
@@ -205,7 +225,6 @@ Result<std::string> verify_native(const Options& options) {
   const auto refused = [](const std::string& what) {
     return Error{.context = "nftables: " + what};
   };
-  if (compared->found.empty()) return refused("there are no redirect rules");
   if (compared->difference) return refused(*compared->difference);
   if (holds_rules(beside->v4) || holds_rules(beside->v6))
     return refused("there are redirect rules in iptables, too");

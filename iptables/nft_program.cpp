@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <set>
 
 #include "iptables/hints.h"
 #include "iptables/program.h"
@@ -35,7 +36,7 @@ Result<std::string> run_nft(const std::vector<std::string>& arguments, const std
                .context = context += hint};
 }
 
-bool is_ours(const nlmsghdr& message) {
+std::string table_name(const nlmsghdr& message) {
   const nlattr* name = nullptr;
   mnl_attr_parse(
       &message, sizeof(nfgenmsg),
@@ -45,10 +46,7 @@ bool is_ours(const nlmsghdr& message) {
         return MNL_CB_OK;
       },
       static_cast<void*>(&name));
-  if (name == nullptr) return false;
-  const std::string_view text = mnl_attr_get_str(name);
-  return std::any_of(std::begin(native_tables), std::end(native_tables),
-                     [&](auto table) { return text == table || text == draft_name(table); });
+  return name == nullptr ? "" : mnl_attr_get_str(name);
 }
 
 Result<std::string> list_table(const std::string& name, bool stateless) {
@@ -57,28 +55,18 @@ Result<std::string> list_table(const std::string& name, bool stateless) {
   return run_nft(arguments, "");
 }
 
-// The names of our tables that are there.
-Result<std::vector<std::string>> present_tables() {
-  const auto listed = run_nft({"list", "tables", "inet"}, "");
-  if (!listed) return listed.error();
-  std::vector<std::string> out;
-  for (const auto table : native_tables) {
-    if (listed->find("table inet " + std::string(table) + "\n") != std::string::npos)
-      out.emplace_back(table);
-  }
-  return out;
-}
+using TableNames = std::set<std::string, std::less<>>;
 
-}  // namespace
-
-Result<bool> has_native_tables() {
+// The names of the inet tables that are there, asked of the kernel itself (nfnetlink).
+Result<TableNames> inet_tables() {
   const std::unique_ptr<mnl_socket, int (*)(mnl_socket*)> socket(
       mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC), mnl_socket_close);
   const auto failed = [] {
     return Error{.context = std::string("nf_tables: ") + std::strerror(errno)};
   };
+  TableNames out;
   // A kernel without nfnetlink, or without nf_tables below, has no table.
-  if (!socket && (errno == EPROTONOSUPPORT || errno == EAFNOSUPPORT)) return false;
+  if (!socket && (errno == EPROTONOSUPPORT || errno == EAFNOSUPPORT)) return out;
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return failed();
   alignas(nlmsghdr) char room[8 * 1024];
   auto* const header = mnl_nlmsg_put_header(room);
@@ -87,30 +75,41 @@ Result<bool> has_native_tables() {
   *static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg))) = {NFPROTO_INET,
                                                                                    NFNETLINK_V0, 0};
   if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) return failed();
-  bool found = false;
   for (int went = MNL_CB_OK; went == MNL_CB_OK;) {
     const ssize_t got = mnl_socket_recvfrom(socket.get(), room, sizeof room);
     if (got < 0) return failed();
     went = mnl_cb_run(
         room, static_cast<std::size_t>(got), 0, mnl_socket_get_portid(socket.get()),
         [](const nlmsghdr* message, void* to) {
-          if (is_ours(*message)) *static_cast<bool*>(to) = true;
+          static_cast<TableNames*>(to)->insert(table_name(*message));
           return MNL_CB_OK;
         },
-        &found);
-    if (went < 0) return errno == EINVAL || errno == EOPNOTSUPP ? Result<bool>(false) : failed();
+        &out);
+    if (went < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) return TableNames{};
+    if (went < 0) return failed();
   }
-  return found;
+  return out;
+}
+
+}  // namespace
+
+Result<bool> has_native_tables() {
+  const auto there = inet_tables();
+  if (!there) return there.error();
+  return std::any_of(std::begin(native_tables), std::end(native_tables), [&](auto table) {
+    return there->contains(table) || there->contains(draft_name(table));
+  });
 }
 
 Result<NativeRules> read_native() {
-  const auto present = present_tables();
-  if (!present) return present.error();
+  const auto there = inet_tables();
+  if (!there) return there.error();
   NativeRules out;
-  for (const auto& table : *present) {
-    const auto listing = list_table(table, true);
+  for (const auto table : native_tables) {
+    if (!there->contains(table)) continue;
+    const auto listing = list_table(std::string(table), true);
     if (!listing) return listing.error();
-    out[table] = parse_native_table(*listing);
+    out[std::string(table)] = parse_native_table(*listing);
   }
   return out;
 }
@@ -138,11 +137,12 @@ Result<void> load_native(const std::string& input) {
 }
 
 Result<std::string> saved_native() {
-  const auto present = present_tables();
-  if (!present) return present.error();
+  const auto there = inet_tables();
+  if (!there) return there.error();
   std::string out;
-  for (const auto& table : *present) {
-    const auto listing = list_table(table, false);
+  for (const auto table : native_tables) {
+    if (!there->contains(table)) continue;
+    const auto listing = list_table(std::string(table), false);
     if (!listing) return listing.error();
     out += *listing;
   }

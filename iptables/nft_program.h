@@ -9,7 +9,8 @@ namespace sallyport::rules {
 // Errors: the kernel says neither.
 Result<bool> has_native_tables();
 
-// Our tables as nft lists them. Errors: there is no nft, or it fails.
+// Our tables as nft lists them. Errors: the kernel does not say which there are; there are some,
+// and no nft; it fails.
 Result<NativeRules> read_native();
 
 // `rules` as this nft would list them, by drafts that no packet passes.
