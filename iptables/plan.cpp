@@ -1,6 +1,7 @@
 // Istio's rules in Istio's order, written as iptables-save prints them: the nat table, and how the
 // tables come together.
 #include <algorithm>
+#include <ranges>
 
 #include "iptables/plan_writer.h"
 #include "iptables/ruleset.h"
@@ -18,6 +19,7 @@ private:
   void rule(std::string_view chain, const std::string& specification) {
     to_.rule(chain, specification);
   }
+  void write_guests();
   void write_prerouting();
   void write_inbound();
   void write_inbound_ports();
@@ -43,15 +45,24 @@ void NatWriter::write() {
   rule("ISTIO_REDIRECT", "-p tcp -j REDIRECT --to-ports " + std::to_string(options_.outbound_port));
 }
 
-void NatWriter::write_prerouting() {
-  for (const auto& interface : options_.guest_interfaces) {
-    if (in_.checked.all_outbound) rule("PREROUTING", "-i " + interface + " -j ISTIO_REDIRECT");
-    for (const auto& cidr : in_.checked.outbound_cidrs) {
-      if (in_.concerns(cidr.network()))
-        rule("PREROUTING", destination(cidr) + "-i " + interface + " -j ISTIO_REDIRECT");
-    }
-    rule("PREROUTING", marked("-i " + interface, "-j RETURN"));
+// Backwards, for Istio puts each above the one before.
+void NatWriter::write_guests() {
+  const auto each = [&](const std::string& match, const auto& add) {
+    for (const auto& interface : options_.guest_interfaces | std::views::reverse)
+      add(match + "-i " + interface);
+  };
+  const auto redirect = [&](const std::string& match) {
+    rule("PREROUTING", match + " -j ISTIO_REDIRECT");
+  };
+  if (in_.checked.all_outbound) each("", redirect);
+  for (const auto& cidr : in_.checked.outbound_cidrs | std::views::reverse) {
+    if (in_.concerns(cidr.network())) each(destination(cidr), redirect);
   }
+  each("", [&](const std::string& match) { rule("PREROUTING", marked(match, "-j RETURN")); });
+}
+
+void NatWriter::write_prerouting() {
+  write_guests();
   for (const auto& interface : options_.exclude_interfaces)
     rule("PREROUTING", marked("-i " + interface, "-j RETURN"));
   if (in_.captures_inbound() && !in_.tproxy()) rule("PREROUTING", "-p tcp -j ISTIO_INBOUND");

@@ -144,14 +144,17 @@ const FlagCase flag_cases[] = {
       "-p tcp -j ISTIO_INBOUND"}},
     {"-k with a list in -i: within these CIDRs, each in its family",
      [](Options& o) {
-       o.guest_interfaces = {"virt0"};
-       o.outbound_cidrs = "10.0.0.0/8,fd00::/8";
+       o.guest_interfaces = {"virt0", "virt1"};
+       o.outbound_cidrs = "10.0.0.0/8,172.16.0.0/12,fd00::/8";
      },
      "PREROUTING",
-     {"-d 10.0.0.0/8 -i virt0 -j ISTIO_REDIRECT",
+     {"-d 172.16.0.0/12 -i virt1 -j ISTIO_REDIRECT", "-d 172.16.0.0/12 -i virt0 -j ISTIO_REDIRECT",
+      "-d 10.0.0.0/8 -i virt1 -j ISTIO_REDIRECT", "-d 10.0.0.0/8 -i virt0 -j ISTIO_REDIRECT",
+      "-i virt1 -m comment --comment sallyport -j RETURN",
       "-i virt0 -m comment --comment sallyport -j RETURN", "-p tcp -j ISTIO_INBOUND"},
-     {"-d fd00::/8 -i virt0 -j ISTIO_REDIRECT", "-i virt0 -m comment --comment sallyport -j RETURN",
-      "-p tcp -j ISTIO_INBOUND"}},
+     {"-d fd00::/8 -i virt1 -j ISTIO_REDIRECT", "-d fd00::/8 -i virt0 -j ISTIO_REDIRECT",
+      "-i virt1 -m comment --comment sallyport -j RETURN",
+      "-i virt0 -m comment --comment sallyport -j RETURN", "-p tcp -j ISTIO_INBOUND"}},
 };
 
 class PlanOfFlag : public testing::TestWithParam<FlagCase> {};
