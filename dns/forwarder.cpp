@@ -11,10 +11,10 @@ namespace {
 // A server is asked so often, or all of them once where there are more.
 constexpr std::size_t tries = 3;
 
-struct Place {
-  explicit Place(std::size_t& of) : count(of) { count++; }
-  ~Place() { count--; }
-  Place(const Place&) = delete;
+struct UnderWay {
+  explicit UnderWay(std::size_t& of) : count(of) { count++; }
+  ~UnderWay() { count--; }
+  UnderWay(const UnderWay&) = delete;
   std::size_t& count;
 };
 
@@ -79,7 +79,7 @@ net::Task<std::string> Forwarder::ask(std::string query, Question question, bool
                  loop_.now());
     co_return std::string();
   }
-  const Place place(under_way_);
+  const UnderWay counted(under_way_);
   const auto race = std::make_shared<Race>(loop_, std::move(query), question, tcp);
   co_await net::with_deadline(loop_, options_.time, run(race));
   race->end();

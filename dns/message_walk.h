@@ -35,7 +35,7 @@ std::optional<RecordPlace> record_at(std::span<const char> message, std::size_t 
 std::size_t question_end(std::span<const char> message);
 
 // Calls `each(section, place)` for every record behind `at`, section 0 being the answers, 1 the
-// authorities, 2 the rest. False: cut short, or more than limits::dns_records.
+// authorities, 2 the rest. False: cut short, or more than `most` records.
 template <class Each>
 bool walk_records(std::span<const char> message, std::size_t at, std::size_t most, Each each) {
   std::size_t walked = 0;

@@ -12,6 +12,7 @@
 #include "agent/net/errors.h"
 #include "agent/net/listener.h"
 #include "dns/answering.h"
+#include "dns/framing.h"
 #include "dns/message_walk.h"
 
 namespace sallyport::dns {
@@ -82,7 +83,6 @@ struct Proxy::State {
   net::Task<void> forward(int fd, Peer peer, std::string message, Question question);
   void accepted(net::Stream client);
   net::Task<void> serve(net::Stream client);
-  static net::Task<bool> read_exactly(net::Stream& from, std::span<char> into);
 
   // Level-triggered: what a batch leaves is told again in the next turn of the loop.
   struct Door final : net::EventSource {
@@ -173,15 +173,6 @@ void Proxy::State::accepted(net::Stream client) {
   loop.spawn(serve(std::move(client)));
 }
 
-net::Task<bool> Proxy::State::read_exactly(net::Stream& from, std::span<char> into) {
-  while (!into.empty()) {
-    const ssize_t got = co_await from.read(into);
-    if (got <= 0) co_return false;
-    into = into.subspan(std::size_t(got));
-  }
-  co_return true;
-}
-
 // RFC 7766: questions of one connection after each other, each message behind its length.
 net::Task<void> Proxy::State::serve(net::Stream client) {
   struct Counted {
@@ -191,21 +182,17 @@ net::Task<void> Proxy::State::serve(net::Stream client) {
   } const counted(sessions);
   while (true) {
     client.set_deadline(limits::dns_proxy_idle);
-    std::array<char, 2> length;
-    if (!co_await read_exactly(client, length)) co_return;
-    if (number_at(length, 0) > limits::dns_proxy_message) co_return;
-    std::string message(number_at(length, 0), '\0');
-    if (!co_await read_exactly(client, message)) co_return;
+    auto message = co_await read_message(client, limits::dns_proxy_message);
+    if (!message) co_return;
     if (!answer_by_tcp) answer_by_tcp = std::make_unique_for_overwrite<LongAnswer>();
     Question question;
-    const auto [step, size] = answering.at_once(message, true, question, *answer_by_tcp);
+    const auto [step, size] = answering.at_once(*message, true, question, *answer_by_tcp);
     if (step == Answering::Step::ignore) co_return;
     std::string response(answer_by_tcp->data(), size);
     if (step == Answering::Step::ask_servers)
-      response = co_await answering.by_servers(std::move(message), question, true);
+      response = co_await answering.by_servers(std::move(*message), question, true);
     client.set_deadline(limits::dns_proxy_idle);
-    response.insert(
-        0, {static_cast<char>(response.size() >> 8), static_cast<char>(response.size() & 0xff)});
+    response = with_length(std::move(response));
     if (!co_await client.write_all(response)) co_return;
   }
 }

@@ -10,10 +10,13 @@
 #include "agent/core/limits.h"
 #include "agent/net/buffers.h"
 #include "dns/codes.h"
+#include "dns/framing.h"
 #include "dns/response.h"
 
 namespace sallyport::dns {
 namespace {
+
+constexpr std::size_t any_length = 65535;
 
 // Connected, so that the kernel drops what others send and tells of a closed port; from a port of
 // the kernel's choice, which a forger has to guess beside the id (RFC 5452 section 9.2).
@@ -126,32 +129,17 @@ net::Task<std::string> Race::ask_by_udp(SocketAddress server, std::chrono::milli
   }
 }
 
-net::Task<bool> Race::read_exactly(net::Stream& from, std::string& into, std::size_t size) {
-  into.resize(size);
-  for (std::size_t at = 0; at < size;) {
-    const ssize_t got = co_await from.read({into.data() + at, size - at});
-    if (got <= 0) co_return false;
-    at += std::size_t(got);
-  }
-  co_return true;
-}
-
 net::Task<std::string> Race::ask_by_tcp(SocketAddress server, std::chrono::milliseconds time) {
   auto connected = co_await net::connect(loop_, server, time);
   if (!connected || over_) co_return std::string();
   net::Stream& stream = streams_.emplace_back(std::move(*connected));
   stream.set_deadline(time);
   const uint16_t id = random_id();
-  std::string message = with_id(query_, id);
-  const auto size = static_cast<uint16_t>(message.size());
-  message.insert(0, {static_cast<char>(size >> 8), static_cast<char>(size & 0xff)});
+  const std::string message = with_length(with_id(query_, id));
   if (!co_await stream.write_all(message)) co_return std::string();
-  std::string length, response;
-  if (!co_await read_exactly(stream, length, 2)) co_return std::string();
-  const auto expected = std::size_t(uint8_t(length[0])) << 8 | uint8_t(length[1]);
-  if (!co_await read_exactly(stream, response, expected)) co_return std::string();
-  if (!answers(response, id, query_, question_)) co_return std::string();
-  co_return response;
+  auto response = co_await read_message(stream, any_length);
+  if (!response || !answers(*response, id, query_, question_)) co_return std::string();
+  co_return std::move(*response);
 }
 
 }  // namespace sallyport::dns

@@ -39,7 +39,6 @@ public:
 private:
   net::Task<std::string> ask_by_udp(SocketAddress server, std::chrono::milliseconds time);
   net::Task<std::string> ask_by_tcp(SocketAddress server, std::chrono::milliseconds time);
-  net::Task<bool> read_exactly(net::Stream& from, std::string& into, std::size_t size);
   struct Datagrams {
     int fd;
     uint16_t id;

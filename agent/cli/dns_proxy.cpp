@@ -22,7 +22,7 @@ std::string variable_text(const Lookup& environment, const char* variable, const
 Result<dns::ProxySockets> open_sockets(const DnsProxyPlan& plan) {
   dns::ProxySockets sockets;
   for (const auto& address : plan.addresses) {
-    if (plan.any && !dns::is_own_address(address.ip())) continue;
+    if (plan.only_those_there && !dns::is_own_address(address.ip())) continue;
     if (auto opened = dns::open_proxy_sockets(address, sockets); !opened) return opened.error();
   }
   if (!sockets.udp.empty()) return sockets;
@@ -54,11 +54,11 @@ Result<std::optional<DnsProxyPlan>> plan_dns_proxy(const istio::Proxy& proxy,
     return std::optional<DnsProxyPlan>();
   DnsProxyPlan plan;
   const auto where = variable_text(environment, "DNS_PROXY_ADDR", "localhost:15053");
-  plan.any = where.starts_with(own_host);
-  const std::string port = where.substr(plan.any ? own_host.size() : 0);
+  plan.only_those_there = where.starts_with(own_host);
+  const std::string port = where.substr(plan.only_those_there ? own_host.size() : 0);
   const std::vector<std::string> wanted =
-      plan.any ? std::vector<std::string>{"127.0.0.1:" + port, "[::1]:" + port}
-               : std::vector<std::string>{where};
+      plan.only_those_there ? std::vector<std::string>{"127.0.0.1:" + port, "[::1]:" + port}
+                            : std::vector<std::string>{where};
   for (const auto& text : wanted) {
     const auto address = SocketAddress::parse(text);
     // A datagram to any address would be answered from another than it was sent to.

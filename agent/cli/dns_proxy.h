@@ -12,8 +12,8 @@ namespace sallyport::cli {
 
 struct DnsProxyPlan {
   std::vector<SocketAddress> addresses;
-  // Not all of `addresses` need be there: a machine may lack a family's loopback address.
-  bool any = false;
+  // A machine may lack a family's loopback address; one that was named must be there.
+  bool only_those_there = false;
   dns::ForwarderOptions forwarding;
 };
 

@@ -63,7 +63,8 @@ void add_action_options(CLI::App& app, InitFlags& f) {
       app.add_flag("--cleanup-only", f.cleanup_only, "remove the rules, whatever flags made them");
   cleanup->envname("CLEANUP_ONLY")->excludes(dry);
   app.add_flag("--verify", f.verify,
-               "change nothing; say whether the rules are those of these flags")
+               "change nothing; say whether the rules are those of these flags, then send real "
+               "packets each way and name the rule at fault; exit code 126 if so")
       ->excludes(dry)
       ->excludes(cleanup);
   app.add_flag("--skip-rule-apply", f.skip_apply, "change no rule")->envname("SKIP_RULE_APPLY");

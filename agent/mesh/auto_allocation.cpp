@@ -173,6 +173,8 @@ void Allocator::report(std::vector<istio::Finding>& findings) const {
                                  std::to_string(keys_.size()) + " hosts have them"));
 }
 
+}  // namespace
+
 bool has_family(const istio::Proxy& proxy, bool v4) {
   return proxy.addresses.empty() ||
          std::any_of(proxy.addresses.begin(), proxy.addresses.end(), [v4](const auto& text) {
@@ -180,8 +182,6 @@ bool has_family(const istio::Proxy& proxy, bool v4) {
            return ip && ip->is_v4() == v4;
          });
 }
-
-}  // namespace
 
 AutoAllocation::AutoAllocation(const Resources& resources, std::vector<istio::Finding>& findings) {
   std::vector<const istio::ServiceEntry*> entries;

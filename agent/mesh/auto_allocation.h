@@ -19,6 +19,9 @@ struct AllocatedAddresses {
   IpAddress v4, v6;  // of 240.240.0.0/16 and 2001:2::/48
 };
 
+// Whether the pod has an address of the family; where none of its addresses is known, it has both.
+bool has_family(const istio::Proxy& proxy, bool v4);
+
 class AutoAllocation {
 public:
   // Of the ServiceEntries of all namespaces, in their order, that a proxy sees or not. `findings`

@@ -2,19 +2,12 @@
 
 #include <algorithm>
 
+#include "agent/mesh/auto_allocation.h"
 #include "agent/mesh/known_services.h"
 #include "agent/mesh/service_workloads.h"
 
 namespace sallyport::mesh {
 namespace {
-
-bool speaks_family(const istio::Proxy& proxy, const IpAddress& ip) {
-  return proxy.addresses.empty() ||
-         std::any_of(proxy.addresses.begin(), proxy.addresses.end(), [&](const auto& text) {
-           const auto own = IpAddress::parse(text);
-           return own && own->is_v4() == ip.is_v4();
-         });
-}
 
 void add_address(NameTable::Host& host, const IpAddress& ip) {
   auto& list = ip.is_v4() ? host.v4 : host.v6;
@@ -83,7 +76,7 @@ void NameCompiler::add(const KnownService& service) {
   NameTable::Host host = host_of(service);
   // Of a ServiceEntry's own addresses both families lead here, whatever the pod has.
   for (const auto& ip : service.addresses)
-    if (!service.service || speaks_family(input_.proxy, ip)) add_address(host, ip);
+    if (!service.service || has_family(input_.proxy, ip.is_v4())) add_address(host, ip);
   if (is_its_endpoints(service)) add_endpoints(service, host);
   merge(service.host, std::move(host));
 }

@@ -31,14 +31,14 @@ TEST(DnsProxyPlan, OnlyASidecarWithCaptureHasOne) {
 TEST(DnsProxyPlan, ListensWhereTheRulesLeadTo) {
   const auto plan = planned({});
   EXPECT_EQ(addresses(plan), (std::vector<std::string>{"127.0.0.1:15053", "[::1]:15053"}));
-  EXPECT_TRUE((*plan)->any) << "a pod may lack one of the two";
+  EXPECT_TRUE((*plan)->only_those_there) << "a pod may lack one of the two";
   EXPECT_FALSE((*plan)->forwarding.parallel);
 }
 
 TEST(DnsProxyPlan, AnotherAddressIsTakenAsItIs) {
   const auto plan = planned({{"DNS_PROXY_ADDR", "192.0.2.1:53"}});
   EXPECT_EQ(addresses(plan), std::vector<std::string>{"192.0.2.1:53"});
-  EXPECT_FALSE((*plan)->any);
+  EXPECT_FALSE((*plan)->only_those_there);
   EXPECT_EQ(addresses(planned({{"DNS_PROXY_ADDR", "localhost:16053"}})),
             (std::vector<std::string>{"127.0.0.1:16053", "[::1]:16053"}));
   EXPECT_TRUE((*planned({{"DNS_FORWARD_PARALLEL", "true"}}))->forwarding.parallel);
