@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/fsuid.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <map>
 
@@ -17,10 +18,28 @@ enum class From : uint8_t {
   proxy,
   proxy_inbound_source,  // 127.0.0.6, ::6
   proxy_client_source,   // as TPROXY's upstream: the peer's address, with the mark
+  proxy_group_only,      // an application with gid 1337
+  in_proxy_group,        // one of whose supplementary groups is 1337
+  second_proxy,          // another uid of -u
   peer
 };
 
-constexpr uint32_t proxy_id = 1337, application_id = 1000;
+constexpr uint32_t proxy_id = 1337, application_id = 1000, second_proxy_id = 1338;
+
+// To whom what is opened meanwhile belongs: the owner match looks at whom a socket belonged to when
+// it was made.
+class Owned {
+public:
+  Owned(uint32_t uid, uint32_t gid) {
+    setfsgid(gid);
+    setfsuid(uid);
+  }
+  ~Owned() {
+    setfsuid(0);
+    setfsgid(0);
+  }
+  Owned(const Owned&) = delete;
+};
 
 class OwnedSocket {
 public:
@@ -54,23 +73,28 @@ inline SocketAddress original_destination(const OwnedSocket& socket, bool v4) {
   return SocketAddress::from(reinterpret_cast<sockaddr*>(&storage));
 }
 
-// The rules of which family are at work, and whether they are iptables' or nft's.
+// The rules of which family are at work, and who put them there.
+enum class By : uint8_t { iptables_nft, iptables_legacy, nft };
 struct Kind {
-  bool v4, native;
+  bool v4;
+  By by;
 };
-inline const auto all_kinds =
-    testing::Values(Kind{true, false}, Kind{false, false}, Kind{true, true}, Kind{false, true});
+inline const auto all_kinds = testing::Values(
+    Kind{true, By::iptables_nft}, Kind{false, By::iptables_nft}, Kind{true, By::iptables_legacy},
+    Kind{false, By::iptables_legacy}, Kind{true, By::nft}, Kind{false, By::nft});
 inline std::string name_of_kind(const testing::TestParamInfo<Kind>& info) {
-  return std::string(info.param.v4 ? "v4" : "v6") + (info.param.native ? "_nft" : "");
+  const char* const by[] = {"iptables_nft", "iptables_legacy", "nft"};
+  return std::string(info.param.v4 ? "v4_" : "v6_") + by[int(info.param.by)];
+}
+inline Options of_kind(Options options, const Kind& kind) {
+  options.native = kind.by == By::nft;
+  if (kind.by == By::iptables_legacy) options.backend = Backend::legacy;
+  return options;
 }
 
 class Capture : public InNamespace, public testing::WithParamInterface<Kind> {
 protected:
-  static Options capture_all() {
-    Options options = rules::capture_all();
-    options.native = GetParam().native;
-    return options;
-  }
+  static Options capture_all() { return of_kind(rules::capture_all(), GetParam()); }
   void SetUp() override {
     InNamespace::SetUp();
     pod_ = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -107,21 +131,13 @@ protected:
   // Connects, and says who accepted and, of a captured connection, where it was going.
   std::string connect(From from, const std::string& to) {
     enter(from == From::peer ? peer_ : pod_);
-    // The owner match looks at whom the socket belonged to when it was made.
-    setfsgid(from == From::application ? application_id : proxy_id);
-    setfsuid(from == From::application ? application_id : proxy_uid_);
-    const OwnedSocket client = open_socket(v4());
-    setfsuid(0);
-    setfsgid(0);
-    if (from == From::proxy_inbound_source) {
-      EXPECT_TRUE(bind_to(client, address(v4() ? "127.0.0.6:0" : "[::6]:0")));
-    }
+    const OwnedSocket client = open_as(from, SOCK_STREAM);
     if (from == From::proxy_client_source) {
       const int mark = 1337;
       EXPECT_EQ(setsockopt(client.get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark), 0);
       become_transparent(client);
-      EXPECT_TRUE(bind_to(client, address(peer(0))));
     }
+    EXPECT_TRUE(bind_to(client, source_of(from)));
     sockaddr_storage storage;
     const socklen_t size = address(to).fill(storage);
     EXPECT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&storage), size), 0)
@@ -130,6 +146,39 @@ protected:
     return accepted();
   }
 
+  // With a port that was none's before: what the kernel remembers of an earlier connection would
+  // decide about a new one, whatever the rules are now.
+  SocketAddress source_of(From from) {
+    const auto port = std::to_string(next_port_++);
+    EXPECT_LT(next_port_, 65000);
+    if (from == From::proxy_inbound_source) return address((v4() ? "127.0.0.6:" : "[::6]:") + port);
+    if (from == From::proxy_client_source)
+      return address((v4() ? "198.18.0.2:" : "[2001:db8::2]:") + port);
+    return address((v4() ? "0.0.0.0:" : "[::]:") + port);
+  }
+  OwnedSocket open_as(From from, int type) const {
+    const bool applications =
+        from == From::application || from == From::proxy_group_only || from == From::in_proxy_group;
+    const gid_t groups[] = {proxy_id};
+    // Of this thread only, which glibc's setgroups would not do.
+    if (from == From::in_proxy_group) {
+      EXPECT_EQ(syscall(SYS_setgroups, 1, groups), 0);
+    }
+    const bool own_group = from == From::application || from == From::in_proxy_group;
+    const Owned owned(applications                 ? application_id
+                      : from == From::second_proxy ? second_proxy_id
+                                                   : proxy_uid_,
+                      own_group                    ? application_id
+                      : from == From::second_proxy ? second_proxy_id
+                                                   : proxy_id);
+    OwnedSocket out(socket(v4() ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0));
+    if (from == From::in_proxy_group) syscall(SYS_setgroups, 0, nullptr);
+    return out;
+  }
+  static void enter(int space) { ASSERT_EQ(setns(space, CLONE_NEWNET), 0); }
+
+  int pod_ = -1, peer_ = -1;
+  uint16_t next_port_ = 20000;
   uint32_t proxy_uid_ = proxy_id;  // 0 in a pod with TPROXY
 
 private:
@@ -144,8 +193,6 @@ private:
                    : setsockopt(socket.get(), SOL_IPV6, IPV6_TRANSPARENT, &one, sizeof one),
               0);
   }
-  static void enter(int space) { ASSERT_EQ(setns(space, CLONE_NEWNET), 0); }
-
   void listen_on(const std::string& name, uint16_t port) {
     OwnedSocket socket = open_socket(v4());
     const int one = 1;
@@ -169,7 +216,6 @@ private:
     return "nobody";
   }
 
-  int pod_ = -1, peer_ = -1;
   std::vector<Listener> listeners_;
 };
 

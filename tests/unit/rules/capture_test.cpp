@@ -77,6 +77,29 @@ TEST_P(Capture, EndsWithRemove) {
   EXPECT_EQ(connect(From::peer, local(8080)), "application");
 }
 
+// 14 to 18 of iptables.md's flows: who counts as the proxy.
+TEST_P(Capture, TheProxyIsKnownByItsUserAndItsGroup) {
+  Options options = capture_all();
+  options.proxy_uids = options.proxy_gids = {proxy_id, second_proxy_id};
+  ASSERT_TRUE(apply(options));
+  EXPECT_EQ(connect(From::proxy_group_only, peer(80)), "peer") << "an application of its group";
+  EXPECT_EQ(connect(From::proxy_group_only, local(8080)), "application")
+      << "which is none where it reaches its own pod";
+  EXPECT_EQ(connect(From::in_proxy_group, peer(80)), "15001 for " + peer(80))
+      << "a supplementary group is nothing";
+  EXPECT_EQ(connect(From::second_proxy, peer(80)), "peer") << "the second of -u";
+  EXPECT_EQ(connect(From::second_proxy, local(8080)), "application")
+      << "the first one's rule stands before its own, as Istio's does";
+  if (v4()) {
+    EXPECT_EQ(connect(From::proxy, "127.0.0.9:8080"), "15006 for 127.0.0.9:8080")
+        << "loopback is 127.0.0.1/32";
+    options.loopback_v4 = Cidr::parse("127.0.0.1/8");
+    ASSERT_TRUE(apply(options));
+    EXPECT_EQ(connect(From::proxy, "127.0.0.9:8080"), "application")
+        << "but for ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR";
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, Capture, all_kinds, name_of_kind);
 
 }  // namespace

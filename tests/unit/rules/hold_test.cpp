@@ -20,9 +20,8 @@ protected:
     options.dns = DnsCapture{.all = true, .servers = {}};
     hold(options);
   }
-  static void hold(Options options) {
-    options.native = GetParam().native;
-    const auto applied = apply(options);
+  static void hold(const Options& options) {
+    const auto applied = apply(of_kind(options, GetParam()));
     ASSERT_TRUE(applied) << applied.error().context;
     ASSERT_EQ(applied->report.find("refused, not held"), std::string::npos) << applied->report;
   }

@@ -260,7 +260,7 @@ TEST_P(NativeChange, NothingPassesUncapturedMeanwhile) {
   EXPECT_GT(connections, 10);
 }
 INSTANTIATE_TEST_SUITE_P(Families, NativeChange,
-                         testing::Values(Kind{true, false}, Kind{false, false}), name_of_kind);
+                         testing::Values(Kind{true, By::nft}, Kind{false, By::nft}), name_of_kind);
 
 }  // namespace
 }  // namespace sallyport::rules
