@@ -1,6 +1,6 @@
 // Exchange, third part: the upstream's answer on its way to the client.
+#include "agent/core/wall_clock.h"
 #include "agent/net/combine.h"
-#include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/worker.h"
 

@@ -1,6 +1,6 @@
 #include "agent/proxy/captured.h"
 
-#include "agent/proxy/clock.h"
+#include "agent/core/wall_clock.h"
 #include "agent/proxy/tcp_proxy.h"
 #include "agent/proxy/worker.h"
 

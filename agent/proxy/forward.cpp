@@ -1,7 +1,7 @@
 // Exchange, second part: an upstream connection, and the request on it.
+#include "agent/core/wall_clock.h"
 #include "agent/net/combine.h"
 #include "agent/proxy/body_rate.h"
-#include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/log_facts.h"
 #include "agent/proxy/worker.h"

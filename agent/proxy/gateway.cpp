@@ -1,8 +1,8 @@
 #include "agent/proxy/gateway.h"
 
+#include "agent/core/wall_clock.h"
 #include "agent/mesh/decide.h"
 #include "agent/proxy/accept_tls.h"
-#include "agent/proxy/clock.h"
 #include "agent/proxy/first_bytes.h"
 #include "agent/proxy/http_proxy.h"
 #include "agent/proxy/inbound.h"

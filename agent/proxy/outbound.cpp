@@ -1,9 +1,9 @@
 #include "agent/proxy/outbound.h"
 
+#include "agent/core/wall_clock.h"
 #include "agent/http/message/head.h"
 #include "agent/mesh/decide.h"
 #include "agent/proxy/captured.h"
-#include "agent/proxy/clock.h"
 #include "agent/proxy/first_bytes.h"
 #include "agent/proxy/http_proxy.h"
 #include "agent/proxy/reason.h"

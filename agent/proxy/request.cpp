@@ -1,9 +1,9 @@
 // Exchange, first part: reading the request's head and deciding what becomes of it.
+#include "agent/core/wall_clock.h"
 #include "agent/http/local_reply.h"
 #include "agent/http/message/normalize.h"
 #include "agent/mesh/decide.h"
 #include "agent/mesh/request_overrides.h"
-#include "agent/proxy/clock.h"
 #include "agent/proxy/exchange.h"
 #include "agent/proxy/worker.h"
 

@@ -1,10 +1,10 @@
 #include "agent/proxy/tcp_proxy.h"
 
+#include "agent/core/wall_clock.h"
 #include "agent/mesh/request_hash.h"
 #include "agent/net/combine.h"
 #include "agent/net/relay.h"
 #include "agent/observe/access_record.h"
-#include "agent/proxy/clock.h"
 #include "agent/proxy/log_facts.h"
 #include "agent/proxy/reason.h"
 #include "agent/proxy/worker.h"

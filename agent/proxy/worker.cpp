@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "agent/proxy/clock.h"
+#include "agent/core/wall_clock.h"
 #include "agent/proxy/gateway.h"
 #include "agent/proxy/inbound.h"
 #include "agent/proxy/outbound.h"

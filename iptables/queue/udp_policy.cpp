@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <ctime>
 
 #include "agent/core/limits.h"
+#include "agent/core/wall_clock.h"
 #include "agent/mesh/decide_udp.h"
 #include "iptables/queue/udp_flows.h"
 #include "iptables/udp_marks.h"
@@ -18,12 +18,6 @@ using Kind = mesh::UdpFlow::Kind;
 using Verdict = NetfilterQueue::Verdict;
 
 constexpr int messages_a_turn = 64;  // then the loop's connections have theirs
-
-int64_t wall_clock_us() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return int64_t(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
-}
 
 // "a rule has the sidecar ...; DestinationRule default/x (rules.yaml:12)"
 std::string reason_of(const ReadFlow& flow, const mesh::UdpPlan& plan) {

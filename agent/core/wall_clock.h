@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <ctime>
 
-namespace sallyport::proxy {
+namespace sallyport {
 
 // Microseconds since 1970.
 inline int64_t wall_clock_us() {
@@ -12,4 +12,4 @@ inline int64_t wall_clock_us() {
   return int64_t(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
 }
 
-}  // namespace sallyport::proxy
+}  // namespace sallyport
