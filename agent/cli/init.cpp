@@ -129,7 +129,8 @@ Result<std::string> verdict_of(const rules::ProbeReport& probes) {
   if (probes.astray > 0)
     return Error{.context = std::to_string(probes.astray) + " of " + std::to_string(probes.sent) +
                             " probes went elsewhere than the flags say"};
-  return std::to_string(probes.sent) + " probes went where the flags say\n";
+  const auto sent = std::to_string(probes.sent);
+  return sent + " of " + sent + " probes went where the flags say\n";
 }
 
 int verify_here(const rules::Options& options) {
