@@ -87,6 +87,22 @@ Result<Compared> compare(const NativePlans& plans) {
   return out;
 }
 
+struct Looked {
+  NativePlans plans;
+  Beside beside;
+  Compared compared;
+};
+
+Result<Looked> look_at(const Options& options) {
+  auto plans = native_plans_of(options);
+  if (!plans) return plans.error();
+  auto beside = look_beside_both(plans->v6);
+  if (!beside) return beside.error();
+  auto compared = compare(*plans);
+  if (!compared) return compared.error();
+  return Looked{std::move(*plans), std::move(*beside), std::move(*compared)};
+}
+
 Result<void> refuse_native_drift(const Beside& beside, const Compared& compared) {
   if (holds_rules(beside.v4) || holds_rules(beside.v6))
     return drifted("nftables", "there are redirect rules in iptables");
@@ -184,18 +200,15 @@ Result<std::string> plan_text(const Options& options) {
 }
 
 Result<Applied> apply_native(const Options& options, OnDrift on_drift) {
-  const auto plans = native_plans_of(options);
-  if (!plans) return plans.error();
-  const auto beside = look_beside_both(plans->v6);
-  if (!beside) return beside.error();
-  const auto compared = compare(*plans);
-  if (!compared) return compared.error();
+  const auto looked = look_at(options);
+  if (!looked) return looked.error();
+  const auto& [plans, beside, compared] = *looked;
   if (on_drift == OnDrift::refuse) {
-    const auto kept = refuse_native_drift(*beside, *compared);
+    const auto kept = refuse_native_drift(beside, compared);
     if (!kept) return kept.error();
   }
   Undo undo;
-  auto installed = install_native(*plans, *beside, *compared, undo);
+  auto installed = install_native(plans, beside, compared, undo);
   if (!installed) {
     Error error = installed.error();
     error.context += undo.roll_back();
@@ -216,21 +229,18 @@ Result<bool> remove_native(Undo& undo) {
 }
 
 Result<std::string> verify_native(const Options& options) {
-  const auto plans = native_plans_of(options);
-  if (!plans) return plans.error();
-  const auto beside = look_beside_both(plans->v6);
-  if (!beside) return beside.error();
-  const auto compared = compare(*plans);
-  if (!compared) return compared.error();
+  const auto looked = look_at(options);
+  if (!looked) return looked.error();
+  const auto& [plans, beside, compared] = *looked;
   const auto refused = [](const std::string& what) {
     return Error{.context = "nftables: " + what};
   };
-  if (compared->difference) return refused(*compared->difference);
-  if (holds_rules(beside->v4) || holds_rules(beside->v6))
+  if (compared.difference) return refused(*compared.difference);
+  if (holds_rules(beside.v4) || holds_rules(beside.v6))
     return refused("there are redirect rules in iptables, too");
-  if (const auto same = compare_routes(*beside, *plans); !same) return same.error();
-  if (plans->v6 && !has_loopback_source()) return refused("the address ::6 is missing on lo");
-  return "nftables: " + std::to_string(rule_count(plans->rules)) + " rules in place\n";
+  if (const auto same = compare_routes(beside, plans); !same) return same.error();
+  if (plans.v6 && !has_loopback_source()) return refused("the address ::6 is missing on lo");
+  return "nftables: " + std::to_string(rule_count(plans.rules)) + " rules in place\n";
 }
 
 }  // namespace sallyport::rules
