@@ -30,12 +30,12 @@ spec:
   hosts: [voice.test]
   ports: [{number: 3478, name: udp, protocol: UDP}]
   resolution: STATIC
-  endpoints: [{address: 198.18.0.2}]
+  endpoints: [{address: 198.18.0.2}, {address: "2001:db8::2"}]
 )";
 
 mesh::SnapshotPtr compiled(bool registry_only, uint64_t version = 1) {
   mesh::CompileInput input;
-  input.proxy.addresses = {"198.18.0.1"};
+  input.proxy.addresses = {"198.18.0.1", "2001:db8::1"};
   input.proxy.udp_policy = istio::UdpPolicy::enforce;
   if (registry_only) input.mesh.outbound_traffic_policy = istio::OutboundMode::registry_only;
   auto decoded = istio::decode(configuration, "udp.yaml");
@@ -48,8 +48,18 @@ std::string initial(const std::string& host) {
   return test::quic::packet({}, crypto_frame(0, client_hello(host)));
 }
 
-class Policy : public InNamespace {
+struct Kind {
+  bool v4;
+  Backend backend;
+};
+class Policy : public InNamespace, public testing::WithParamInterface<Kind> {
 protected:
+  static std::string peer(uint16_t port) {
+    return (GetParam().v4 ? "198.18.0.2:" : "[2001:db8::2]:") + std::to_string(port);
+  }
+  static std::string iptables() {
+    return program(GetParam().v4 ? Family::v4 : Family::v6, GetParam().backend);
+  }
   void SetUp() override {
     InNamespace::SetUp();
     add_addresses();
@@ -73,6 +83,7 @@ protected:
 
   void start(istio::UdpPolicy mode, bool registry_only) {
     Options options = capture_all();
+    options.backend = GetParam().backend;
     options.udp = UdpQueue{.fail_open = mode == istio::UdpPolicy::log, .dns_servers = {}};
     const auto applied = apply(options);
     ASSERT_TRUE(applied) << applied.error().context;
@@ -174,13 +185,12 @@ protected:
   void publish(mesh::SnapshotPtr next) { published_->publish(std::move(next)); }
 };
 
-TEST_F(Policy, UnderEnforceUndeclaredFlowsAreRefusedAtOnceAndDeclaredOnesPass) {
+TEST_P(Policy, UnderEnforceUndeclaredFlowsAreRefusedAtOnceAndDeclaredOnesPass) {
   start(istio::UdpPolicy::enforce, true);
-  EXPECT_EQ(send("198.18.0.2:443", initial("web.test")), "refused");
-  EXPECT_EQ(send("[2001:db8::2]:443", initial("web.test")), "refused");
-  EXPECT_EQ(send("198.18.0.2:123", "time?"), "refused");
-  EXPECT_EQ(send("198.18.0.2:3478", "hello"), "out");
-  EXPECT_EQ(metrics_.udp_refused.get(), 3u);
+  EXPECT_EQ(send(peer(443), initial("web.test")), "refused");
+  EXPECT_EQ(send(peer(123), "time?"), "refused");
+  EXPECT_EQ(send(peer(3478), "hello"), "out");
+  EXPECT_EQ(metrics_.udp_refused.get(), 2u);
   EXPECT_EQ(metrics_.udp_allowed.get(), 1u);
   const auto lines = log();
   EXPECT_NE(
@@ -195,9 +205,9 @@ TEST_F(Policy, UnderEnforceUndeclaredFlowsAreRefusedAtOnceAndDeclaredOnesPass) {
   EXPECT_NE(lines.find(" web.test "), std::string::npos) << lines;
 }
 
-TEST_F(Policy, UnderLogEverythingPassesAndIsLogged) {
+TEST_P(Policy, UnderLogEverythingPassesAndIsLogged) {
   start(istio::UdpPolicy::log, true);
-  EXPECT_EQ(send("198.18.0.2:443", initial("web.test")), "out");
+  EXPECT_EQ(send(peer(443), initial("web.test")), "out");
   const auto lines = log();
   EXPECT_NE(lines.find("\"- - QUIC\" 0 - udp_policy_would_refuse - \"by_TCP_it_would_be_refused"),
             std::string::npos)
@@ -205,25 +215,25 @@ TEST_F(Policy, UnderLogEverythingPassesAndIsLogged) {
 }
 
 // The cost is a flow's: two rules a datagram afterwards, and none of them comes to user space.
-TEST_F(Policy, AVerdictStaysInTheKernel) {
+TEST_P(Policy, AVerdictStaysInTheKernel) {
   start(istio::UdpPolicy::enforce, true);
-  const int voice = client("198.18.0.2:3478"), web = client("198.18.0.2:443");
+  const int voice = client(peer(3478)), web = client(peer(443));
   EXPECT_EQ(send(voice, "first"), "out");
   EXPECT_EQ(send(web, initial("web.test")), "refused");
   const auto seen = queued();
-  run("iptables-nft -t filter -Z");
+  run(iptables() + " -t filter -Z");
   for (int i = 0; i < 50; i++) ASSERT_EQ(send(voice, "more"), "out");
-  const auto counters = lines_of(run("iptables-nft-save -c -t filter"), "[50:");
-  EXPECT_EQ(counters.size(), 2u) << run("iptables-nft-save -c -t filter");
+  const auto counters = lines_of(run(iptables() + "-save -c -t filter"), "[50:");
+  EXPECT_EQ(counters.size(), 2u) << run(iptables() + "-save -c -t filter");
   for (int i = 0; i < 50; i++) ASSERT_EQ(send(web, initial("web.test")), "refused");
   EXPECT_EQ(queued(), seen);
   close(voice);
   close(web);
 }
 
-TEST_F(Policy, OtherRulesOfTheMeshAreFollowedByRefusedFlowsToo) {
+TEST_P(Policy, OtherRulesOfTheMeshAreFollowedByRefusedFlowsToo) {
   start(istio::UdpPolicy::enforce, true);
-  const int fd = client("198.18.0.2:443");
+  const int fd = client(peer(443));
   EXPECT_EQ(send(fd, initial("web.test")), "refused");
   publish(compiled(false, 2));
   std::string became;
@@ -235,11 +245,11 @@ TEST_F(Policy, OtherRulesOfTheMeshAreFollowedByRefusedFlowsToo) {
   close(fd);
 }
 
-TEST_F(Policy, AClientHelloInTwoDatagramsIsHeldUntilItIsWhole) {
+TEST_P(Policy, AClientHelloInTwoDatagramsIsHeldUntilItIsWhole) {
   start(istio::UdpPolicy::enforce, false);
   const auto hello = client_hello("web.test");
   const std::string_view bytes = hello;
-  const int fd = client("198.18.0.2:443");
+  const int fd = client(peer(443));
   const auto half = test::quic::packet({}, crypto_frame(0, bytes.substr(0, 40)));
   ASSERT_EQ(::send(fd, half.data(), half.size(), 0), ssize_t(half.size()));
   EXPECT_FALSE(arrives(200ms));
@@ -248,7 +258,8 @@ TEST_F(Policy, AClientHelloInTwoDatagramsIsHeldUntilItIsWhole) {
   close(fd);
 }
 
-TEST_F(Policy, AnswersOfTheApplicationsOwnServersPass) {
+class PolicyOfIpv4 : public Policy {};
+TEST_P(PolicyOfIpv4, AnswersOfTheApplicationsOwnServersPass) {
   start(istio::UdpPolicy::enforce, true);
   const int server = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   sockaddr_in own{};
@@ -292,20 +303,20 @@ TEST_F(Policy, AnswersOfTheApplicationsOwnServersPass) {
   close(server);
 }
 
-TEST_F(Policy, WithoutAnAgentEnforceIsClosedAndLogIsOpen) {
+TEST_P(Policy, WithoutAnAgentEnforceIsClosedAndLogIsOpen) {
   start(istio::UdpPolicy::enforce, false);
-  EXPECT_EQ(send("198.18.0.2:123", "time?"), "out");
+  EXPECT_EQ(send(peer(123), "time?"), "out");
   stop();
-  EXPECT_EQ(send("198.18.0.2:123", "time?"), "nothing");
+  EXPECT_EQ(send(peer(123), "time?"), "nothing");
   ASSERT_TRUE(remove());
   start(istio::UdpPolicy::log, false);
   stop();
-  EXPECT_EQ(send("198.18.0.2:123", "time?"), "out");
+  EXPECT_EQ(send(peer(123), "time?"), "out");
 }
 
-TEST_F(Policy, AnAgentThatComesBackForgetsWhatTheOneBeforeRefused) {
+TEST_P(Policy, AnAgentThatComesBackForgetsWhatTheOneBeforeRefused) {
   start(istio::UdpPolicy::enforce, true);
-  const int fd = client("198.18.0.2:123");
+  const int fd = client(peer(123));
   EXPECT_EQ(send(fd, "time?"), "refused");
   stop();
   EXPECT_EQ(send(fd, "time?"), "refused") << "in the kernel, still";
@@ -314,13 +325,25 @@ TEST_F(Policy, AnAgentThatComesBackForgetsWhatTheOneBeforeRefused) {
   close(fd);
 }
 
-TEST_F(Policy, ASecondReaderIsToldSo) {
+TEST_P(Policy, ASecondReaderIsToldSo) {
   start(istio::UdpPolicy::enforce, true);
   const auto second = UdpPolicy::open(istio::UdpPolicy::enforce);
   ASSERT_FALSE(second);
   EXPECT_NE(second.error().context.find("another process reads it"), std::string::npos)
       << second.error().context;
 }
+
+std::string name_of(const testing::TestParamInfo<Kind>& info) {
+  return std::string(info.param.v4 ? "v4" : "v6") +
+         (info.param.backend == Backend::nft ? "_nft" : "_legacy");
+}
+INSTANTIATE_TEST_SUITE_P(Families, Policy,
+                         testing::Values(Kind{true, Backend::nft}, Kind{false, Backend::nft},
+                                         Kind{true, Backend::legacy}, Kind{false, Backend::legacy}),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Families, PolicyOfIpv4,
+                         testing::Values(Kind{true, Backend::nft}, Kind{true, Backend::legacy}),
+                         name_of);
 
 }  // namespace
 }  // namespace sallyport::rules
